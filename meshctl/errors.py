@@ -1,0 +1,55 @@
+"""What can go wrong, as values with a stable code, and the one table from code to exit status.
+
+Inner modules raise `MeshError` with facts; only the edges (`cli/`, the admin API) translate it. A message says what and
+where in lower case without a full stop; `hint` says what to do now.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+DONE: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+INVALID: Final = 3
+NOT_FOUND: Final = 4
+
+# Every code the toolkit raises, with the exit status of the command that ends on it.
+EXIT_STATUS: Final[dict[str, int]] = {
+    "failed": FAILED,
+    "usage": USAGE,
+    "config_invalid": INVALID,
+    "config_unreadable": INVALID,
+    "certificate_invalid": INVALID,
+    "not_found": NOT_FOUND,
+    "not_running": NOT_FOUND,
+    "already_running": FAILED,
+    "address_in_use": FAILED,
+    "address_unusable": FAILED,
+    "conflict": FAILED,
+    "refused": FAILED,
+    "store_unavailable": FAILED,
+    "store_corrupt": FAILED,
+    "store_full": FAILED,
+    "home_unusable": FAILED,
+    "proxy_unreachable": FAILED,
+    "interrupted": FAILED,
+}
+
+
+class MeshError(Exception):
+    """A failure with a stable `code` (a key of `EXIT_STATUS`), a message for people and, where one exists, a way out."""
+
+    def __init__(self, code: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.code!r}, {self.message!r})"
+
+    @property
+    def exit_status(self) -> int:
+        """The process exit status this error ends a command with."""
+        return EXIT_STATUS.get(self.code, FAILED)

@@ -1,0 +1,74 @@
+"""The whole of a configuration: one mesh, its gateway, routes and services. What `apply` stores and proxies compile."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from meshctl.model.policy import DownstreamTimeouts, Limits
+from meshctl.model.route import Route
+from meshctl.model.service import Service
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """A certificate chain file and its key file (PEM), as absolute paths. Its DNS names choose it by SNI."""
+
+    certificate: str
+    key: str
+
+
+class Listener(msgspec.Struct, frozen=True):
+    """An address to accept on: `host` "" is every interface; port 0 lets the system choose. `tls` empty is plain HTTP."""
+
+    host: str
+    port: int
+    tls: tuple[Certificate, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """The listener in one word: "127.0.0.1:8080", ":8080", "[::1]:8080"."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class AccessLog(msgspec.Struct, frozen=True):
+    """Where each request's line goes: "stdout", an absolute file path or "off". With `redact` query strings are not written."""
+
+    path: str = "stdout"
+    format: Literal["json", "text"] = "json"
+    redact: bool = True
+
+
+class Gateway(msgspec.Struct, frozen=True):
+    """The north-south entry: listeners and what they accept."""
+
+    listeners: tuple[Listener, ...] = (Listener("127.0.0.1", 8080),)
+    workers: int = 1
+    """Processes; 0 is one for each core."""
+    admin: str = "127.0.0.1:0"
+    """Where /metrics, /healthz and /readyz are served; port 0 lets the system choose, "off" serves the admin socket alone."""
+    access_log: AccessLog = AccessLog()
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks (CIDR) whose X-Forwarded-*, Forwarded and X-Request-Id are believed."""
+    timeouts: DownstreamTimeouts = DownstreamTimeouts()
+    limits: Limits = Limits()
+
+
+class Mesh(msgspec.Struct, frozen=True):
+    """A checked configuration. Names are unique; routes point at services that exist; order is the file's."""
+
+    name: str = "mesh"
+    trust_domain: str = "mesh.mesh"
+    gateway: Gateway = Gateway()
+    routes: tuple[Route, ...] = ()
+    services: tuple[Service, ...] = ()
+
+
+def encode(mesh: Mesh) -> bytes:
+    """The mesh as canonical JSON: equal meshes give equal bytes."""
+    return msgspec.json.encode(mesh, order="deterministic")
+
+
+def decode(data: bytes) -> Mesh:
+    """The mesh in `data`. Raises msgspec.ValidationError where it is none."""
+    return msgspec.json.decode(data, type=Mesh)

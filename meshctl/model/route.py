@@ -1,0 +1,87 @@
+"""Routes: which requests are meant (`Match`) and what is done with them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from meshctl.model.policy import Retry
+
+
+class PathMatch(msgspec.Struct, frozen=True):
+    """A condition on the normalised path (RFC 3986 §6.2.2): a prefix ends on a segment boundary, a regex matches it whole."""
+
+    kind: Literal["prefix", "exact", "regex"] = "prefix"
+    value: str = "/"
+
+
+class ValueMatch(msgspec.Struct, frozen=True):
+    """A condition on one header (name in lower case) or one query parameter."""
+
+    name: str
+    kind: Literal["exact", "regex", "present"] = "exact"
+    value: str = ""
+
+
+class Match(msgspec.Struct, frozen=True):
+    """All conditions must hold; an empty tuple asks nothing. Hosts are in lower case, exact or "*.suffix"."""
+
+    hosts: tuple[str, ...] = ()
+    path: PathMatch = PathMatch()
+    methods: tuple[str, ...] = ()
+    headers: tuple[ValueMatch, ...] = ()
+    query: tuple[ValueMatch, ...] = ()
+
+
+class Rewrite(msgspec.Struct, frozen=True):
+    """Changes to the forwarded target: `prefix` takes the matched prefix's place, `path` the whole path's, `host` the Host's."""
+
+    prefix: str | None = None
+    path: str | None = None
+    host: str | None = None
+
+
+class HeaderEdits(msgspec.Struct, frozen=True):
+    """Edits to a message's headers, in this order: remove, set, add. Names in lower case."""
+
+    set: tuple[tuple[str, str], ...] = ()
+    add: tuple[tuple[str, str], ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+class Redirect(msgspec.Struct, frozen=True):
+    """An answer with a Location: what is not given stays as in the request. `prefix` takes the matched prefix's place."""
+
+    scheme: str | None = None
+    host: str | None = None
+    port: int | None = None
+    path: str | None = None
+    prefix: str | None = None
+    status: int = 302
+
+
+class Respond(msgspec.Struct, frozen=True):
+    """A fixed answer."""
+
+    status: int = 200
+    body: str = ""
+    content_type: str = "text/plain; charset=utf-8"
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One rule. Exactly one of `service`, `redirect` and `respond` is given."""
+
+    name: str
+    match: Match = Match()
+    service: str | None = None
+    redirect: Redirect | None = None
+    respond: Respond | None = None
+    rewrite: Rewrite = Rewrite()
+    request_headers: HeaderEdits = HeaderEdits()
+    response_headers: HeaderEdits = HeaderEdits()
+    timeout: float = 0.0
+    """Seconds for the whole exchange, from head to last byte; 0 is none, so that streams live."""
+    retry: Retry = Retry()
+    body_bytes: int = 0
+    """The longest request body accepted, in bytes; 0 takes the gateway's limit."""

@@ -1,0 +1,95 @@
+"""Human units ⇄ numbers: "250ms", "64KiB", "10%", "100/s". Pure; raises `ValueError` with what was expected."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_DURATION: Final[dict[str, float]] = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE: Final[dict[str, int]] = {
+    "B": 1,
+    "KB": 1000,
+    "MB": 1000**2,
+    "GB": 1000**3,
+    "TB": 1000**4,
+    "KiB": 1024,
+    "MiB": 1024**2,
+    "GiB": 1024**3,
+    "TiB": 1024**4,
+}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(us|µs|ms|s|m|h|d)", re.ASCII)
+_SIZED = re.compile(r"(\d+(?:\.\d+)?)\s?([KMGT]i?B|B)", re.ASCII)
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s?%", re.ASCII)
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s?/\s?(s|m|h|d)", re.ASCII)
+_LONGEST = 100 * 365 * 86400.0
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in a duration such as "250ms", "2s" or "1m30s"; "0" is zero. Raises ValueError."""
+    if text == "0":
+        return 0.0
+    total, at = 0.0, 0
+    while part := _PART.match(text, at):
+        total += float(part[1]) * _DURATION[part[2]]
+        at = part.end()
+    if at != len(text) or not text:
+        raise ValueError('expected a duration such as "250ms", "2s" or "1m30s"')
+    if total > _LONGEST:
+        raise ValueError("expected a duration of at most 100 years")
+    return total
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest exact text `parse_duration` reads back: 0.25 → "250ms", 90 → "1m30s"."""
+    if seconds <= 0:
+        return "0s"
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:g}us"
+    if seconds < 1:
+        return f"{seconds * 1e3:g}ms"
+    if seconds < 60:
+        return f"{seconds:g}s"
+    out, left = "", seconds
+    for unit in ("d", "h", "m"):
+        whole = int(left // _DURATION[unit])
+        if whole:
+            out += f"{whole}{unit}"
+            left -= whole * _DURATION[unit]
+    return out if left < 1e-9 else f"{out}{left:g}s"
+
+
+def parse_size(text: str) -> int:
+    """Bytes in a size such as "64KiB", "10MB" or "0B". Raises ValueError."""
+    found = _SIZED.fullmatch(text)
+    if not found:
+        raise ValueError('expected a size such as "64KiB", "10MB" or "512B"')
+    return round(float(found[1]) * _SIZE[found[2]])
+
+
+def format_size(count: int) -> str:
+    """`count` bytes in the largest binary unit that divides it: 65536 → "64KiB"."""
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if count and count % _SIZE[unit] == 0:
+            return f"{count // _SIZE[unit]}{unit}"
+    return f"{count}B"
+
+
+def parse_percent(text: str) -> float:
+    """The fraction in a percentage: "10%" → 0.1. Raises ValueError outside 0 % to 100 %."""
+    found = _PERCENT.fullmatch(text)
+    if not found or float(found[1]) > 100:
+        raise ValueError('expected a percentage from "0%" to "100%"')
+    return float(found[1]) / 100
+
+
+def format_percent(fraction: float) -> str:
+    """0.1 → "10%"."""
+    return f"{fraction * 100:g}%"
+
+
+def parse_rate(text: str) -> float:
+    """Events per second in a rate such as "100/s" or "6000/m". Raises ValueError."""
+    found = _RATE.fullmatch(text)
+    if not found:
+        raise ValueError('expected a rate such as "100/s" or "6000/m"')
+    return float(found[1]) / _DURATION[found[2]]

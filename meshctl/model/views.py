@@ -1,0 +1,162 @@
+"""What is observed of running proxies: the documents of the admin API, which the CLI asks for, merges and renders.
+
+Rates are per second over the last ten seconds, latencies are seconds, times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class EndpointView(msgspec.Struct, frozen=True):
+    """One endpoint as a proxy sees it. `state` is healthy, unhealthy, ejected, unresolved or unknown (not checked yet)."""
+
+    address: str
+    version: str
+    weight: float
+    state: str
+    reason: str = ""
+    until: float = 0.0
+    """When an ejection ends; 0 where none runs."""
+    in_flight: int = 0
+    requests: int = 0
+    failures: int = 0
+    latency: float = 0.0
+    """Moving average of the time to the response head."""
+    connections: int = 0
+
+
+class VersionView(msgspec.Struct, frozen=True):
+    """A version's configured weight and the share of requests it really got since the proxy started."""
+
+    name: str
+    weight: float
+    endpoints: int
+    healthy: int
+    requests: int = 0
+
+
+class ServiceView(msgspec.Struct, frozen=True):
+    """A service with its versions and endpoints, as one proxy sees it."""
+
+    name: str
+    policy: str
+    versions: tuple[VersionView, ...]
+    endpoints: tuple[EndpointView, ...]
+
+
+class RouteView(msgspec.Struct, frozen=True):
+    """A live route and how it fares."""
+
+    name: str
+    match: str
+    """The conditions in one line: `GET api.localhost /v1/orders*`."""
+    target: str
+    """`service orders`, `redirect 302 https://…` or `respond 200`."""
+    weights: tuple[VersionView, ...] = ()
+    healthy: int = 0
+    total: int = 0
+    requests: int = 0
+    rps: float = 0.0
+    errors: float = 0.0
+    """Share of answers of 500 and above over the last ten seconds, 0 to 1."""
+    p50: float = 0.0
+    p95: float = 0.0
+    p99: float = 0.0
+
+
+class LoserView(msgspec.Struct, frozen=True):
+    """A route that did not take the request, and why."""
+
+    route: str
+    reason: str
+
+
+class ExplainView(msgspec.Struct, frozen=True):
+    """Which rule takes a request and what it will meet. Without a winner `route` is empty and `reason` says what is answered."""
+
+    method: str
+    host: str
+    path: str
+    """As matched, after normalisation."""
+    route: str = ""
+    reason: str = ""
+    match: str = ""
+    target: str = ""
+    forwarded: str = ""
+    """The request line the endpoint would see."""
+    policies: tuple[str, ...] = ()
+    version: str = ""
+    endpoint: str = ""
+    losers: tuple[LoserView, ...] = ()
+
+
+class WorkerView(msgspec.Struct, frozen=True):
+    """One worker process of a proxy."""
+
+    pid: int
+    state: str
+    restarts: int = 0
+    connections: int = 0
+    in_flight: int = 0
+    requests: int = 0
+
+
+class ListenerView(msgspec.Struct, frozen=True):
+    """An address a proxy accepts on, with the port that was really taken."""
+
+    url: str
+    address: str
+    tls: bool = False
+
+
+class ProxyView(msgspec.Struct, frozen=True):
+    """One running proxy: `meshctl gateway status`."""
+
+    id: str
+    role: str
+    pid: int
+    version: str
+    started: float
+    revision: int
+    """The revision its traffic runs on."""
+    latest: int
+    """The newest applied revision; greater than `revision` where this proxy is behind or refused it."""
+    refusal: str = ""
+    """Why it refused the newest revision."""
+    source: str = ""
+    admin: str = ""
+    state: str = "ready"
+    """starting, ready or draining."""
+    listeners: tuple[ListenerView, ...] = ()
+    workers: tuple[WorkerView, ...] = ()
+
+
+class ProxyRecord(msgspec.Struct, frozen=True):
+    """What a proxy writes under `proxies/<id>` in the store, under its lease, so that commands find it."""
+
+    id: str
+    role: str
+    pid: int
+    started: float
+    socket: str
+    """The admin socket's path."""
+    admin: str = ""
+    """The admin URL, where one is served over TCP."""
+    source: str = ""
+    """The configuration file it was started with, absolute; empty without one."""
+    routes: tuple[str, ...] = ()
+    """The `--route PATH=URL` it was started with."""
+    listeners: tuple[ListenerView, ...] = ()
+    log: str = ""
+    """The file a detached gateway writes to; empty in the foreground."""
+
+
+class Acknowledgement(msgspec.Struct, frozen=True):
+    """A proxy's answer to a revision, under `acks/<proxy id>`: taken, or refused with the reason (xDS ACK and NACK)."""
+
+    proxy: str
+    revision: int
+    accepted: bool
+    reason: str = ""
+    at: float = 0.0

@@ -1,0 +1,115 @@
+"""What every store promises. Nothing outside `store/` may know which one it has.
+
+Keys are "/"-separated text, values are bytes. Each commit gets the next *store revision*; an entry remembers the store
+revision that last wrote it. A *lease* is a promise to be alive: entries written under it vanish when it is released or
+when its time to live runs out without `keep_alive`.
+
+Keys in use: `config/current`, `config/revisions/<number, 10 digits>`, `proxies/<id>`, `acks/<id>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+from meshctl.errors import MeshError
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A key's value, the store revision that last wrote it and the lease it lives under ("" for none)."""
+
+    key: str
+    value: bytes
+    revision: int
+    lease: str = ""
+
+
+class Put(msgspec.Struct, frozen=True):
+    """Write `value` under `key`, under `lease` where one is named."""
+
+    key: str
+    value: bytes
+    lease: str = ""
+
+
+class Delete(msgspec.Struct, frozen=True):
+    """Remove `key`; removing what is not there is no error."""
+
+    key: str
+
+
+class Expect(msgspec.Struct, frozen=True):
+    """A condition of a transaction: `key` was last written at `revision`; 0 means it does not exist."""
+
+    key: str
+    revision: int
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """Who changed what, when (seconds since the epoch), from what to what: written in the transaction it tells of."""
+
+    who: str
+    when: float
+    what: str
+    before: str = ""
+    after: str = ""
+    revision: int = 0
+    """The store revision of the change; filled in by the store."""
+
+
+class Conflict(MeshError):
+    """A transaction's expectation did not hold; `key` is the one, `found` the revision it has now (0: it does not exist)."""
+
+    def __init__(self, key: str, expected: int, found: int) -> None:
+        super().__init__("conflict", f'"{key}" was changed by someone else (expected store revision {expected}, found {found})')
+        self.key = key
+        self.expected = expected
+        self.found = found
+
+
+@runtime_checkable
+class Watch(Protocol):
+    """Tells cheaply whether anything was committed since it was last asked."""
+
+    def changed(self) -> bool:
+        """True once after one or more commits by any process, this one included. Costs a few microseconds."""
+
+    def close(self) -> None:
+        """Give back what the watch holds."""
+
+
+@runtime_checkable
+class Store(Protocol):
+    """See the module. Methods raise MeshError with code store_unavailable, store_corrupt, store_full or home_unusable."""
+
+    def get(self, key: str) -> Entry | None:
+        """The entry under `key`, or None."""
+
+    def list(self, prefix: str) -> list[Entry]:
+        """All entries whose key starts with `prefix`, in key order. Entries of expired leases are not among them."""
+
+    def transact(self, changes: Sequence[Put | Delete], *, expect: Sequence[Expect] = (), audit: Audit | None = None) -> int:
+        """Commit all `changes` or none, durable when it returns; the new store revision. Raises Conflict."""
+
+    def revision(self) -> int:
+        """The store revision of the last commit; 0 for a new store."""
+
+    def watch(self) -> Watch:
+        """A watch that first reports commits made after this call."""
+
+    def grant(self, ttl: float) -> str:
+        """A new lease that lives `ttl` seconds unless kept alive."""
+
+    def keep_alive(self, lease: str) -> bool:
+        """Start the lease's time anew; False where it has already run out."""
+
+    def release(self, lease: str) -> None:
+        """End the lease and drop its entries."""
+
+    def audits(self, limit: int = 100) -> list[Audit]:
+        """The latest audit records, newest first."""
+
+    def close(self) -> None:
+        """Close the store; it cannot be used afterwards."""
