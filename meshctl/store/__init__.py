@@ -1,1 +1,1 @@
-"""The meeting point of everything that runs: a Protocol (`protocol`), the mesh's home, and the SQLite implementation."""
+"""The meeting point of all that runs: a Protocol (`protocol`), the mesh's home, and the SQLite implementation."""

@@ -1,10 +1,11 @@
 """What every store promises. Nothing outside `store/` may know which one it has.
 
-Keys are "/"-separated text, values are bytes. Each commit gets the next *store revision*; an entry remembers the store
+Keys are "/"-separated printable ASCII without spaces, values are bytes. Each commit gets the next *store revision*; an entry remembers the store
 revision that last wrote it. A *lease* is a promise to be alive: entries written under it vanish when it is released or
 when its time to live runs out without `keep_alive`.
 
-Keys in use: `config/current`, `config/revisions/<number, 10 digits>`, `proxies/<id>`, `acks/<id>`.
+Keys in use: `config/current`, `config/revisions/<number, 10 digits>` (who and when), `config/meshes/<number>` (what),
+`proxies/<id>`, `acks/<id>`.
 """
 
 from __future__ import annotations
@@ -59,14 +60,23 @@ class Audit(msgspec.Struct, frozen=True):
     """The store revision of the change; filled in by the store."""
 
 
-class Conflict(MeshError):
-    """A transaction's expectation did not hold; `key` is the one, `found` the revision it has now (0: it does not exist)."""
+class Conflict(MeshError):  # noqa: N818 - the word of the design; every caller reads "except Conflict"
+    """A transaction's expectation did not hold; `key` is the one, `found` the revision it has now (0: there is none)."""
 
     def __init__(self, key: str, expected: int, found: int) -> None:
-        super().__init__("conflict", f'"{key}" was changed by someone else (expected store revision {expected}, found {found})')
+        numbers = f"expected store revision {expected}, found {found}"
+        super().__init__("conflict", f'"{key}" was changed by someone else ({numbers})')
         self.key = key
         self.expected = expected
         self.found = found
+
+
+class LeaseEnded(MeshError):  # noqa: N818 - as above
+    """A transaction wanted to write under a lease that has run out or was released: ask for a new one."""
+
+    def __init__(self, lease: str) -> None:
+        super().__init__("conflict", f'the lease "{lease}" has ended', hint="ask for a new lease and write again")
+        self.lease = lease
 
 
 @runtime_checkable
@@ -82,16 +92,22 @@ class Watch(Protocol):
 
 @runtime_checkable
 class Store(Protocol):
-    """See the module. Methods raise MeshError with code store_unavailable, store_corrupt, store_full or home_unusable."""
+    """See the module. Methods raise MeshError with code store_unavailable, store_corrupt or store_full."""
 
     def get(self, key: str) -> Entry | None:
         """The entry under `key`, or None."""
 
+    def audits(self, limit: int = 100) -> list[Audit]:
+        """The latest audit records, newest first."""
+
     def list(self, prefix: str) -> list[Entry]:
         """All entries whose key starts with `prefix`, in key order. Entries of expired leases are not among them."""
 
-    def transact(self, changes: Sequence[Put | Delete], *, expect: Sequence[Expect] = (), audit: Audit | None = None) -> int:
-        """Commit all `changes` or none, durable when it returns; the new store revision. Raises Conflict."""
+    def transact(
+        self, changes: Sequence[Put | Delete], *, expect: Sequence[Expect] = (), audit: Audit | None = None
+    ) -> int:
+        """Commit all `changes` or none, durable when it returns; the new store revision. Later changes to a key win
+        over earlier ones. Raises Conflict, LeaseEnded."""
 
     def revision(self) -> int:
         """The store revision of the last commit; 0 for a new store."""
@@ -107,9 +123,6 @@ class Store(Protocol):
 
     def release(self, lease: str) -> None:
         """End the lease and drop its entries."""
-
-    def audits(self, limit: int = 100) -> list[Audit]:
-        """The latest audit records, newest first."""
 
     def close(self) -> None:
         """Close the store; it cannot be used afterwards."""
