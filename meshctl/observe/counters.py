@@ -1,0 +1,179 @@
+"""What a worker counts while it serves: plain numbers in one process, cheap enough for every request.
+
+A `Series` counts the requests of one route, service and version, a `ServiceCounters` what happened on the way to a
+service, and `Counters` holds them all by name: a snapshot takes its series from here, so a new snapshot goes on
+counting where the old one was. No locks: one worker is one thread. Labels come from configuration and the proxy's own
+vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from meshctl.observe.histogram import Histogram
+from meshctl.observe.sample import CLASSES, Key, Sample, SeriesSample, ServiceSample
+
+MOST_REASONS: Final = 64
+"""Reasons a series tells apart; more would be a mistake in the vocabulary and are counted as "other"."""
+
+MOST_RETIRED: Final = 1_000
+"""Series kept although their route has gone from the configuration, so that neither counts nor memory run away."""
+
+# One place for each hundred of a three-digit status: what an upstream invents (6xx to 9xx) must not raise.
+_HUNDREDS: Final = 10
+
+
+class Series:
+    """The requests of one route, service and version."""
+
+    __slots__ = ("_frozen", "_latency", "_reasons", "_statuses", "key", "received", "sent")
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        self.received = 0
+        self.sent = 0
+        self._statuses = [0] * _HUNDREDS
+        self._reasons: dict[str, list[int]] = {}
+        self._latency = Histogram()
+        self._frozen = SeriesSample(*key)
+
+    def __repr__(self) -> str:
+        return f"<Series {'/'.join(self.key)} {self.requests} requests>"
+
+    @property
+    def requests(self) -> int:
+        """How many requests were recorded."""
+        return sum(self._statuses)
+
+    def record(self, status: int, seconds: float, received: int, sent: int, reason: str = "") -> None:
+        """Count a finished request: `status` from 0 (nothing was answered) to 999, the bytes of the bodies, and why the
+        proxy answered itself ("" where the answer came from upstream)."""
+        self._statuses[status // 100] += 1
+        self.received += received
+        self.sent += sent
+        self._latency.observe(seconds)
+        if reason:
+            self._because(reason, status // 100)
+
+    def _because(self, reason: str, hundred: int) -> None:
+        counts = self._reasons.get(reason)
+        if counts is None:
+            if len(self._reasons) >= MOST_REASONS:
+                reason = "other"
+            counts = self._reasons.setdefault(reason, [0] * _HUNDREDS)
+        counts[hundred] += 1
+
+    def freeze(self) -> SeriesSample:
+        """What was counted so far: the same object as last time where nothing was, at next to no cost."""
+        if self._frozen.requests != self.requests:
+            reasons = {reason: _by_class(counts) for reason, counts in self._reasons.items()}
+            statuses = _by_class(self._statuses)
+            self._frozen = SeriesSample(*self.key, statuses, reasons, self.received, self.sent, self._latency.freeze())
+        return self._frozen
+
+
+class ServiceCounters:
+    """What happened on the way to one service. Results are the proxy's words: "ok", "refused", "timeout"…"""
+
+    __slots__ = ("connects", "ejections", "retries", "service")
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.connects: dict[str, int] = {}
+        self.retries: dict[str, int] = {}
+        self.ejections = 0
+
+    def __repr__(self) -> str:
+        return f"<ServiceCounters {self.service} connects={self.connects} retries={self.retries}>"
+
+    def connect(self, result: str) -> None:
+        """Count an attempt to open a connection to an endpoint."""
+        self.connects[result] = self.connects.get(result, 0) + 1
+
+    def retry(self, result: str) -> None:
+        """Count a retry that was made, or one that was wanted and not allowed."""
+        self.retries[result] = self.retries.get(result, 0) + 1
+
+    def eject(self) -> None:
+        """Count an endpoint that was ejected."""
+        self.ejections += 1
+
+    def freeze(self) -> ServiceSample:
+        """What was counted so far."""
+        return ServiceSample(self.service, dict(self.connects), dict(self.retries), self.ejections)
+
+
+class Counters:
+    """All that a worker counts. The numbers are plain attributes: `counters.connections += 1`."""
+
+    __slots__ = (
+        "_refusals",
+        "_series",
+        "_services",
+        "accepted",
+        "connections",
+        "handshake_failures",
+        "in_flight",
+        "log_dropped",
+    )
+
+    def __init__(self) -> None:
+        self.connections = 0
+        """Open client connections."""
+        self.in_flight = 0
+        """Requests being served."""
+        self.accepted = 0
+        self.handshake_failures = 0
+        self.log_dropped = 0
+        """Access log lines lost; the worker copies it from the log before it exports."""
+        self._refusals: dict[str, int] = {}
+        self._series: dict[Key, Series] = {}
+        self._services: dict[str, ServiceCounters] = {}
+
+    def __repr__(self) -> str:
+        return f"<Counters {len(self._series)} series, {self.connections} connections, {self.in_flight} in flight>"
+
+    def series(self, route: str, service: str = "", version: str = "") -> Series:
+        """The one series of this name. All empty: requests that no route took."""
+        key = (route, service, version)
+        found = self._series.get(key)
+        if found is None:
+            found = self._series[key] = Series(key)
+        return found
+
+    def service(self, name: str) -> ServiceCounters:
+        """The one set of counters of this service."""
+        found = self._services.get(name)
+        if found is None:
+            found = self._services[name] = ServiceCounters(name)
+        return found
+
+    def refuse(self, reason: str) -> None:
+        """Count a connection or request that was refused before any route was asked."""
+        self._refusals[reason] = self._refusals.get(reason, 0) + 1
+
+    def retire(self, live: Collection[Key]) -> None:
+        """After a snapshot was swapped: forget the oldest series that are not in `live`, beyond `MOST_RETIRED`."""
+        retired = [key for key in self._series if key not in live]
+        for key in retired[: max(0, len(retired) - MOST_RETIRED)]:
+            del self._series[key]
+
+    def export(self) -> Sample:
+        """What was counted since the worker started; series and services without any count are left out."""
+        frozen = (series.freeze() for series in self._series.values())
+        return Sample(
+            tuple(sample for sample in frozen if sample.requests),
+            tuple(service.freeze() for service in self._services.values()),
+            connections=self.connections,
+            in_flight=self.in_flight,
+            accepted=self.accepted,
+            handshake_failures=self.handshake_failures,
+            log_dropped=self.log_dropped,
+            refusals=dict(self._refusals),
+        )
+
+
+def _by_class(counts: list[int]) -> tuple[int, ...]:
+    """Counts by hundred as counts by class; 600 and above count as 5xx, since clients treat them so (RFC 9110 §15)."""
+    return (*counts[: len(CLASSES) - 1], sum(counts[len(CLASSES) - 1 :]))

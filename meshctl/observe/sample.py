@@ -1,0 +1,145 @@
+"""What one process has counted at one moment: the values that workers send, and how those of several become one.
+
+Counters only grow and add up; gauges (`connections`, `in_flight`) are of the moment and add up too. Labels are names
+from the configuration or from the proxy's fixed vocabulary, never anything a client sent. Knows no process and no time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from meshctl.observe.histogram import Distribution
+
+CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+"""Status classes by status // 100. "none": no answer was sent, the client was gone before."""
+
+Key = tuple[str, str, str]
+"""A series' name: route, service and version; empty where a request came to none."""
+
+
+class SeriesSample(msgspec.Struct, frozen=True, array_like=True):
+    """All requests of one route, service and version."""
+
+    route: str
+    service: str
+    version: str
+    statuses: tuple[int, ...] = (0,) * len(CLASSES)
+    """Answers by class, as in `CLASSES`."""
+    reasons: dict[str, tuple[int, ...]] = {}
+    """Those of `statuses` that the proxy answered itself, by reason code and class."""
+    received: int = 0
+    sent: int = 0
+    latency: Distribution = Distribution()
+
+    @property
+    def key(self) -> Key:
+        """The series' name."""
+        return self.route, self.service, self.version
+
+    @property
+    def requests(self) -> int:
+        """How many requests were finished."""
+        return sum(self.statuses)
+
+    @property
+    def errors(self) -> int:
+        """How many of them were answered with 500 and above."""
+        return self.statuses[5]
+
+    def plus(self, other: SeriesSample) -> SeriesSample:
+        """Both together, under this one's name."""
+        reasons = dict(self.reasons)
+        for reason, counts in other.reasons.items():
+            reasons[reason] = _added(reasons[reason], counts) if reason in reasons else counts
+        return SeriesSample(
+            *self.key,
+            _added(self.statuses, other.statuses),
+            reasons,
+            self.received + other.received,
+            self.sent + other.sent,
+            self.latency.plus(other.latency),
+        )
+
+
+class ServiceSample(msgspec.Struct, frozen=True, array_like=True):
+    """What happened on the way to one service, by result."""
+
+    service: str
+    connects: dict[str, int] = {}
+    retries: dict[str, int] = {}
+    ejections: int = 0
+
+    def plus(self, other: ServiceSample) -> ServiceSample:
+        """Both together."""
+        return ServiceSample(
+            self.service,
+            _summed(self.connects, other.connects),
+            _summed(self.retries, other.retries),
+            self.ejections + other.ejections,
+        )
+
+
+class Sample(msgspec.Struct, frozen=True, array_like=True):
+    """Everything one worker counted since it started, or several workers together."""
+
+    series: tuple[SeriesSample, ...] = ()
+    services: tuple[ServiceSample, ...] = ()
+    connections: int = 0
+    in_flight: int = 0
+    accepted: int = 0
+    handshake_failures: int = 0
+    log_dropped: int = 0
+    refusals: dict[str, int] = {}
+
+    @property
+    def requests(self) -> int:
+        """How many requests were finished."""
+        return sum(series.requests for series in self.series)
+
+
+def encode(sample: Sample) -> bytes:
+    """The sample for the way from worker to supervisor."""
+    return msgspec.msgpack.encode(sample)
+
+
+def decode(data: bytes) -> Sample:
+    """The sample in `data`. Raises msgspec.ValidationError or DecodeError where it is none."""
+    return msgspec.msgpack.decode(data, type=Sample)
+
+
+def merge(samples: Iterable[Sample]) -> Sample:
+    """All samples as one, in the order in which names first appear."""
+    every = tuple(samples)
+    if len(every) == 1:
+        return every[0]
+    series: dict[Key, SeriesSample] = {}
+    services: dict[str, ServiceSample] = {}
+    refusals: dict[str, int] = {}
+    for sample in every:
+        for one in sample.series:
+            series[one.key] = series[one.key].plus(one) if one.key in series else one
+        for service in sample.services:
+            known = services.get(service.service)
+            services[service.service] = known.plus(service) if known else service
+        refusals = _summed(refusals, sample.refusals)
+    return Sample(
+        tuple(series.values()),
+        tuple(services.values()),
+        connections=sum(sample.connections for sample in every),
+        in_flight=sum(sample.in_flight for sample in every),
+        accepted=sum(sample.accepted for sample in every),
+        handshake_failures=sum(sample.handshake_failures for sample in every),
+        log_dropped=sum(sample.log_dropped for sample in every),
+        refusals=refusals,
+    )
+
+
+def _added(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(a + b for a, b in zip(left, right, strict=True))
+
+
+def _summed(left: dict[str, int], right: dict[str, int]) -> dict[str, int]:
+    return {name: left.get(name, 0) + right.get(name, 0) for name in left | right}
