@@ -1,0 +1,52 @@
+"""What one contender is asked to be: address, upstream, how many routes, TLS or not. It knows no peer's syntax."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """A self-signed certificate: the chain, its key, and both in one file (HAProxy reads that)."""
+
+    certificate: Path
+    key: Path
+    bundle: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One proxy to configure. `folder` is its own; everything it writes goes there."""
+
+    folder: Path
+    port: int
+    upstream_port: int
+    routes: int = 10
+    workers: int = 1
+    tls: TlsFiles | None = None
+
+    @property
+    def access_log(self) -> Path:
+        """Where the JSON access log goes."""
+        return self.folder / "access.log"
+
+    @property
+    def url(self) -> str:
+        """The address a client uses."""
+        return f"{'https' if self.tls else 'http'}://{HOST}:{self.port}"
+
+
+def prefix(number: int) -> str:
+    """The path prefix of route `number`: `/api/v1/service-00042`."""
+    return f"/api/v1/service-{number:05d}"
+
+
+def free_port() -> int:
+    """A port nothing listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
