@@ -1,8 +1,8 @@
 """What every store promises. Nothing outside `store/` may know which one it has.
 
-Keys are "/"-separated printable ASCII without spaces, values are bytes. Each commit gets the next *store revision*; an entry remembers the store
-revision that last wrote it. A *lease* is a promise to be alive: entries written under it vanish when it is released or
-when its time to live runs out without `keep_alive`.
+Keys are "/"-separated printable ASCII without spaces, values are bytes. Each commit gets the next *store revision*; an
+entry remembers the store revision that last wrote it. A *lease* is a promise to be alive: entries written under it
+vanish when it is released or when its time to live runs out without `keep_alive`.
 
 Keys in use: `config/current`, `config/revisions/<number, 10 digits>` (who and when), `config/meshes/<number>` (what),
 `proxies/<id>`, `acks/<id>`.
@@ -61,7 +61,7 @@ class Audit(msgspec.Struct, frozen=True):
 
 
 class Conflict(MeshError):  # noqa: N818 - the word of the design; every caller reads "except Conflict"
-    """A transaction's expectation did not hold; `key` is the one, `found` the revision it has now (0: there is none)."""
+    """A transaction's expectation did not hold; `found` is the revision that `key` has now (0: there is none)."""
 
     def __init__(self, key: str, expected: int, found: int) -> None:
         numbers = f"expected store revision {expected}, found {found}"
