@@ -41,8 +41,8 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def register(store: Store, record: ProxyRecord, lease: str) -> None:
-    """Let everybody find the proxy, as long as its lease lives. Registering again replaces its own record; a new process
-    under an old id starts without the answers of the one before.
+    """Let everybody find the proxy, as long as its lease lives. Registering again replaces its own record; a new
+    process under an old id starts without the answers of the one before.
 
     Raises MeshError already_running where another living process holds the id."""
     key = _PROXIES + record.id
@@ -58,7 +58,9 @@ def register(store: Store, record: ProxyRecord, lease: str) -> None:
         store.transact(changes, expect=[Expect(key, 0 if entry is None else entry.revision)], audit=audit)
     except Conflict as error:
         winner = store.get(key)
-        raise error if winner is None else _taken(decode(winner, ProxyRecord)) from error
+        if winner is None:
+            raise
+        raise _taken(decode(winner, ProxyRecord)) from error
 
 
 def acknowledge(store: Store, acknowledgement: Acknowledgement, lease: str) -> None:
@@ -96,7 +98,7 @@ def await_acks(
                 on_change(reports)
             last = reports
             left = deadline - clock.monotonic()
-            if left <= 0 or not any(report.reason == _NO_ANSWER for report in reports):
+            if left <= 0 or not any(report.status == "silent" and report.reason == _NO_ANSWER for report in reports):
                 return reports
             _wait(watch, min(left, _CENSUS))
     finally:

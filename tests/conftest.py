@@ -1,0 +1,56 @@
+"""What every test stands on: an environment of its own, and a private home for a mesh."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from meshctl.store.home import Home, open_home
+from meshctl.store.sqlite import SqliteStore
+
+_FORGOTTEN = ("MESHCTL_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "FORCE_COLOR", "LINES")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Nothing of the user's: their home, their mesh, their colours and their terminal's width. Yields the HOME in force.
+
+    Of the session, not of each test, so that Hypothesis tests need not make it again for every example."""
+    home = tmp_path_factory.mktemp("user")
+    # Short, because sockets of homes with long paths go here, and under the tests' own root they would not fit either.
+    runtime = tempfile.mkdtemp(prefix="mx-", dir="/tmp")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _FORGOTTEN:
+            patch.delenv(name, raising=False)
+        patch.setenv("HOME", str(home))
+        patch.setenv("XDG_STATE_HOME", str(home / "state"))
+        patch.setenv("XDG_RUNTIME_DIR", runtime)
+        patch.setenv("NO_COLOR", "1")
+        patch.setenv("COLUMNS", "80")
+        yield home
+    shutil.rmtree(runtime, ignore_errors=True)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A new home, private and empty."""
+    return open_home(tmp_path / "home")
+
+
+@pytest.fixture
+def store(home: Home) -> Iterator[SqliteStore]:
+    """The new, empty store of `home`."""
+    opened = SqliteStore(home.database)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def is_root() -> bool:
+    """Whether permissions do not bind this process."""
+    return os.geteuid() == 0
