@@ -1,0 +1,218 @@
+"""`Document` → `Mesh`: the file's shape becomes the model's, with the model's defaults where the file is silent.
+
+It never fails: what is wrong in a document is said by `decode` before it and by `checks` after it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from meshctl.config.document import AccessLogTable, CertificateTable, Document, GatewayTable, ListenerTable
+from meshctl.config.document_route import HeaderEditsTable, PathTable, RetryTable, RouteTable, ValueTable
+from meshctl.config.document_service import BalanceTable, EndpointTable, HealthTable, KeyTable, ServiceTable
+from meshctl.config.endpoints import parse_endpoint, resolve
+from meshctl.model.mesh import AccessLog, Certificate, Gateway, Listener, Mesh
+from meshctl.model.policy import (
+    Balance,
+    DownstreamTimeouts,
+    Ejection,
+    HealthCheck,
+    Key,
+    Limits,
+    Retry,
+    UpstreamTimeouts,
+)
+from meshctl.model.route import HeaderEdits, Match, PathMatch, Redirect, Respond, Rewrite, Route, ValueMatch
+from meshctl.model.service import Endpoint, Service, UpstreamTls, Version
+
+DIRECT = "default"
+"""The version that endpoints directly under a service form."""
+
+
+def build(document: Document, folder: str) -> Mesh:
+    """The mesh that the document describes; relative file paths stand in `folder`."""
+    basics = document.mesh.given() if document.mesh else {}
+    if "name" in basics and "trust_domain" not in basics:
+        basics["trust_domain"] = f"{basics['name']}.mesh"
+    routes = document.routes or []
+    names = _names(routes)
+    return Mesh(
+        **basics,
+        gateway=_gateway(document.gateway, folder) if document.gateway else Gateway(),
+        routes=tuple(_route(table, name) for table, name in zip(routes, names, strict=True)),
+        services=tuple(_service(name, table, folder) for name, table in (document.services or {}).items()),
+    )
+
+
+def _gateway(table: GatewayTable, folder: str) -> Gateway:
+    given = table.given()
+    shared = _certificates(given.pop("tls", []), folder)
+    listen = given.pop("listen", None)
+    if listen is not None:
+        given["listeners"] = tuple(_listener(each, shared, folder) for each in listen)
+    elif shared:
+        given["listeners"] = tuple(Listener(each.host, each.port, tls=shared) for each in Gateway().listeners)
+    if table.trusted_proxies is not None:
+        given["trusted_proxies"] = tuple(table.trusted_proxies)
+    if table.access_log:
+        given["access_log"] = _access_log(table.access_log, folder)
+    if table.timeouts:
+        given["timeouts"] = DownstreamTimeouts(**table.timeouts.given())
+    if table.limits:
+        given["limits"] = Limits(**table.limits.given())
+    return Gateway(**given)
+
+
+def _listener(table: ListenerTable, shared: tuple[Certificate, ...], folder: str) -> Listener:
+    host, port = table.address
+    return Listener(host, port, shared if table.tls is None else _certificates(table.tls, folder))
+
+
+def _certificates(tables: Sequence[CertificateTable], folder: str) -> tuple[Certificate, ...]:
+    return tuple(Certificate(resolve(each.certificate, folder), resolve(each.key or "", folder)) for each in tables)
+
+
+def _access_log(table: AccessLogTable, folder: str) -> AccessLog:
+    given = table.given()
+    if given.get("path", "off") not in ("stdout", "off"):
+        given["path"] = resolve(given["path"], folder)
+    return AccessLog(**given)
+
+
+def _route(table: RouteTable, name: str) -> Route:
+    given = table.given() | {"name": name, "match": _match(table)}
+    for condition in ("hosts", "path", "methods", "headers", "query"):
+        given.pop(condition, None)
+    kinds: dict[str, type[Redirect | Respond | Rewrite]] = {
+        "redirect": Redirect,
+        "respond": Respond,
+        "rewrite": Rewrite,
+    }
+    for key, kind in kinds.items():
+        if key in given:
+            given[key] = kind(**given[key].given())
+    for key in ("request_headers", "response_headers"):
+        if key in given:
+            given[key] = _edits(given[key])
+    if table.retry:
+        given["retry"] = _retry(table.retry)
+    return Route(**given)
+
+
+def _match(table: RouteTable) -> Match:
+    return Match(
+        hosts=tuple(dict.fromkeys(table.hosts or ())),
+        path=_path(table.path) if table.path else PathMatch(),
+        methods=tuple(dict.fromkeys(table.methods or ())),
+        headers=tuple(_value(name, value) for name, value in (table.headers or {}).items()),
+        query=tuple(_value(name, value) for name, value in (table.query or {}).items()),
+    )
+
+
+def _path(table: PathTable) -> PathMatch:
+    if table.exact is not None:
+        return PathMatch("exact", table.exact)
+    if table.regex is not None:
+        return PathMatch("regex", table.regex)
+    return PathMatch("prefix", table.prefix) if table.prefix is not None else PathMatch()
+
+
+def _value(name: str, table: ValueTable) -> ValueMatch:
+    if table.regex is not None:
+        return ValueMatch(name, "regex", table.regex)
+    return ValueMatch(name, "exact", table.exact) if table.exact is not None else ValueMatch(name, "present")
+
+
+def _edits(table: HeaderEditsTable) -> HeaderEdits:
+    return HeaderEdits(
+        set=tuple((table.set or {}).items()),
+        add=tuple((name, value) for name, values in (table.add or {}).items() for value in values),
+        remove=tuple(table.remove or ()),
+    )
+
+
+def _retry(table: RetryTable) -> Retry:
+    given = table.given()
+    return Retry(**given | ({"on": tuple(dict.fromkeys(given["on"]))} if "on" in given else {}))
+
+
+def _names(tables: Sequence[RouteTable]) -> list[str]:
+    """A name for each route: the given one, else one made of its path or host, never twice."""
+    taken = {table.name for table in tables if table.name}
+    last: dict[str, int] = {}
+    names = []
+    for table in tables:
+        name = stem = table.name or _made(table)
+        while not table.name and name in taken:
+            last[stem] = last.get(stem, 1) + 1
+            name = f"{stem}-{last[stem]}"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _made(table: RouteTable) -> str:
+    path = table.path and (table.path.exact or table.path.prefix or table.path.regex)
+    slug = re.sub(r"[^A-Za-z0-9._]+", "-", path or "").strip("-._")
+    if not slug and table.hosts:
+        slug = re.sub(r"[^a-z0-9.-]+", "-", table.hosts[0].removeprefix("*.")).strip("-.")
+    return slug[:100].rstrip("-._") or "root"
+
+
+def _service(name: str, table: ServiceTable, folder: str) -> Service:
+    given = table.given() | {"name": name, "versions": _versions(table, folder)}
+    given.pop("endpoints", None)
+    if table.balance:
+        given["balance"] = _balance(table.balance)
+    if table.sticky:
+        given["sticky"] = _key(table.sticky)
+    if table.health:
+        given["health"] = _health(table.health)
+    if table.ejection:
+        given["ejection"] = Ejection(**table.ejection.given())
+    if table.tls:
+        files = {"ca": resolve(table.tls.ca, folder)} if table.tls.ca else {}
+        given["tls"] = UpstreamTls(**table.tls.given() | files)
+    if table.timeouts:
+        given["timeouts"] = UpstreamTimeouts(**table.timeouts.given())
+    return Service(**given)
+
+
+def _versions(table: ServiceTable, folder: str) -> tuple[Version, ...]:
+    direct = () if table.endpoints is None else (Version(DIRECT, _endpoints(table.endpoints, folder)),)
+    named = ((name, each, each.given()) for name, each in (table.versions or {}).items())
+    return direct + tuple(
+        Version(**given | {"name": name, "endpoints": _endpoints(each.endpoints or (), folder)})
+        for name, each, given in named
+    )
+
+
+def _endpoints(tables: Sequence[EndpointTable], folder: str) -> tuple[Endpoint, ...]:
+    found = []
+    for table in tables:
+        endpoint = parse_endpoint(table.address, folder=folder)
+        weight = endpoint.weight if table.weight is None else table.weight
+        found.append(Endpoint(endpoint.host, endpoint.port, endpoint.unix, endpoint.tls, weight))
+    return tuple(found)
+
+
+def _balance(table: BalanceTable) -> Balance:
+    if table.hash:
+        return Balance("hash", _key(table.hash))
+    return Balance(table.policy) if table.policy else Balance()
+
+
+def _key(table: KeyTable) -> Key:
+    if table.header is not None:
+        return Key("header", table.header)
+    if table.cookie is not None:
+        return Key("cookie", table.cookie)
+    return Key("query", table.query) if table.query is not None else Key("client_ip")
+
+
+def _health(table: HealthTable) -> HealthCheck:
+    given = table.given()
+    if table.statuses:
+        given["statuses"] = (table.statuses[0], table.statuses[1])
+    return HealthCheck(**given)

@@ -1,0 +1,76 @@
+"""Cross-checks: what no single value shows. Names that nothing has, rules that never win, keys that exclude each other.
+
+It sees a well-shaped document and the mesh built from it, never a file: `files` looks at certificates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshctl.config import checks_route, checks_service
+from meshctl.config.decode import Decoded
+from meshctl.config.document import CertificateTable, Document, GatewayTable
+from meshctl.config.problems import Finding, Path, quoted
+from meshctl.model.address import overlap, parse_address
+from meshctl.model.mesh import Listener, Mesh
+
+OFF = "off"
+
+
+def check(decoded: Decoded, mesh: Mesh) -> list[Finding]:
+    """Everything that is wrong between the values of a decoded document whose mesh is `mesh`."""
+    document = decoded.document
+    if document is None:
+        return []
+    findings = [
+        *checks_route.check(decoded, document.routes or [], mesh),
+        *checks_service.check(decoded, document.services or {}, mesh),
+        *(_gateway(document.gateway, mesh) if document.gateway else ()),
+    ]
+    return [finding for finding in findings if not decoded.is_damaged(finding.path)]
+
+
+def certificates(document: Document) -> Iterator[tuple[Path, CertificateTable]]:
+    """Every certificate the document names, with its key path."""
+    gateway = document.gateway
+    if gateway is None:
+        return
+    for number, table in enumerate(gateway.tls or ()):
+        yield ("gateway", "tls", number), table
+    for index, listener in enumerate(gateway.listen or ()):
+        for number, table in enumerate(listener.tls or ()):
+            yield ("gateway", "listen", index, "tls", number), table
+
+
+def _gateway(table: GatewayTable, mesh: Mesh) -> Iterator[Finding]:
+    yield from _listeners(mesh.gateway.listeners)
+    yield from _admin(table, mesh)
+    if table.tls and table.listen and all(each.tls is not None for each in table.listen):
+        yield Finding(("gateway", "tls"), "has no effect: every listener has its own tls", severity="warning")
+
+
+def _listeners(listeners: tuple[Listener, ...]) -> Iterator[Finding]:
+    by_port: dict[int, list[Listener]] = {}
+    for number, listener in enumerate(listeners):
+        before = by_port.setdefault(listener.port, [])
+        rival = next((each for each in before if overlap(each.host, listener.host)), None)
+        if rival and listener.port:
+            same = (
+                "is given twice"
+                if rival.address == listener.address
+                else f"is already taken by {quoted(rival.address)}"
+            )
+            yield Finding(("gateway", "listen", number), f"{quoted(listener.address)} {same}")
+        before.append(listener)
+
+
+def _admin(table: GatewayTable, mesh: Mesh) -> Iterator[Finding]:
+    if table.admin in (None, OFF):
+        return
+    host, port = parse_address(mesh.gateway.admin)
+    for listener in mesh.gateway.listeners:
+        if port and port == listener.port and overlap(host, listener.host):
+            yield Finding(
+                ("gateway", "admin"), f"{quoted(mesh.gateway.admin)} is already taken by {quoted(listener.address)}"
+            )
+            return

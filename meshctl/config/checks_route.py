@@ -1,0 +1,118 @@
+"""Cross-checks of routes: their actions, their names, and rules that can never win."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+from meshctl.config.decode import Decoded
+from meshctl.config.document_route import RouteTable
+from meshctl.config.problems import Finding, Path, did_you_mean, one_of, quoted
+from meshctl.model.mesh import Mesh
+from meshctl.model.route import Match, Route
+
+_ACTIONS = ("service", "redirect", "respond")
+# What only a forwarded request can use.
+_FORWARDING = ("rewrite", "request_headers", "retry", "timeout", "body_bytes")
+# Comparing words costs; a person reads no more suggestions than this.
+_SUGGESTIONS = 50
+
+
+def check(decoded: Decoded, tables: Sequence[RouteTable], mesh: Mesh) -> Iterator[Finding]:
+    """What is wrong with the routes."""
+    for number, (table, route) in enumerate(zip(tables, mesh.routes, strict=True)):
+        path: Path = ("routes", number)
+        yield from _action(path, table)
+        yield from _rewriting(path, table, route)
+        yield from _answer(path, route)
+    yield from _unknown_services(decoded, mesh)
+    yield from _names(tables)
+    yield from _never_wins(decoded, mesh.routes)
+
+
+def _action(path: Path, table: RouteTable) -> Iterator[Finding]:
+    found = [name for name in _ACTIONS if name in table.model_fields_set]
+    if not found:
+        yield Finding(path, "a route needs an action", "one of service, redirect and respond")
+    for extra in found[1:]:
+        yield Finding((*path, extra), f"{quoted(found[0])} is given too", "one of service, redirect and respond")
+    if found and "service" not in found:
+        for name in _FORWARDING:
+            if name in table.model_fields_set:
+                message = f"has no effect: {found[0]} forwards nothing"
+                yield Finding((*path, name), message, severity="warning")
+
+
+def _rewriting(path: Path, table: RouteTable, route: Route) -> Iterator[Finding]:
+    for name, change in (("rewrite", route.rewrite), ("redirect", route.redirect)):
+        if change is None:
+            continue
+        if change.prefix is not None and change.path is not None:
+            yield Finding((*path, name, "path"), '"prefix" is given too', "one of prefix and path")
+        if change.prefix is not None and route.match.path.kind != "prefix":
+            hint = f"use {name}.path"
+            yield Finding(
+                (*path, name, "prefix"), f"the route's path is no prefix but {route.match.path.kind}", hint=hint
+            )
+    if table.rewrite and not table.rewrite.model_fields_set:
+        yield Finding((*path, "rewrite"), "an empty table says nothing", "prefix, path or host")
+
+
+def _answer(path: Path, route: Route) -> Iterator[Finding]:
+    redirect, respond = route.redirect, route.respond
+    if redirect and not any((redirect.scheme, redirect.host, redirect.port, redirect.path, redirect.prefix)):
+        yield Finding((*path, "redirect"), "would lead to itself", "scheme, host, port, path or prefix")
+    if respond and respond.body and respond.status in (204, 205, 304):
+        yield Finding((*path, "respond", "body"), f"an answer with status {respond.status} has no body")
+
+
+def _unknown_services(decoded: Decoded, mesh: Mesh) -> Iterator[Finding]:
+    names = [service.name for service in mesh.services]
+    known = set(names)
+    hints: dict[str, str] = {}
+    for number, route in enumerate(mesh.routes):
+        name = route.service
+        if name is None or name in known or decoded.is_lost(("services", name)):
+            continue
+        if name not in hints:
+            hints[name] = did_you_mean(name, names) if len(hints) < _SUGGESTIONS else ""
+        path: Path = ("routes", number, "service")
+        expected = one_of(names) or ("" if names else f"a table [services.{name}]")
+        yield Finding(path, f"service {quoted(name)} does not exist", expected, hints[name])
+
+
+def _names(tables: Sequence[RouteTable]) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    for number, table in enumerate(tables):
+        if table.name is None:
+            continue
+        if table.name in first:
+            message = f"{quoted(table.name)} is already the name of routes[{first[table.name]}]"
+            yield Finding(("routes", number, "name"), message, "a name that no other route has")
+        first.setdefault(table.name, number)
+
+
+def _never_wins(decoded: Decoded, routes: Sequence[Route]) -> Iterator[Finding]:
+    """Routes whose every request goes to an earlier one.
+
+    A more specific route wins whatever the order (HTTPRoute's precedence), so one is lost only where earlier ones have
+    the same path and conditions for each of its hosts and methods: one look-up each, not a comparison of all pairs.
+    """
+    takers: dict[object, int] = {}
+    for number, route in enumerate(routes):
+        if decoded.is_damaged(("routes", number)):
+            continue
+        claims = list(_claims(route.match))
+        rivals = [takers.get(claim) for claim in claims]
+        if None not in rivals:
+            names = ", ".join(dict.fromkeys(f"{quoted(routes[rival].name)}" for rival in rivals if rival is not None))
+            message = f"route {quoted(route.name)} can never match: {names} takes all its requests"
+            yield Finding(("routes", number), message, hint="change its conditions or remove it")
+        for claim in claims:
+            takers.setdefault(claim, number)
+
+
+def _claims(match: Match) -> Iterator[tuple[object, ...]]:
+    headers, query = frozenset(match.headers), frozenset(match.query)
+    for host, method in product(match.hosts or ("",), match.methods or ("",)):
+        yield (match.path, host, method, headers, query)

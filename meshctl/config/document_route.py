@@ -1,0 +1,154 @@
+"""The human shape of `[[routes]]`: conditions, the action, rewriting, header edits and policies."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from meshctl.config.scalars import (
+    Duration,
+    EditableHeader,
+    HeaderName,
+    HeaderValue,
+    HostPattern,
+    Label,
+    Method,
+    PlainHost,
+    PrefixPath,
+    Regex,
+    RetryCondition,
+    RouteName,
+    Size,
+    UrlPath,
+)
+from meshctl.config.table import Table, distinct_keys, either, shorthand
+
+
+def _path(value: object) -> object:
+    expected = '"/prefix", { exact = "/path" } or { regex = "…" }'
+    return either(shorthand(value, "prefix", expected), "prefix", "exact", "regex")
+
+
+def _value(value: object) -> object:
+    expected = '"value", { regex = "…" } or { present = true }'
+    return either(shorthand(value, "exact", expected), "exact", "regex", "present")
+
+
+def _values(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class PathTable(Table):
+    """A condition on the path: one of prefix, exact and regex."""
+
+    prefix: PrefixPath | None = Field(None, description="The path begins with these segments.")
+    exact: UrlPath | None = Field(None, description="The path is this.")
+    regex: Regex | None = Field(None, description="The whole path matches this regular expression.")
+
+
+class ValueTable(Table):
+    """A condition on a header's or query parameter's value: one of exact, regex and present."""
+
+    exact: str | None = Field(None, description="The value is this.")
+    regex: Regex | None = Field(None, description="The whole value matches this regular expression.")
+    present: Literal[True] | None = Field(None, description="It is there, with any value.")
+
+
+class RedirectTable(Table):
+    """An answer with a Location; what is left out stays as in the request."""
+
+    scheme: Literal["http", "https"] | None = Field(None, description="The scheme of the Location.")
+    host: PlainHost | None = Field(None, description="The host of the Location.")
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(None, description="The port of the Location.")
+    path: UrlPath | None = Field(None, description="The path of the Location.")
+    prefix: PrefixPath | None = Field(None, description="Takes the matched prefix's place.")
+    status: Literal[301, 302, 303, 307, 308] | None = Field(None, description="The status of the answer.")
+
+
+class RespondTable(Table):
+    """A fixed answer."""
+
+    status: Annotated[int, Field(ge=200, le=599)] | None = Field(None, description="The status of the answer.")
+    body: str | None = Field(None, description="The body of the answer.")
+    content_type: HeaderValue | None = Field(None, description="The body's media type.", examples=["application/json"])
+
+
+class RewriteTable(Table):
+    """Changes to what is forwarded."""
+
+    prefix: PrefixPath | None = Field(None, description="Takes the matched prefix's place.")
+    path: UrlPath | None = Field(None, description="Takes the whole path's place.")
+    host: PlainHost | None = Field(None, description="Takes the Host header's place.")
+
+
+Edited = Annotated[
+    dict[EditableHeader, HeaderValue], BeforeValidator(distinct_keys, json_schema_input_type=dict[str, str])
+]
+Added = Annotated[
+    dict[
+        EditableHeader,
+        Annotated[list[HeaderValue], BeforeValidator(_values, json_schema_input_type=str | list[str])],
+    ],
+    BeforeValidator(distinct_keys, json_schema_input_type=dict[str, str | list[str]]),
+]
+
+
+class HeaderEditsTable(Table):
+    """Edits to a message's headers, in this order: remove, set, add."""
+
+    set: Edited | None = Field(None, description="Headers that get this value, whatever they had.")
+    add: Added | None = Field(
+        None, description="Values that are added to what is there: one or a list for each header."
+    )
+    remove: list[EditableHeader] | None = Field(None, description="Headers that are taken out.")
+
+
+class RetryTable(Table):
+    """When a request may be sent again."""
+
+    attempts: Annotated[int, Field(ge=0, le=10)] | None = Field(None, description="Extra attempts; 0 is none.")
+    on: list[RetryCondition] | None = Field(
+        None,
+        description='"connect", "reset", "timeout" or a status such as "503".',
+        examples=[["connect", "reset", "503"]],
+    )
+
+
+Condition = Annotated[ValueTable, BeforeValidator(_value, json_schema_input_type=str | ValueTable)]
+
+
+class RouteTable(Table):
+    """One rule: which requests are meant, and what is done with them. One of service, redirect and respond is given."""
+
+    name: RouteName | None = Field(
+        None, description="The route's name in metrics and logs; made from the path where left out."
+    )
+    hosts: Annotated[list[HostPattern], Field(min_length=1)] | None = Field(
+        None, description='Hosts, exact or "*.example.com"; left out, every host.', examples=[["api.example.com"]]
+    )
+    path: Annotated[PathTable, BeforeValidator(_path, json_schema_input_type=str | PathTable)] | None = Field(
+        None, description="A prefix on segment boundaries, { exact = … } or { regex = … }.", examples=["/v1/orders"]
+    )
+    methods: Annotated[list[Method], Field(min_length=1)] | None = Field(
+        None, description="Methods; left out, every method.", examples=[["GET", "POST"]]
+    )
+    headers: (
+        Annotated[
+            dict[HeaderName, Condition],
+            BeforeValidator(distinct_keys, json_schema_input_type=dict[str, str | ValueTable]),
+        ]
+        | None
+    ) = Field(None, description="Conditions on headers, all of which must hold.")
+    query: dict[str, Condition] | None = Field(
+        None, description="Conditions on query parameters, all of which must hold."
+    )
+    service: Label | None = Field(None, description="The service that takes the request.", examples=["orders"])
+    redirect: RedirectTable | None = Field(None, description="Answer with a Location.")
+    respond: RespondTable | None = Field(None, description="Answer with a fixed text.")
+    rewrite: RewriteTable | None = Field(None, description="Changes to what is forwarded.")
+    request_headers: HeaderEditsTable | None = Field(None, description="Edits to the forwarded request's headers.")
+    response_headers: HeaderEditsTable | None = Field(None, description="Edits to the answer's headers.")
+    timeout: Duration | None = Field(None, description='For the whole exchange; "0" is none, so that streams live.')
+    retry: RetryTable | None = Field(None, description="When a request may be sent again.")
+    body_bytes: Size | None = Field(None, description='The longest request body; "0B" takes the gateway\'s limit.')

@@ -1,0 +1,192 @@
+"""The human shape of `[services.NAME]`: balancing, health, versions and endpoints."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from meshctl.config.endpoints import split_url
+from meshctl.config.problems import Wrong, did_you_mean, quoted
+from meshctl.config.scalars import (
+    Duration,
+    HeaderName,
+    Label,
+    Percent,
+    Period,
+    PlainHost,
+    PlainText,
+    UrlPath,
+    kind_of,
+    text,
+)
+from meshctl.config.table import Table, either
+
+Weight = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+Threshold = Annotated[int, Field(ge=1, le=1_000_000)]
+Status = Annotated[int, Field(ge=100, le=599)]
+
+_POLICIES = ("least_load", "round_robin", "random")
+
+
+def _key(value: object) -> object:
+    expected = '"client_ip", { header = "…" }, { cookie = "…" } or { query = "…" }'
+    if value == "client_ip":
+        return {"client_ip": True}
+    if isinstance(value, dict):
+        return either(value, "header", "cookie", "query")
+    shown = quoted(value) if isinstance(value, str) else kind_of(value)
+    raise Wrong(f"{shown} is not valid here", expected=expected)
+
+
+def _balance(value: object) -> object:
+    if value == "hash":
+        raise Wrong("hash needs a key", expected='{ hash = { header = "x-user" } } or { hash = "client_ip" }')
+    if isinstance(value, dict):
+        return value
+    given = text(value, "a policy")
+    if given not in _POLICIES:
+        expected = 'one of "least_load", "round_robin", "random" or { hash = … }'
+        raise Wrong(f"{quoted(given)} is no policy", expected=expected, hint=did_you_mean(given, _POLICIES))
+    return {"policy": given}
+
+
+def _ejection(value: object) -> object:
+    return {"enabled": value} if isinstance(value, bool) else value
+
+
+def _endpoint(value: object) -> object:
+    return {"address": value} if isinstance(value, str) else value
+
+
+class KeyTable(Table):
+    """What of a request is hashed."""
+
+    header: HeaderName | None = Field(None, description="A header's name.")
+    cookie: PlainText | None = Field(None, description="A cookie's name.")
+    query: PlainText | None = Field(None, description="A query parameter's name.")
+    client_ip: Literal[True] | None = Field(None, description="The client's address.")
+
+
+KeySpec = Annotated[KeyTable, BeforeValidator(_key, json_schema_input_type=Literal["client_ip"] | KeyTable)]
+
+
+class BalanceTable(Table):
+    """Consistent hashing on a key of the request."""
+
+    policy: Literal["least_load", "round_robin", "random"] | None = Field(
+        None, description="How an endpoint is chosen."
+    )
+    hash: KeySpec | None = Field(None, description='The key: "client_ip" or a header, cookie or query parameter.')
+
+
+class HealthTable(Table):
+    """An active check: HTTP GET where a path is given, else a TCP connection."""
+
+    path: UrlPath | None = Field(
+        None, description="The path to get; left out, a TCP connection is enough.", examples=["/healthz"]
+    )
+    host: PlainHost | None = Field(None, description="The Host header of the check.")
+    interval: Period | None = Field(None, description="Between two checks.")
+    timeout: Period | None = Field(None, description="For one check.")
+    healthy: Threshold | None = Field(None, description="Successes in a row that make an endpoint healthy.")
+    unhealthy: Threshold | None = Field(None, description="Failures in a row that make it unhealthy.")
+    statuses: Annotated[list[Status], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="The lowest and the highest status that passes.", examples=[[200, 399]]
+    )
+
+    @field_validator("statuses")
+    @classmethod
+    def _ascending(cls, value: list[int] | None) -> list[int] | None:
+        if value and value[0] > value[1]:
+            raise Wrong(
+                f"{value} is not valid", expected="the lowest status first", hint=f"did you mean {value[::-1]}?"
+            )
+        return value
+
+
+class EjectionTable(Table):
+    """Passive ejection: endpoints that fail rest for a while."""
+
+    enabled: bool | None = Field(None, description="Whether endpoints are ejected at all.")
+    failures: Threshold | None = Field(None, description="Failures in a row that eject an endpoint.")
+    base: Period | None = Field(None, description="The first rest; doubled with each ejection.")
+    longest: Period | None = Field(None, description="The longest rest.")
+    share: Percent | None = Field(
+        None, description="The most of a version's endpoints that rest at a time.", examples=["50%"]
+    )
+
+
+class UpstreamTlsTable(Table):
+    """How https endpoints are verified."""
+
+    ca: PlainText | None = Field(None, description="A PEM file of authorities; left out, the system's.")
+    server_name: PlainHost | None = Field(None, description="The name to verify; left out, the endpoint's host.")
+    verify: bool | None = Field(None, description="false accepts any certificate: for experiments only.")
+
+
+class UpstreamTimeoutsTable(Table):
+    """How long a service may take."""
+
+    connect: Period | None = Field(None, description="To a connection, TLS handshake included.")
+    response: Period | None = Field(None, description="From the request's last byte to the response's head.")
+    stream: Period | None = Field(None, description="Without a byte in either direction of a body or tunnel.")
+    idle: Period | None = Field(None, description="A kept connection unused.")
+
+
+class EndpointTable(Table):
+    """Where a service listens."""
+
+    address: str = Field(description='"host:port", "https://host:port" or "unix:/run/app.sock".')
+    weight: Weight | None = Field(None, description="Its share among the version's endpoints; the default is 1.")
+
+    @field_validator("address")
+    @classmethod
+    def _is_endpoint(cls, value: str) -> str:
+        _, path = split_url(value)
+        if path:
+            raise Wrong(
+                f"{quoted(value)} has a path", expected="an endpoint without one", hint="use the route's rewrite.prefix"
+            )
+        return value
+
+
+Endpoints = list[Annotated[EndpointTable, BeforeValidator(_endpoint, json_schema_input_type=str | EndpointTable)]]
+
+
+class VersionTable(Table):
+    """One version of a service and its share of the traffic."""
+
+    endpoints: Endpoints | None = Field(None, description="Where the version listens.", examples=[["127.0.0.1:9001"]])
+    weight: Weight | None = Field(None, description="Its share among the service's versions.", examples=[90])
+
+
+class ServiceTable(Table):
+    """A service: endpoints directly, or versions that have them."""
+
+    balance: (
+        Annotated[
+            BalanceTable,
+            BeforeValidator(
+                _balance, json_schema_input_type=Literal["least_load", "round_robin", "random"] | BalanceTable
+            ),
+        ]
+        | None
+    ) = Field(None, description="How an endpoint is chosen.", examples=["least_load"])
+    sticky: KeySpec | None = Field(
+        None, description="The key that keeps a user on one version.", examples=["client_ip"]
+    )
+    health: HealthTable | None = Field(
+        None, description="The active check; {} is a TCP connection, left out there is none."
+    )
+    ejection: (
+        Annotated[EjectionTable, BeforeValidator(_ejection, json_schema_input_type=bool | EjectionTable)] | None
+    ) = Field(None, description="Passive ejection of endpoints that fail; false is none.")
+    slow_start: Duration | None = Field(
+        None, description="Over which a new endpoint's share grows from 10 % to its whole."
+    )
+    tls: UpstreamTlsTable | None = Field(None, description="How https endpoints are verified.")
+    timeouts: UpstreamTimeoutsTable | None = Field(None, description="How long the service may take.")
+    command: PlainText | None = Field(None, description="What `meshctl up` runs.", examples=["python orders.py"])
+    endpoints: Endpoints | None = Field(None, description="Where the service listens, without versions.")
+    versions: dict[Label, VersionTable] | None = Field(None, description="The service's versions by name.")

@@ -1,0 +1,169 @@
+"""Files ⇄ configurations: find and read mesh.toml and the certificates it names. The only part of `config/` that reads.
+
+Two ways in: `load` a file, or `decode_text` that came from elsewhere. Both say every problem at once.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from meshctl import clock
+from meshctl.config.problems import ConfigInvalid, Finding, Problem, Wrong, quoted
+from meshctl.errors import MeshError
+from meshctl.model.mesh import Mesh
+
+if TYPE_CHECKING:
+    from meshctl.config.document import CertificateTable, Document
+    from meshctl.config.problems import Path as KeyPath
+
+NAME: Final = "mesh.toml"
+LARGEST: Final = 16 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A valid configuration: the mesh, the text it comes from, and warnings. `path` is absolute, None for a text."""
+
+    mesh: Mesh
+    text: str
+    name: str = NAME
+    warnings: tuple[Problem, ...] = ()
+    path: Path | None = None
+
+
+def find(start: Path) -> Path | None:
+    """The nearest mesh.toml in `start` or a folder above it."""
+    start = start.absolute()
+    return next((folder / NAME for folder in (start, *start.parents) if (folder / NAME).is_file()), None)
+
+
+def load(path: Path, *, with_files: bool = True) -> Loaded:
+    """The configuration in a file. Raises ConfigInvalid, or MeshError config_unreadable where there is no text."""
+    name = str(path)
+    path = path.absolute()
+    text = _text(_read(path, name), name)
+    loaded = decode_text(text, name=name, folder=path.parent, with_files=with_files)
+    return Loaded(loaded.mesh, loaded.text, name, loaded.warnings, path)
+
+
+def decode_text(text: str, *, name: str = NAME, folder: Path, with_files: bool = True) -> Loaded:
+    """The configuration in a text whose relative paths stand in `folder`. Raises ConfigInvalid with every problem."""
+    from meshctl.config.build import build
+    from meshctl.config.checks import check
+    from meshctl.config.decode import BadSyntax, decode
+    from meshctl.config.positions import locate
+
+    text = text.removeprefix("\ufeff")
+    try:
+        decoded = decode(text)
+    except BadSyntax as error:
+        raise ConfigInvalid([Problem(name, error.line, error.column, "", error.message)]) from None
+    findings = list(decoded.findings)
+    mesh = Mesh()
+    if decoded.document is not None:
+        mesh = build(decoded.document, str(folder.absolute()))
+        findings += check(decoded, mesh)
+        findings += _files(decoded.document, folder) if with_files else []
+    problems = locate(findings, text, name)
+    if any(problem.severity == "error" for problem in problems):
+        raise ConfigInvalid(problems)
+    return Loaded(mesh, text, name, tuple(problems))
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except FileNotFoundError as error:
+        raise MeshError("config_unreadable", f"{name}: no such file", hint='write one with "meshctl init"') from error
+    except IsADirectoryError as error:
+        raise MeshError(
+            "config_unreadable", f"{name}: is a folder", hint=f'name a file in it: "{path / NAME}"'
+        ) from error
+    except PermissionError as error:
+        raise MeshError(
+            "config_unreadable", f"{name}: permission denied", hint=f"readable by user {os.getuid()}?"
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise MeshError("config_unreadable", f"{name}: {reason.lower()}") from error
+    if len(data) > LARGEST:
+        raise MeshError("config_unreadable", f"{name}: larger than 16 MiB", hint="is this the right file?")
+    return data
+
+
+def _text(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
+        message = f"{name}:{line}:{column}: byte 0x{data[error.start]:02x} is not UTF-8"
+        raise MeshError("config_unreadable", message, hint="save the file as UTF-8") from error
+
+
+def _files(document: Document, folder: Path) -> list[Finding]:
+    """What is wrong with the files that the document names."""
+    from meshctl.config.checks import certificates
+
+    now = clock.wall()
+    findings = []
+    for path, table in certificates(document):
+        findings += _pair(path, table, folder, now)
+    for name, service in (document.services or {}).items():
+        if service.tls and service.tls.ca:
+            findings += _authority(("services", name, "tls", "ca"), folder / service.tls.ca, now)
+    return findings
+
+
+def _pair(path: KeyPath, table: CertificateTable, folder: Path, now: float) -> list[Finding]:
+    from meshctl.config import certificates
+
+    findings = []
+    certificate = key = None
+    where = (*path, "certificate")
+    try:
+        certificate = certificates.read_certificate(_pem(folder / table.certificate))
+        if complaint := certificates.validity(certificate, now):
+            findings.append(Finding(where, f"{quoted(table.certificate)} {complaint}", severity="warning"))
+    except Wrong as error:
+        findings.append(Finding(where, f"{quoted(table.certificate)} {error.message}", error.expected, error.hint))
+    if table.key is None:
+        return [*findings, Finding((*path, "key"), "missing", "the certificate's private key, a PEM file")]
+    try:
+        key = certificates.read_key(_pem(folder / table.key))
+    except Wrong as error:
+        findings.append(Finding((*path, "key"), f"{quoted(table.key)} {error.message}", error.expected, error.hint))
+    if certificate and key and not certificates.fits(certificate, key):
+        findings.append(
+            Finding((*path, "key"), f"{quoted(table.key)} does not fit the certificate {quoted(table.certificate)}")
+        )
+    return findings
+
+
+def _authority(path: KeyPath, file: Path, now: float) -> list[Finding]:
+    from meshctl.config import certificates
+
+    try:
+        found = certificates.read_certificates(_pem(file))
+    except Wrong as error:
+        return [Finding(path, f"{quoted(file.name)} {error.message}", error.expected, error.hint)]
+    complaints = [complaint for each in found if (complaint := certificates.validity(each, now))]
+    return [Finding(path, f"{quoted(file.name)} {each}", severity="warning") for each in complaints]
+
+
+def _pem(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST)
+    except FileNotFoundError as error:
+        raise Wrong("does not exist", hint=f"looked for {quoted(path)}") from error
+    except PermissionError as error:
+        raise Wrong("may not be read: permission denied") from error
+    except IsADirectoryError as error:
+        raise Wrong("is a folder", expected="a PEM file") from error
+    except (OSError, ValueError) as error:
+        raise Wrong(f"cannot be read: {str(error).lower()}") from error

@@ -1,0 +1,308 @@
+"""The single values of mesh.toml: durations, sizes, hosts, header names… as pydantic types with messages for people.
+
+Each is a function from what the file says to what the model holds, which raises `Wrong` or ValueError. It knows nothing
+of the tables the values stand in.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from ipaddress import ip_network
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+from pydantic import BeforeValidator, Field
+
+from meshctl.config.problems import Wrong, did_you_mean, quoted
+from meshctl.model import names, units
+from meshctl.model.address import parse_address
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_FIELD_VALUE: Final = re.compile(r"[\x20-\x7e\t]*", re.ASCII)
+_PATH: Final = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
+_PATH_SAFE: Final = "/!$&'()*+,;=:@%~"
+_UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]", re.ASCII)
+_LONGEST_REGEX: Final = 4096
+# Per connection or framing (RFC 9110 §7.6.1): the proxy alone may write them.
+_PROXY_OWNED: Final = frozenset(
+    ["connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"]
+)
+_KINDS: Final = {
+    bool: "a boolean",
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    list: "an array",
+    dict: "a table",
+}
+
+
+def kind_of(value: object) -> str:
+    """What TOML calls the value: "a string", "an array"…"""
+    return _KINDS.get(type(value), "a date or time")
+
+
+def text(value: object, expected: str = "a string", hint: str = "") -> str:
+    """The value if it is a string."""
+    if not isinstance(value, str):
+        raise Wrong(f"{kind_of(value)} is not valid here", expected=expected, hint=hint)
+    return value
+
+
+def checked(value: object, check: Callable[[str], Any], expected: str = "a string", hint: str = "") -> Any:
+    """`check` of a string, its "expected …" turned into a `Wrong` that quotes the value."""
+    given = text(value, expected, hint)
+    try:
+        return check(given)
+    except Wrong:
+        raise
+    except ValueError as error:
+        raise Wrong(
+            f"{quoted(given)} is not valid", expected=str(error).removeprefix("expected "), hint=hint
+        ) from error
+
+
+def duration(value: object) -> float:
+    """Seconds in "250ms"; a bare number is refused with the likely unit."""
+    hint = f'did you mean "{value}s"?' if isinstance(value, int | float) and not isinstance(value, bool) else ""
+    return float(checked(value, units.parse_duration, 'a duration such as "250ms", "2s" or "1m30s"', hint))
+
+
+def period(value: object) -> float:
+    """A duration above zero."""
+    seconds = duration(value)
+    if seconds <= 0:
+        raise Wrong(f"{quoted(value)} is not valid", expected="a duration above 0")
+    return seconds
+
+
+def size(value: object) -> int:
+    """Bytes in "64KiB"; a bare number is refused with the likely unit."""
+    hint = f'did you mean "{value}B"?' if isinstance(value, int) and not isinstance(value, bool) else ""
+    return int(checked(value, units.parse_size, 'a size such as "64KiB", "10MB" or "512B"', hint))
+
+
+def head_size(value: object) -> int:
+    """A size that a request head can fit in."""
+    found = size(value)
+    if not 1024 <= found <= 16 * 1024**2:
+        raise Wrong(f"{quoted(value)} is not valid", expected='a size from "1KiB" to "16MiB"')
+    return found
+
+
+def percent(value: object) -> float:
+    """The fraction in "50%"."""
+    return float(checked(value, units.parse_percent, 'a percentage such as "50%"'))
+
+
+def label(value: object) -> str:
+    """A DNS label: the name of a mesh, a service, a version."""
+    given = text(value)
+    better = re.sub(r"[^a-z0-9-]+", "-", given.lower()).strip("-")[:63]
+    return str(checked(given, names.check_label, hint=f"did you mean {quoted(better)}?" if better else ""))
+
+
+def route_name(value: object) -> str:
+    """The name of a route."""
+    return str(checked(value, names.check_route_name))
+
+
+def host_pattern(value: object) -> str:
+    """A host to match, in lower case: exact or "*." and a suffix."""
+    return str(
+        checked(value, names.check_host_pattern, hint='leave "hosts" out to match every host' if value == "*" else "")
+    )
+
+
+def plain_host(value: object) -> str:
+    """A host name or address without wildcard, as in a Host header: a port may follow."""
+
+    def check(given: str) -> str:
+        if re.search(r":\d+$", given):
+            host, port = parse_address(given)
+            if not host or not port:
+                raise ValueError('expected a host such as "api.example.com"')
+            return given.lower()
+        if "*" in given:
+            raise ValueError('expected one host such as "api.example.com", without "*"')
+        return names.check_host_pattern(given)
+
+    return str(checked(value, check))
+
+
+def network(value: object) -> str:
+    """A network in CIDR form; one address is a network of one."""
+
+    def check(given: str) -> str:
+        try:
+            return str(ip_network(given))
+        except ValueError as error:
+            wide = "host bits" in str(error)
+            hint = f"did you mean {quoted(ip_network(given, strict=False))}?" if wide else ""
+            expected = 'a network such as "10.0.0.0/8" or an address such as "192.168.1.1"'
+            raise Wrong(f"{quoted(given)} is not a network", expected=expected, hint=hint) from error
+
+    return str(checked(value, check))
+
+
+def address(value: object) -> tuple[str, int]:
+    """Host and port of a listener; port 0 lets the system choose."""
+    given = str(value)
+    hint = f'did you mean "127.0.0.1:{given}"?' if given.isdecimal() and len(given) < 6 else ""
+    host, port = checked(value, parse_address, 'host:port such as "127.0.0.1:8080" or ":8080"', hint)
+    return host, port
+
+
+def header_name(value: object) -> str:
+    """A header's name in lower case (RFC 9110 §5.1)."""
+
+    def check(given: str) -> str:
+        if not _TOKEN.fullmatch(given):
+            raise ValueError('expected a header name such as "x-user": letters, digits and hyphens')
+        return given.lower()
+
+    return str(checked(value, check))
+
+
+def editable_header(value: object) -> str:
+    """The name of a header that a configuration may change."""
+    name = header_name(value)
+    if name == "host":
+        raise Wrong('"host" is not changed as a header', hint="use rewrite.host")
+    if name in _PROXY_OWNED:
+        raise Wrong(f"{quoted(name)} belongs to the connection: the proxy alone writes it")
+    return name
+
+
+def header_value(value: object) -> str:
+    """A header's value: visible ASCII, spaces and tabs inside (RFC 9110 §5.5)."""
+
+    def check(given: str) -> str:
+        if not _FIELD_VALUE.fullmatch(given) or given != given.strip():
+            raise ValueError("expected visible ASCII characters, without control characters or space around them")
+        return given
+
+    return str(checked(value, check))
+
+
+def method(value: object) -> str:
+    """A request method, in capitals."""
+
+    def check(given: str) -> str:
+        if not _TOKEN.fullmatch(given) or given != given.upper():
+            hint = f"did you mean {quoted(given.upper())}?" if _TOKEN.fullmatch(given) else ""
+            raise Wrong(f"{quoted(given)} is not a method", expected='a method in capitals such as "GET"', hint=hint)
+        return given
+
+    return str(checked(value, check))
+
+
+def url_path(value: object) -> str:
+    """A path as requests are matched: absolute, normalised (RFC 3986 §6.2.2), what is not ASCII percent-encoded."""
+
+    def check(given: str) -> str:
+        if given and not given.startswith("/"):
+            raise Wrong(
+                f"{quoted(given)} is not a path", expected='"/" first', hint=f"did you mean {quoted('/' + given)}?"
+            )
+        encoded = quote(given, safe=_PATH_SAFE, errors="replace") if not given.isascii() else given
+        if not _PATH.fullmatch(encoded):
+            raise ValueError('expected a path such as "/v1/orders", without "?", "#", spaces or control characters')
+        if any(part in (".", "..") for part in encoded.split("/")):
+            raise ValueError('expected a path without "." and ".." segments')
+        return re.sub(r"%[0-9A-Fa-f]{2}", _normal_escape, encoded)
+
+    return str(checked(value, check))
+
+
+def prefix_path(value: object) -> str:
+    """A path prefix: "/v1/" and "/v1" are the same, for prefixes end on segment boundaries."""
+    return url_path(value).rstrip("/") or "/"
+
+
+def regex(value: object) -> str:
+    """A regular expression that compiles."""
+
+    def check(given: str) -> str:
+        if len(given) > _LONGEST_REGEX:
+            raise ValueError(f"expected at most {_LONGEST_REGEX} characters")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # what Python will soon read differently is refused today
+                re.compile(given)
+        except (re.error, OverflowError, RecursionError, Warning) as error:
+            raise Wrong(
+                f"{quoted(given)} does not compile: {str(error).lower()}", expected="a regular expression"
+            ) from error
+        return given
+
+    return str(checked(value, check))
+
+
+def plain_text(value: object) -> str:
+    """A string that is not empty and has no control characters: a file path, a cookie's name, a media type."""
+
+    def check(given: str) -> str:
+        if not given or not given.isprintable():
+            raise ValueError("expected a string that is not empty, without control characters")
+        return given
+
+    return str(checked(value, check))
+
+
+def retry_condition(value: object) -> str:
+    """ "connect", "reset", "timeout" or a status."""
+    words = ("connect", "reset", "timeout")
+    expected = '"connect", "reset", "timeout" or a status such as "503"'
+    if isinstance(value, int):
+        raise Wrong(f"{value} is not a string", expected=expected, hint=f'did you mean "{value}"?')
+    given = text(value, expected)
+    if given not in words and not re.fullmatch(r"[45][0-9]{2}", given, re.ASCII):
+        raise Wrong(f"{quoted(given)} is not valid", expected=expected, hint=did_you_mean(given, words))
+    return given
+
+
+def _normal_escape(found: re.Match[str]) -> str:
+    character = chr(int(found[0][1:], 16))
+    return character if _UNRESERVED.fullmatch(character) else found[0].upper()
+
+
+def _string(*examples: str, pattern: str | None = None) -> Any:
+    return Annotated[str, Field(examples=list(examples), pattern=pattern)]
+
+
+_DURATION_PATTERN = r"^(0|([0-9]+(\.[0-9]+)?(us|µs|ms|s|m|h|d))+)$"
+_SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?B|B)$"
+_TIME = _string("250ms", "2s", "1m30s", pattern=_DURATION_PATTERN)
+_BYTES = _string("64KiB", "10MB", "512B", pattern=_SIZE_PATTERN)
+
+Duration = Annotated[float, BeforeValidator(duration, json_schema_input_type=_TIME)]
+Period = Annotated[float, BeforeValidator(period, json_schema_input_type=_TIME)]
+Size = Annotated[int, BeforeValidator(size, json_schema_input_type=_BYTES)]
+HeadSize = Annotated[int, BeforeValidator(head_size, json_schema_input_type=_BYTES)]
+Percent = Annotated[float, BeforeValidator(percent, json_schema_input_type=_string("50%", pattern=r"^[0-9.]+ ?%$"))]
+Label = Annotated[
+    str, BeforeValidator(label, json_schema_input_type=_string("orders", pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))
+]
+RouteName = Annotated[str, BeforeValidator(route_name, json_schema_input_type=_string("orders"))]
+HostPattern = Annotated[
+    str, BeforeValidator(host_pattern, json_schema_input_type=_string("api.example.com", "*.example.com"))
+]
+PlainHost = Annotated[str, BeforeValidator(plain_host, json_schema_input_type=_string("api.example.com"))]
+Network = Annotated[str, BeforeValidator(network, json_schema_input_type=_string("10.0.0.0/8", "::1/128"))]
+Address = Annotated[
+    tuple[str, int], BeforeValidator(address, json_schema_input_type=_string("127.0.0.1:8080", ":8443"))
+]
+HeaderName = Annotated[str, BeforeValidator(header_name, json_schema_input_type=_string("x-user"))]
+EditableHeader = Annotated[str, BeforeValidator(editable_header, json_schema_input_type=_string("x-user"))]
+HeaderValue = Annotated[str, BeforeValidator(header_value, json_schema_input_type=str)]
+Method = Annotated[str, BeforeValidator(method, json_schema_input_type=_string("GET", "POST"))]
+UrlPath = Annotated[str, BeforeValidator(url_path, json_schema_input_type=_string("/v1/orders", pattern="^/"))]
+PrefixPath = Annotated[str, BeforeValidator(prefix_path, json_schema_input_type=_string("/v1/orders", pattern="^/"))]
+Regex = Annotated[str, BeforeValidator(regex, json_schema_input_type=_string("v[0-9]+"))]
+PlainText = Annotated[str, BeforeValidator(plain_text, json_schema_input_type=str)]
+RetryCondition = Annotated[
+    str, BeforeValidator(retry_condition, json_schema_input_type=_string("connect", "reset", "timeout", "503"))
+]
