@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -50,7 +54,25 @@ def store(home: Home) -> Iterator[SqliteStore]:
     opened.close()
 
 
+class Child(Protocol):
+    """Starts a Python program in a process of its own, with this process's import path, and ends it with the test."""
+
+    def __call__(self, program: str, *arguments: object) -> subprocess.Popen[str]: ...
+
+
 @pytest.fixture
-def is_root() -> bool:
-    """Whether permissions do not bind this process."""
-    return os.geteuid() == 0
+def child() -> Iterator[Child]:
+    """See `Child`; the process's standard input and output are pipes of text lines."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(program: str, *arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)]
+        environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

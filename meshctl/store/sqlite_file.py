@@ -9,7 +9,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -127,7 +127,9 @@ def _create(path: Path) -> None:
         raise _uncreatable(path, error) from error
     finally:
         for left in ("", "-journal", "-wal", "-shm"):
-            fresh.with_name(fresh.name + left).unlink(missing_ok=True)
+            # What stops the removal has stopped the creation before, and that error is the one to tell.
+            with suppress(OSError):
+                fresh.with_name(fresh.name + left).unlink(missing_ok=True)
 
 
 def _uncreatable(path: Path, error: OSError) -> MeshError:
