@@ -1,0 +1,155 @@
+"""One line for each request: gathering what is known at its end, cheaply, for a file or standard output.
+
+`append` is the only part that every request pays: a struct and a list. Rendering happens for a batch, writing when a
+batch is full or the owner's timer says so. Authorization and Cookie have no field here, and a query string is replaced
+unless the configuration asks for it. Several workers may write to one file: each write is of whole lines, appended.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from meshctl import clock
+from meshctl.model import mesh
+from meshctl.observe.access_line import RENDER, Line, Render
+from meshctl.observe.sink import Sink
+
+FLUSH_EVERY: Final = 0.25
+"""Seconds after which the owner's timer should call `flush`."""
+
+_BATCH: Final = 64  # lines, some 32 KiB: what they refer to stays in the processor's cache until it is rendered
+_LONGEST_HOST: Final = 255
+_LONGEST_PATH: Final = 2_048
+_LONGEST_AGENT: Final = 512
+_USUAL: Final = 512
+
+
+class AccessLog:
+    """The access log of one worker. Nothing here raises, and only `close` may wait."""
+
+    __slots__ = ("_lines", "_millisecond", "_redact", "_render", "_second", "_second_stamp", "_sink", "_stamp")
+
+    def __init__(self, sink: Sink, *, render: Render = RENDER["json"], redact: bool = True) -> None:
+        self._sink = sink
+        self._render = render
+        self._redact = redact
+        self._lines: list[Line] = []
+        self._second = self._millisecond = -1
+        self._second_stamp = self._stamp = ""
+
+    def __repr__(self) -> str:
+        return f"<AccessLog {len(self._lines)} lines to render, {self._sink!r}>"
+
+    def append(
+        self,
+        now: float,
+        request_id: str,
+        trace_id: str,
+        client: str,
+        method: str,
+        host: str,
+        path: str,
+        status: int,
+        reason: str,
+        route: str,
+        service: str,
+        version: str,
+        endpoint: str,
+        seconds: float,
+        upstream_seconds: float,
+        received: int,
+        sent: int,
+        protocol: str,
+        user_agent: str,
+        retries: int,
+        listener: str,
+    ) -> None:
+        """Log a finished request that arrived at `now` (seconds since the epoch). `path` is the target with its query;
+        bytes that are no UTF-8 come decoded as Latin-1. To be called by position: names would cost a tenth more."""
+        millisecond = int(now * 1000)
+        if millisecond != self._millisecond:  # under load several requests share one
+            self._tick(millisecond)
+        if self._redact and "?" in path:
+            path = path[: path.index("?")] + "?…"
+        if len(path) + len(host) + len(user_agent) > _USUAL:
+            path = _cut(path, _LONGEST_PATH)
+            host = _cut(host, _LONGEST_HOST)
+            user_agent = _cut(user_agent, _LONGEST_AGENT)
+        lines = self._lines
+        lines.append(
+            Line(
+                self._stamp,
+                request_id,
+                trace_id,
+                client,
+                method,
+                host,
+                path,
+                status,
+                reason,
+                route,
+                service,
+                version,
+                endpoint,
+                seconds * 1e6 // 1 / 1000,
+                upstream_seconds * 1e6 // 1 / 1000,
+                received,
+                sent,
+                protocol,
+                user_agent,
+                retries,
+                listener,
+            )
+        )
+        if len(lines) >= _BATCH:
+            self._pass_on()
+
+    @property
+    def dropped(self) -> int:
+        """Lines lost so far, to a full disk, a reader that does not keep up or one that has gone."""
+        return self._sink.dropped
+
+    @property
+    def problem(self) -> str:
+        """Why lines wait or were lost; empty when all is well."""
+        return self._sink.problem
+
+    def flush(self) -> None:
+        """Write what was gathered; follows a file that was moved away."""
+        self._pass_on()
+        self._sink.flush()
+
+    def reopen(self) -> bool:
+        """After a rotation (SIGHUP): write what was gathered to the old file, open the new; False where that failed."""
+        self._pass_on()
+        return self._sink.reopen()
+
+    def close(self) -> None:
+        """Write everything, giving a slow reader two seconds, and close."""
+        self._pass_on()
+        self._sink.close()
+
+    def _tick(self, millisecond: int) -> None:
+        second, fraction = divmod(millisecond, 1000)
+        if second != self._second:
+            self._second = second
+            self._second_stamp = clock.timestamp(second)[:19]
+        self._millisecond = millisecond
+        self._stamp = f"{self._second_stamp}.{fraction:03d}Z"
+
+    def _pass_on(self) -> None:
+        if self._lines:
+            lines, self._lines = self._lines, []
+            self._sink.write(self._render(lines))
+
+
+def open_access_log(config: mesh.AccessLog, *, stdout: int = 1) -> AccessLog | None:
+    """The log that `config` asks for, None where it is off. Raises MeshError where the file cannot be opened."""
+    if config.path == "off":
+        return None
+    sink = Sink(None, fd=stdout) if config.path == "stdout" else Sink(config.path)
+    return AccessLog(sink, render=RENDER[config.format], redact=config.redact)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[:longest] + "…"
