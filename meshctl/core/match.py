@@ -1,0 +1,137 @@
+"""How well does one rule fit one request? The ordered score of a match, and the parts a match is compiled to.
+
+The order is the precedence of the Kubernetes Gateway API's HTTPRoute. The route table sorts by these scores and
+`explain` compares by them, so that what is explained is what happens. Knows neither the table's indexes nor what a rule
+leads to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple, Protocol
+
+from meshctl.model.route import Match, PathMatch, ValueMatch
+
+WILDCARD, EXACT_HOST = 1, 2
+PREFIX, REGEX, EXACT = 0, 1, 2
+PATH_RANK: Final[dict[str, int]] = {"prefix": PREFIX, "regex": REGEX, "exact": EXACT}
+
+
+class Matchable(Protocol):
+    """What a request must tell of itself. What costs something to find is a method, asked only when a rule needs it."""
+
+    @property
+    def method(self) -> str:
+        """The method as sent; methods are case-sensitive (RFC 9110 §9.1)."""
+
+    @property
+    def host(self) -> str:
+        """The host in lower case, without port."""
+
+    @property
+    def path(self) -> str:
+        """The normalised path, without query."""
+
+    def header(self, name: str) -> str | None:
+        """The value of the header with this lower-case name, or None."""
+
+    def query(self, name: str) -> str | None:
+        """The decoded value of the query parameter, or None."""
+
+
+class Score(NamedTuple):
+    """How specific a match is; the greatest score wins. Compared field by field, in this order."""
+
+    host: int
+    """2 for an exact host, 1 for a wildcard, 0 where no host is asked."""
+    host_length: int
+    path: int
+    """2 for an exact path, 1 for a regex, 0 for a prefix."""
+    path_length: int
+    """Characters of a prefix; nothing else competes by length."""
+    method: int
+    """1 where methods are asked."""
+    headers: int
+    query: int
+    order: int
+    """The negative position in the file: earlier rules are greater."""
+
+
+def score(match: Match, host: str, position: int) -> Score:
+    """The score of `match` at `position` of the file by `host`, one of its hosts, or "" where it asks for none."""
+    kind = PATH_RANK[match.path.kind]
+    return Score(
+        host=0 if not host else WILDCARD if host.startswith("*.") else EXACT_HOST,
+        host_length=len(host),
+        path=kind,
+        path_length=len(prefix_key(match.path.value)) if kind == PREFIX else 0,
+        method=1 if match.methods else 0,
+        headers=len(match.headers),
+        query=len(match.query),
+        order=-position,
+    )
+
+
+def prefix_key(value: str) -> str:
+    """A prefix without its final slash: "/a/" and "/a" are one, "/" is the empty prefix of everything."""
+    return value.removesuffix("/")
+
+
+def is_under(path: str, prefix: str) -> bool:
+    """True where `path` is `prefix` or lies under it: "/a" holds "/a" and "/a/b", not "/ab"; "/" holds everything."""
+    key = prefix_key(prefix)
+    return not key or path == key or path.startswith(key + "/")
+
+
+def host_fits(host: str, pattern: str) -> bool:
+    """True where `host` is `pattern`, or has one label or more before the rest of a "*." pattern."""
+    if pattern.startswith("*."):
+        return len(host) > len(pattern) - 1 and host.endswith(pattern[1:])
+    return host == pattern
+
+
+def path_fits(path: str, condition: PathMatch) -> bool:
+    """True where the normalised `path` meets `condition`."""
+    if condition.kind == "prefix":
+        return is_under(path, condition.value)
+    if condition.kind == "exact":
+        return path == condition.value
+    return re.fullmatch(condition.value, path) is not None
+
+
+def value_fits(value: str | None, condition: ValueMatch) -> bool:
+    """True where a header's or parameter's `value`, None where it is absent, meets `condition`."""
+    if value is None:
+        return False
+    test = value_test(condition)
+    return test is None or bool(test(value))
+
+
+def value_test(condition: ValueMatch) -> Callable[[str], object] | None:
+    """`condition` as a function of a present value, whose result counts by its truth; None asks for presence alone."""
+    if condition.kind == "present":
+        return None
+    if condition.kind == "exact":
+        return condition.value.__eq__
+    return re.compile(condition.value).fullmatch
+
+
+# (is it a header, its name, the test of its value)
+Condition = tuple[bool, str, Callable[[str], object] | None]
+
+
+def compile_conditions(match: Match) -> tuple[Condition, ...] | None:
+    """The header and query conditions of `match`, ready to be asked; None where there is none."""
+    headers: Iterable[Condition] = ((True, each.name, value_test(each)) for each in match.headers)
+    query: Iterable[Condition] = ((False, each.name, value_test(each)) for each in match.query)
+    return (*headers, *query) or None
+
+
+def hold(conditions: tuple[Condition, ...], request: Matchable) -> bool:
+    """True where every one of `conditions` holds for `request`."""
+    for is_header, name, test in conditions:
+        value = request.header(name) if is_header else request.query(name)
+        if value is None or (test is not None and not test(value)):
+            return False
+    return True
