@@ -1,0 +1,22 @@
+"""The way in: `meshctl …` and `python -m meshctl …`. Answers `--version` before anything heavy is imported."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line in `sys.argv` and end the process with its exit status."""
+    arguments = sys.argv[1:]
+    if arguments in (["--version"], ["-V"]):
+        from meshctl import __version__
+
+        sys.stdout.write(f"meshctl {__version__}\n")
+        return
+    from meshctl.cli.app import run
+
+    sys.exit(run(arguments))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The tree of commands, and the edge where every failure becomes a message, a hint and an exit status."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, NamedTuple
+
+import typer
+
+from meshctl.cli import changes, completions, config, demo, gateway, project, routes, services
+from meshctl.cli.command import Body, HomeOption, QuietOption, add_command, new_group
+from meshctl.cli.render import Terminal, prepare_streams
+from meshctl.errors import FAILED, USAGE, MeshError
+
+# 128 + SIGINT, what a shell reports of a program that Ctrl-C ended.
+INTERRUPTED: Final = 130
+
+
+class Group(NamedTuple):
+    """A word that commands stand under."""
+
+    help: str
+    commands: Mapping[str, Body]
+
+
+HELP: Final = "An API gateway and a service mesh in one command, without Kubernetes."
+
+TREE: Final[Mapping[str, Body | Group]] = {
+    "init": project.init,
+    "validate": project.validate,
+    "diff": changes.diff,
+    "apply": changes.apply,
+    "config": Group(
+        "The configuration in force, its schema, and the way back to an earlier one.",
+        {"show": config.show, "schema": config.schema, "history": config.history, "rollback": config.rollback},
+    ),
+    "gateway": Group(
+        "The gateway: start it, look at it, change it, stop it.",
+        {
+            "up": gateway.up,
+            "status": gateway.status,
+            "reload": gateway.reload,
+            "down": gateway.down,
+            "logs": gateway.logs,
+        },
+    ),
+    "routes": Group(
+        "The live routes, and which of them takes a request.", {"ls": routes.ls, "explain": routes.explain}
+    ),
+    "services": Group("The services behind the routes.", {"ls": services.ls, "show": services.show}),
+    "completions": completions.completions,
+    "demo": demo.demo,
+}
+
+
+def build() -> typer.Typer:
+    """The whole command line."""
+    root = new_group(HELP)
+    root.callback()(_root)
+    for name, entry in TREE.items():
+        if not isinstance(entry, Group):
+            add_command(root, name, entry)
+            continue
+        branch = new_group(entry.help)
+        for verb, function in entry.commands.items():
+            add_command(branch, verb, function)
+        root.add_typer(branch, name=name)
+    return root
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; the exit status it ends with. Tells what failed on stderr."""
+    prepare_streams()
+    terminal = Terminal()
+    try:
+        status = typer.main.get_command(build())(list(arguments), prog_name="meshctl", standalone_mode=False)
+    except MeshError as error:
+        terminal.error(error)
+        return error.exit_status
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except Exception as error:
+        if hasattr(error, "format_message"):
+            return _tell_usage(terminal, error)
+        if os.environ.get("MESHCTL_DEBUG"):
+            raise
+        terminal.error(MeshError("failed", _unexpected(error), hint="MESHCTL_DEBUG=1 shows where; please report it"))
+        return FAILED
+    return status if isinstance(status, int) else 0
+
+
+def _root(
+    home: HomeOption = None,
+    quiet: QuietOption = False,
+    version: Annotated[bool, typer.Option("--version", "-V", help="Show the version and end.")] = False,
+) -> None:
+    """An API gateway and a service mesh in one command, without Kubernetes."""
+
+
+def _tell_usage(terminal: Terminal, error: Any) -> int:
+    """The library's usage errors, in our voice. Its classes are private to it; their shape is documented."""
+    context = getattr(error, "ctx", None)
+    text = error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":
+        terminal.fail(text.rstrip("\n"))
+        return USAGE
+    path = context.command_path if context is not None else "meshctl"
+    message = (text[:1].lower() + text[1:]).rstrip(".")
+    terminal.error(MeshError("usage", message, hint=f"{path} --help"))
+    return USAGE
+
+
+def _unexpected(error: Exception) -> str:
+    detail = " ".join(str(error).split())
+    return f"unexpected {type(error).__name__}{': ' + detail if detail else ''}"

@@ -1,0 +1,102 @@
+"""How a function becomes a command: it gets a session and the options that all commands share, so that `--home` and
+`--quiet` hold wherever they are written. Knows no command; `app` has the tree of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from meshctl.cli.help import HelpfulCommand, HelpfulGroup
+from meshctl.cli.render import Terminal, silence_stdout
+from meshctl.cli.session import Session
+
+Body = Callable[..., int | None]
+"""A command: `(session, …) -> exit status`, None being 0. Its docstring is the help text."""
+
+# 128 + SIGPIPE, what a shell reports of a program that wrote into a closed pipe.
+BROKEN_PIPE: Final = 141
+
+_CONTEXT: Final = {"help_option_names": ["-h", "--help"]}
+
+
+class Output(StrEnum):
+    """What a reading verb writes to stdout."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+_HOME_HELP = "Where the mesh's state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)."
+HomeOption = Annotated[Path | None, typer.Option("--home", metavar="DIR", help=_HOME_HELP)]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but data and errors.")]
+OutputOption = Annotated[
+    Output, typer.Option("--output", "-o", metavar="table|json", help="A table for people, or one JSON document.")
+]
+FileOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="The configuration (default: the nearest mesh.toml upward)."),
+]
+
+
+def examples(lines: str) -> Callable[[Body], Body]:
+    """Give a command the example lines its help ends with."""
+
+    def remember(function: Body) -> Body:
+        function.examples = inspect.cleandoc(lines)  # type: ignore[attr-defined]
+        return function
+
+    return remember
+
+
+def new_group(text: str) -> typer.Typer:
+    """An empty group of commands."""
+    return typer.Typer(
+        cls=HelpfulGroup,
+        help=text,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings=_CONTEXT,
+    )
+
+
+def add_command(app: typer.Typer, name: str, function: Body) -> None:
+    """Make `function` the command `name` of `app`."""
+    app.command(
+        name,
+        cls=HelpfulCommand,
+        help=inspect.getdoc(function),
+        epilog=getattr(function, "examples", None),
+        context_settings=_CONTEXT,
+    )(_with_session(function))
+
+
+def _with_session(function: Body) -> Body:
+    def run(context: typer.Context, home: Path | None, quiet: bool, **arguments: Any) -> int | None:
+        above = context.find_root().params
+        session = Session(home or above.get("home"), Terminal(quiet=quiet or bool(above.get("quiet"))))
+        try:
+            return function(session, **arguments)
+        except BrokenPipeError:
+            silence_stdout()
+            return BROKEN_PIPE
+
+    run.__name__, run.__doc__, run.__annotations__ = function.__name__, function.__doc__, {}
+    # typer reads parameters from the signature: the session stays ours, the shared options are added.
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter("context", keyword, annotation=typer.Context),
+            *(parameter.replace(kind=keyword) for parameter in own),
+            inspect.Parameter("home", keyword, default=None, annotation=HomeOption),
+            inspect.Parameter("quiet", keyword, default=False, annotation=QuietOption),
+        ]
+    )
+    return run

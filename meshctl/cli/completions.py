@@ -1,0 +1,29 @@
+"""`meshctl completions`: the script that makes a shell complete meshctl's commands and options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from meshctl.cli.command import examples
+from meshctl.cli.session import Session
+from meshctl.errors import MeshError
+
+
+@examples("""
+    source <(meshctl completions bash)
+    meshctl completions zsh > ~/.zfunc/_meshctl
+    meshctl completions fish > ~/.config/fish/completions/meshctl.fish
+""")
+def completions(
+    session: Session,
+    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="The shell.")],
+) -> None:
+    """Print the completion script of a shell. It is static: pressing TAB starts no program."""
+    from meshctl import resources
+
+    text = resources.completion(shell)
+    if text is None:
+        raise MeshError("usage", f'there is no completion for "{shell}"', hint="one of bash, zsh, fish")
+    session.terminal.data(text)

@@ -1,0 +1,95 @@
+"""`meshctl config`: what is in force and where each value comes from, the schema for editors, and the way back."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from meshctl.cli.changes import TimeoutOption, await_proxies, settle, show_changes
+from meshctl.cli.command import FileOption, Output, OutputOption, examples
+from meshctl.cli.session import Session
+
+
+@examples("""
+    meshctl config show
+    meshctl config show -c staging/mesh.toml -o json
+""")
+def show(session: Session, config: FileOption = None, output: OutputOption = Output.TABLE) -> None:
+    """Show every setting of a mesh.toml that is in force: its value, and its line in the file or "default"."""
+    from meshctl.config.effective import effective
+
+    settings = effective(session.load(config)[1])
+    if output is Output.JSON:
+        session.terminal.document(settings)
+        return
+    session.terminal.table(["SETTING", "VALUE", "FROM"], [(each.path, each.value, each.origin) for each in settings])
+
+
+@examples("""
+    meshctl config schema > mesh.schema.json
+""")
+def schema(session: Session) -> None:
+    """Print the JSON Schema of mesh.toml, for completion and checks in editors."""
+    from meshctl.config.schema import json_schema
+
+    session.terminal.document(json_schema())
+
+
+@examples("""
+    meshctl config history
+    meshctl config history -n 3 -o json
+""")
+def history(
+    session: Session,
+    limit: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, help="How many, newest first.")] = 20,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """List the revisions that can be rolled back to, newest first: when, by whom and from what each was applied."""
+    from meshctl import clock
+    from meshctl.control import revisions
+
+    with session.store() as store:
+        current = revisions.pointer(store)
+        found = revisions.history(store, limit)
+    number = current.number if current else 0
+    if output is Output.JSON:
+        session.terminal.document({"current": number, "revisions": found})
+        return
+    rows = [
+        (
+            f"{each.number}{' *' if each.number == number else ''}",
+            clock.timestamp(each.at),
+            each.who,
+            each.source,
+            each.hash[:12],
+        )
+        for each in found
+    ]
+    session.terminal.table(["REVISION", "APPLIED", "BY", "FROM", "HASH"], rows, empty="nothing has been applied yet")
+
+
+@examples("""
+    meshctl config rollback
+    meshctl config rollback 3
+""")
+def rollback(
+    session: Session,
+    number: Annotated[
+        int | None, typer.Argument(metavar="REVISION", help="The revision to go back to (default: the one before).")
+    ] = None,
+    timeout: TimeoutOption = 10.0,
+    output: OutputOption = Output.TABLE,
+) -> int:
+    """Apply an earlier revision again, as a new one, and wait until every running proxy has taken it."""
+    from meshctl.control import apply as door
+    from meshctl.control.who import who
+
+    with session.store() as store:
+        applied = door.rollback(store, number, who=who())
+        show_changes(session, applied.changes)
+        session.terminal.say(f"revision {applied.number} is {'already current' if applied.unchanged else 'applied'}")
+        reports = await_proxies(session, store, applied.number, timeout)
+    if output is Output.JSON:
+        session.terminal.document({"revision": applied.number, "changes": applied.changes, "proxies": reports})
+    return settle(reports)

@@ -1,0 +1,225 @@
+"""`meshctl gateway`: the life of the gateway, from `up` to `down`. What it does is `control.gateway`'s."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from meshctl.cli.changes import TimeoutOption, await_proxies, settle, show_changes
+from meshctl.cli.command import FileOption, Output, OutputOption, examples
+from meshctl.cli.proxies import ask_running, gateway_record
+from meshctl.cli.render import clean
+from meshctl.cli.session import Session
+from meshctl.errors import DONE, MeshError
+
+if TYPE_CHECKING:
+    from meshctl.control.gateway import GatewayOptions
+    from meshctl.model.views import ProxyView
+
+_NO_CONFIGURATION = "a gateway needs a configuration or a route"
+
+
+@examples("""
+    meshctl gateway up --route /=http://127.0.0.1:8000
+    meshctl gateway up -c mesh.toml --detach
+    meshctl gateway up --route /api=http://127.0.0.1:9000/v2 --route /=http://127.0.0.1:8000 --listen :0
+""")
+def up(
+    session: Session,
+    config: FileOption = None,
+    route: Annotated[
+        list[str] | None,
+        typer.Option("--route", "-r", metavar="PATH=URL", help="Send a path to a URL; may be given again."),
+    ] = None,
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--listen", "-l", metavar="ADDR", help="Listen here instead; :0 takes a free port. May be given again."
+        ),
+    ] = None,
+    admin: Annotated[
+        str | None, typer.Option("--admin", metavar="ADDR", help="Serve /metrics, /healthz and /readyz here; or off.")
+    ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option("--workers", "-w", metavar="N|auto", help="Worker processes; auto is one for each core."),
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Run in the background; return when it is ready.")
+    ] = False,
+) -> int:
+    """Start the gateway: from a mesh.toml, from routes given here, or from both. Ctrl-C stops it.
+
+    With --route the request's path goes on as it came; a path in the URL takes the prefix's place."""
+    from meshctl.control import gateway
+
+    options = _options(session, config, tuple(route or ()), tuple(listen or ()), admin, _workers(workers))
+    if detach:
+        _tell_ready(session, gateway.up_detached(options), "meshctl gateway down stops it")
+        return DONE
+    return gateway.up(options, on_ready=lambda view: _tell_ready(session, view, "Ctrl-C stops it"))
+
+
+@examples("""
+    meshctl gateway status
+    meshctl gateway status -o json
+""")
+def status(session: Session, output: OutputOption = Output.TABLE) -> None:
+    """Show the running gateway: where it listens, which revision it serves, and its worker processes."""
+    from meshctl import clock
+    from meshctl.model.views import ProxyView
+
+    views = [view for _, view in ask_running(session, "/v1/status", ProxyView)]
+    if output is Output.JSON:
+        session.terminal.document(views)
+        return
+    now = clock.wall()
+    for at, view in enumerate(views):
+        if at:
+            session.terminal.data("")
+        _show(session, view, now)
+
+
+@examples("""
+    meshctl gateway reload
+""")
+def reload(session: Session, timeout: TimeoutOption = 10.0) -> int:
+    """Read the file the gateway was started with again, and apply it. No request is dropped.
+
+    Where the file does not hold, nothing changes and every problem is told."""
+    from meshctl.config import adhoc
+    from meshctl.control import apply as door
+    from meshctl.control.who import who
+
+    record = gateway_record(session)
+    if not record.source and not record.routes:
+        raise MeshError("failed", "the gateway was started without a file", hint="use `meshctl apply -c FILE`")
+    mesh = session.load(Path(record.source))[1].mesh if record.source else None
+    if record.routes:
+        mesh = adhoc.routes_mesh(record.routes, mesh)
+    assert mesh is not None
+    with session.store() as store:
+        applied = door.apply(store, mesh, source=record.source or "routes", who=who())
+        show_changes(session, applied.changes)
+        session.terminal.say(f"revision {applied.number} {'is already current' if applied.unchanged else 'is applied'}")
+        return settle(await_proxies(session, store, applied.number, timeout))
+
+
+@examples("""
+    meshctl gateway down
+    meshctl gateway down --timeout 5
+""")
+def down(
+    session: Session,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait for it (default: 40).")
+    ] = 40.0,
+) -> None:
+    """Stop the gateway: it accepts nothing new, finishes what is in flight, and ends. Ends with 4 where none runs."""
+    from meshctl.control.ending import end
+
+    record = gateway_record(session)
+    session.terminal.say(f"stopping gateway {record.id} (process {record.pid})")
+    if not end(record.pid, timeout):
+        hint = "it is finishing requests in flight; wait longer with --timeout"
+        raise MeshError("failed", f"the gateway still runs after {timeout:g} s (process {record.pid})", hint=hint)
+    session.terminal.say("stopped")
+
+
+@examples("""
+    meshctl gateway logs
+    meshctl gateway logs -f -n 100
+""")
+def logs(
+    session: Session,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="How many of the last lines.")] = 20,
+) -> None:
+    """Print the end of the gateway's log files: its own, and the access log where that goes to a file."""
+    from meshctl.cli.tail import tail
+
+    files = _log_files(session)
+    if not files:
+        hint = "a gateway in the foreground writes to its terminal; start it with --detach"
+        raise MeshError("not_found", "this gateway writes no log file", hint=hint)
+    for line in tail(files, lines, follow=follow):
+        session.terminal.data(clean(line))
+
+
+def _options(
+    session: Session,
+    config: Path | None,
+    routes: tuple[str, ...],
+    listen: tuple[str, ...],
+    admin: str | None,
+    workers: int | None,
+) -> GatewayOptions:
+    from meshctl.config.files import find
+    from meshctl.control.gateway import GatewayOptions
+
+    file = config or (None if routes else find(Path.cwd()))
+    if file is None and not routes:
+        hint = "give --route /=http://127.0.0.1:8000, or write a mesh.toml with `meshctl init`"
+        raise MeshError("not_found", _NO_CONFIGURATION, hint=hint)
+    return GatewayOptions(
+        home=session.home(create=True), file=file, routes=routes, listen=listen, admin=admin, workers=workers
+    )
+
+
+def _workers(text: str | None) -> int | None:
+    if text is None or text == "auto":
+        return 0 if text else None
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1024:
+        raise MeshError("usage", f'"{text}" is not a number of workers', hint="--workers takes 1 to 1024, or auto")
+    return int(text)
+
+
+def _tell_ready(session: Session, view: ProxyView, how_to_stop: str) -> None:
+    urls = "  ".join(listener.url for listener in view.listeners)
+    admin = f"  admin {view.admin}" if view.admin else ""
+    session.terminal.say(f"meshctl gateway ready  {urls}  (revision {view.revision}){admin}  {how_to_stop}")
+
+
+def _show(session: Session, view: ProxyView, now: float) -> None:
+    from meshctl.model.units import format_duration
+
+    behind = f" (revision {view.latest} is applied)" if view.latest > view.revision else ""
+    session.terminal.pairs(
+        [
+            (view.role, view.id),
+            ("state", view.state),
+            *(("listens", listener.url) for listener in view.listeners),
+            ("admin", view.admin),
+            ("source", view.source),
+            ("revision", f"{view.revision}{behind}"),
+            ("refused", view.refusal),
+            ("since", format_duration(float(max(0, round(now - view.started))))),
+            ("process", view.pid),
+        ]
+    )
+    session.terminal.data("")
+    session.terminal.table(
+        ["WORKER>", "STATE", "RESTARTS>", "CONNECTIONS>", "IN FLIGHT>", "REQUESTS>"],
+        [
+            (each.pid, each.state, each.restarts, each.connections, each.in_flight, each.requests)
+            for each in view.workers
+        ],
+    )
+
+
+def _log_files(session: Session) -> list[Path]:
+    """The files of the running gateway; where none runs, those the last one left, so that its end can be read."""
+    from meshctl.control.revisions import current
+
+    try:
+        own = gateway_record(session).log
+    except MeshError as error:
+        if error.code != "not_running":
+            raise
+        return sorted(session.home().logs.glob("gateway*.log"))
+    with session.store() as store:
+        applied = current(store)
+    access = applied.mesh().gateway.access_log.path if applied else "off"
+    return [Path(name) for name in (own, access) if name.startswith("/")]

@@ -1,0 +1,86 @@
+"""`meshctl init` and `meshctl validate`: the beginning of a mesh.toml, and whether it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from meshctl.cli.command import Output, OutputOption, examples
+from meshctl.cli.session import Session
+from meshctl.errors import MeshError
+
+if TYPE_CHECKING:
+    from meshctl.config.files import Loaded
+
+
+@examples("""
+    meshctl init
+    meshctl init --template canary
+    meshctl init --template full -
+""")
+def init(
+    session: Session,
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="The file or its folder (default: mesh.toml here); - is stdout.")
+    ] = Path("mesh.toml"),
+    template: Annotated[
+        str, typer.Option("--template", "-t", metavar="NAME", help="What to start from: minimal, canary, tls or full.")
+    ] = "minimal",
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a mesh.toml to start from."""
+    from meshctl.config import templates
+
+    text = templates.text(template)
+    if str(path) == "-":
+        session.terminal.data(text)
+        return
+    file = path / "mesh.toml" if path.is_dir() else path
+    _write(file, text, force=force)
+    session.terminal.say(f"wrote {file}; next: meshctl gateway up -c {file}")
+
+
+@examples("""
+    meshctl validate
+    meshctl validate staging/mesh.toml
+    meshctl validate -o json
+""")
+def validate(
+    session: Session,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The configuration (default: the nearest mesh.toml upward).")
+    ] = None,
+    output: OutputOption = Output.TABLE,
+) -> int | None:
+    """Check a mesh.toml and tell every problem at once, each with its line. Ends with 3 where it does not hold."""
+    from meshctl.config.files import load
+    from meshctl.config.problems import ConfigInvalid
+
+    path = session.file(file)
+    if output is Output.TABLE:
+        session.terminal.say(f"{path} is valid: {_summary(session.load(path)[1])}")
+        return None
+    try:
+        problems, status = load(path).warnings, 0
+    except ConfigInvalid as error:
+        problems, status = error.problems, error.exit_status
+    session.terminal.document({"file": str(path), "valid": status == 0, "problems": problems})
+    return status
+
+
+def _write(file: Path, text: str, *, force: bool) -> None:
+    try:
+        with file.open("w" if force else "x", encoding="utf-8") as out:
+            out.write(text)
+    except FileExistsError as error:
+        raise MeshError("failed", f'"{file}" is already there', hint="--force replaces it") from error
+    except OSError as error:
+        raise MeshError("failed", f'"{file}" cannot be written: {(error.strerror or str(error)).lower()}') from error
+
+
+def _summary(loaded: Loaded) -> str:
+    mesh = loaded.mesh
+    parts = [("listener", mesh.gateway.listeners), ("route", mesh.routes), ("service", mesh.services)]
+    return ", ".join(f"{len(items)} {word}{'' if len(items) == 1 else 's'}" for word, items in parts)

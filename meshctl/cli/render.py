@@ -1,0 +1,184 @@
+"""What people and programs see: the only place that prints. Data goes to stdout and talk to stderr, and neither can be
+styled by what it shows: control characters in names and paths come out escaped. Knows nothing of meshes."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+if TYPE_CHECKING:
+    from meshctl.errors import MeshError
+
+Cell = str | int | float | bool | None
+Row = Sequence[Cell]
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+# The words of a state column and the colour they get on a terminal; everything else stays plain.
+_COLOURS: Final = {
+    "healthy": "green",
+    "ready": "green",
+    "accepted": "green",
+    "unhealthy": "red",
+    "refused": "red",
+    "silent": "yellow",
+    "ejected": "yellow",
+    "draining": "yellow",
+    "starting": "yellow",
+    "unresolved": "red",
+}
+
+
+def clean(text: str) -> str:
+    """`text` with control characters escaped, so that no name or reason can move the cursor or colour the screen."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def number(value: float) -> str:
+    """`value` in as many digits as help: 0, 0.42, 3.1, 1204."""
+    if value == 0:
+        return "0"
+    return f"{value:.2f}" if value < 1 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def milliseconds(seconds: float) -> str:
+    """A latency for people: "–" where nothing was measured, else "1.4ms", "230ms", "2.1s"."""
+    if seconds <= 0:
+        return "–"
+    return f"{number(seconds * 1000)}ms" if seconds < 1 else f"{number(seconds)}s"
+
+
+def share(fraction: float) -> str:
+    """A share for people: 0.1 → "10%"."""
+    return f"{number(fraction * 100)}%"
+
+
+class Terminal:
+    """Where a command speaks. `quiet` holds back talk, never data and never errors."""
+
+    def __init__(self, *, quiet: bool = False, out: TextIO | None = None, err: TextIO | None = None) -> None:
+        self.quiet = quiet
+        self.out = out or sys.stdout
+        self.err = err or sys.stderr
+
+    def data(self, text: str) -> None:
+        """Write `text` to stdout as it is, ended with a newline."""
+        self.out.write(text if text.endswith("\n") else text + "\n")
+        self.out.flush()
+
+    def document(self, value: object) -> None:
+        """Write `value` (structs, lists, plain values) to stdout as one JSON document."""
+        import msgspec
+
+        self.data(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+    def say(self, text: str) -> None:
+        """Tell the person at the terminal something; held back by `quiet`."""
+        if not self.quiet:
+            self._talk(text)
+
+    def warn(self, text: str) -> None:
+        """Tell of something that will matter; held back by `quiet`."""
+        self.say(f"warning: {text}")
+
+    def error(self, error: MeshError) -> None:
+        """Tell what failed, every problem of it, and what to do now."""
+        for line in getattr(error, "problems", ()):
+            self._talk(str(line))
+        self._talk(f"meshctl: {error.message}")
+        if error.hint:
+            self._talk(f"  hint: {error.hint}")
+
+    def fail(self, text: str) -> None:
+        """Write one line about a failure that is not a `MeshError`."""
+        self._talk(text)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Row], *, empty: str = "") -> None:
+        """Write rows under `columns` to stdout: coloured and sized on a terminal, plain and whole in a pipe.
+
+        A column whose name ends in ">" is aligned to the right. Without rows, says `empty` instead.
+        """
+        texts = [cells(row) for row in rows]
+        if not texts and empty:
+            self.say(empty)
+            return
+        if self.out.isatty():
+            self._rich_table(columns, texts)
+        else:
+            self.data(_plain_table(columns, texts))
+
+    def pairs(self, pairs: Iterable[tuple[str, Cell]]) -> None:
+        """Write "name  value" lines to stdout, values aligned; pairs without a value are left out."""
+        shown = [(name, _text(value)) for name, value in pairs if value not in (None, "")]
+        width = max((len(name) for name, _ in shown), default=0)
+        self.data("\n".join(f"{name:<{width}}  {value}" for name, value in shown))
+
+    def page(self, render: Callable[[], Any]) -> Any:
+        """A rich Live display on stdout that shows what `render` returns; use as a context manager."""
+        from rich.console import Console
+        from rich.live import Live
+
+        return Live(get_renderable=render, console=Console(file=self.out), auto_refresh=False, transient=False)
+
+    def _talk(self, text: str) -> None:
+        self.err.write("\n".join(map(clean, text.split("\n"))) + "\n")
+        self.err.flush()
+
+    def _rich_table(self, columns: Sequence[str], texts: list[list[str]]) -> None:
+        from rich.console import Console
+
+        Console(file=self.out, highlight=False).print(rich_table(columns, texts))
+
+
+def rich_table(columns: Sequence[str], texts: Iterable[Sequence[str]]) -> Any:
+    """The rows as a rich table without borders; long cells fold, so that nothing is cut off."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
+    for row in texts:
+        table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
+    return table
+
+
+def cells(row: Row) -> list[str]:
+    """A row as the texts that a table shows."""
+    return [_text(cell) for cell in row]
+
+
+def _plain_table(columns: Sequence[str], texts: list[list[str]]) -> str:
+    names = [column.rstrip(">") for column in columns]
+    widths = [max(len(line[at]) for line in [names, *texts]) for at in range(len(names))]
+    lines = []
+    for line in [names, *texts]:
+        cells = [
+            cell.rjust(width) if column.endswith(">") else cell.ljust(width)
+            for cell, width, column in zip(line, widths, columns, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _text(cell: Cell) -> str:
+    if cell is None or cell == "":
+        return "–"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    return clean(cell) if isinstance(cell, str) else number(cell) if isinstance(cell, float) else str(cell)
+
+
+def prepare_streams() -> None:
+    """Make stdout and stderr write what the terminal cannot encode as escapes, instead of failing on it."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def silence_stdout() -> None:
+    """After a broken pipe: let the interpreter flush into nothing, so that it does not complain at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,120 @@
+"""`meshctl services`: the services as the running proxies see them, with their versions and endpoints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from meshctl.cli.command import Output, OutputOption, examples
+from meshctl.cli.proxies import ask_running, with_proxy
+from meshctl.cli.render import milliseconds, share
+from meshctl.cli.routes import versions
+from meshctl.cli.session import Session
+from meshctl.errors import MeshError
+
+if TYPE_CHECKING:
+    from meshctl.model.views import ProxyRecord, ServiceView
+
+
+@examples("""
+    meshctl services ls
+    meshctl services ls -o json
+""")
+def ls(session: Session, output: OutputOption = Output.TABLE) -> None:
+    """List the services of every running proxy, with their versions' weights and healthy endpoints."""
+    from meshctl.model.views import ServiceView
+
+    answers = ask_running(session, "/v1/services", list[ServiceView])
+    if output is Output.JSON:
+        session.terminal.document([{"proxy": record.id, "services": services} for record, services in answers])
+        return
+    several = with_proxy(answers)
+    rows = [
+        (*((record.id,) if several else ()), *_row(service)) for record, services in answers for service in services
+    ]
+    columns = ["SERVICE", "BALANCE", "VERSIONS", "HEALTHY", "REQUESTS>", "FAILURES>"]
+    session.terminal.table(["PROXY", *columns] if several else columns, rows, empty="no services")
+
+
+@examples("""
+    meshctl services show orders
+    meshctl services show orders -o json
+""")
+def show(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The service.")],
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show a service: each version's weight and real share, each endpoint's health, and why it is what it is."""
+    from meshctl.model.views import ServiceView
+
+    answers = ask_running(session, "/v1/services", list[ServiceView])
+    found = [(record, service) for record, services in answers for service in services if service.name == name]
+    if not found:
+        known = sorted({service.name for _, services in answers for service in services})
+        raise MeshError("not_found", f'there is no service "{name}"', hint=_nearest(name, known))
+    if output is Output.JSON:
+        session.terminal.document([{"proxy": record.id, "service": service} for record, service in found])
+        return
+    for at, (record, service) in enumerate(found):
+        if at:
+            session.terminal.data("")
+        _show(session, record, service)
+
+
+def _row(service: ServiceView) -> tuple[str | int, ...]:
+    healthy = sum(endpoint.state in ("healthy", "unknown") for endpoint in service.endpoints)
+    return (
+        service.name,
+        service.policy,
+        versions(service.versions),
+        f"{healthy}/{len(service.endpoints)}",
+        sum(endpoint.requests for endpoint in service.endpoints),
+        sum(endpoint.failures for endpoint in service.endpoints),
+    )
+
+
+def _show(session: Session, record: ProxyRecord, service: ServiceView) -> None:
+    terminal = session.terminal
+    terminal.pairs([("service", service.name), ("proxy", record.id), ("balance", service.policy)])
+    terminal.data("")
+    weight = sum(version.weight for version in service.versions) or 1
+    requests = sum(version.requests for version in service.versions) or 1
+    terminal.table(
+        ["VERSION", "WEIGHT>", "REAL SHARE>", "REQUESTS>", "HEALTHY"],
+        [
+            (
+                each.name,
+                share(each.weight / weight),
+                share(each.requests / requests),
+                each.requests,
+                f"{each.healthy}/{each.endpoints}",
+            )
+            for each in service.versions
+        ],
+    )
+    terminal.data("")
+    terminal.table(
+        ["ENDPOINT", "VERSION", "STATE", "REQUESTS>", "FAILURES>", "IN FLIGHT>", "LATENCY>", "WHY"],
+        [
+            (
+                each.address,
+                each.version,
+                each.state,
+                each.requests,
+                each.failures,
+                each.in_flight,
+                milliseconds(each.latency),
+                each.reason,
+            )
+            for each in service.endpoints
+        ],
+    )
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1)
+    return f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(known)}" if known else ""
