@@ -5,13 +5,13 @@ It never fails: what is wrong in a document is said by `decode` before it and by
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from meshctl.config.document import AccessLogTable, CertificateTable, Document, GatewayTable, ListenerTable
 from meshctl.config.document_route import HeaderEditsTable, PathTable, RetryTable, RouteTable, ValueTable
 from meshctl.config.document_service import BalanceTable, EndpointTable, HealthTable, KeyTable, ServiceTable
 from meshctl.config.endpoints import parse_endpoint, resolve
+from meshctl.config.naming import Names, made_name
 from meshctl.model.mesh import AccessLog, Certificate, Gateway, Listener, Mesh
 from meshctl.model.policy import (
     Balance,
@@ -138,26 +138,14 @@ def _retry(table: RetryTable) -> Retry:
 
 
 def _names(tables: Sequence[RouteTable]) -> list[str]:
-    """A name for each route: the given one, else one made of its path or host, never twice."""
-    taken = {table.name for table in tables if table.name}
-    last: dict[str, int] = {}
-    names = []
-    for table in tables:
-        name = stem = table.name or _made(table)
-        while not table.name and name in taken:
-            last[stem] = last.get(stem, 1) + 1
-            name = f"{stem}-{last[stem]}"
-        taken.add(name)
-        names.append(name)
-    return names
+    """A name for each route: the given one, else one made of its path or host."""
+    names = Names(table.name for table in tables if table.name)
+    return [table.name or names.free(_made(table)) for table in tables]
 
 
 def _made(table: RouteTable) -> str:
     path = table.path and (table.path.exact or table.path.prefix or table.path.regex)
-    slug = re.sub(r"[^A-Za-z0-9._]+", "-", path or "").strip("-._")
-    if not slug and table.hosts:
-        slug = re.sub(r"[^a-z0-9.-]+", "-", table.hosts[0].removeprefix("*.")).strip("-.")
-    return slug[:100].rstrip("-._") or "root"
+    return made_name(path or "", tuple(table.hosts or ()))
 
 
 def _service(name: str, table: ServiceTable, folder: str) -> Service:

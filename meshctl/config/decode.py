@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin
 
@@ -22,6 +22,9 @@ from meshctl.config.scalars import kind_of
 _AT: Final = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 # A pass can uncover what the one before hid (a table that lacks a pruned key); more than a few mean the rest is no use.
 _PASSES: Final = 8
+# TOML's integers have 64 bits; tomllib takes longer ones, and some of those cannot even be printed.
+_LARGEST: Final = 2**63 - 1
+_LONG_DIGITS: Final = re.compile(r"[0-9A-Fa-f_]{16,}")
 
 _EXPECTED: Final = {
     "string_type": "a string",
@@ -85,8 +88,9 @@ def parse(text: str) -> dict[str, Any]:
 def decode(text: str) -> Decoded:
     """The document in `text` and what is wrong with its shape. Raises BadSyntax."""
     data = parse(text)
-    findings: list[Finding] = []
-    pruned: set[Path] = set()
+    huge = list(_too_large(data)) if _LONG_DIGITS.search(text) else []
+    findings = [Finding(path, "the integer is too large", "at most 64 bits") for path in huge]
+    pruned = {_prune(data, path) for path in huge}
     for _ in range(_PASSES):
         try:
             return Decoded(Document.model_validate(data), findings, pruned)
@@ -138,7 +142,7 @@ def _finding(detail: ErrorDetails, data: dict[str, Any]) -> Finding:
     if kind in _BOUNDS:
         name, words_before = _BOUNDS[kind]
         items = " elements" if name.endswith("length") else ""
-        return Finding(path, f"{_shown(value)} is not valid", f"{words_before} {context[name]}{items}")
+        return Finding(path, f"{_shown(value)} is not valid", f"{words_before} {_number(context[name])}{items}")
     if kind in _EXPECTED:
         return Finding(path, f"{_shown(value)} is not valid here", _EXPECTED[kind])
     return Finding(path, detail["msg"][:1].lower() + detail["msg"][1:])
@@ -149,7 +153,26 @@ def _shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, list) and not value:
         return "an empty array"
-    return quoted(value) if isinstance(value, str | int | float) else kind_of(value)
+    if isinstance(value, int | float):
+        return _number(value)
+    return quoted(value) if isinstance(value, str) else kind_of(value)
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _too_large(data: Any) -> Iterator[Path]:
+    """The integers that do not fit."""
+    waiting: list[tuple[Path, Any]] = [((), data)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [((*path, key), each) for key, each in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*path, number), each) for number, each in enumerate(value)]
+        elif isinstance(value, int) and not -_LARGEST - 1 <= value <= _LARGEST:
+            yield path
 
 
 def _real(loc: tuple[int | str, ...], data: Any) -> Path:

@@ -167,12 +167,15 @@ class GatewayTable(Table):
     )
     trusted_proxies: list[Network] | None = Field(
         None,
-        description="Networks whose X-Forwarded-*, Forwarded and X-Request-Id are believed.",
+        description="Networks whose X-Forwarded-* and Forwarded are believed.",
         examples=[["10.0.0.0/8"]],
     )
     access_log: (
         Annotated[AccessLogTable, BeforeValidator(_access_log, json_schema_input_type=str | AccessLogTable)] | None
     ) = Field(None, description='"stdout", "off", a file, or a table.', examples=["stdout", "off", "access.log"])
+    forwarded: bool | None = Field(
+        None, description="Whether requests also carry Forwarded (RFC 7239), beside X-Forwarded-*."
+    )
     timeouts: DownstreamTimeoutsTable | None = Field(None, description="How long a client may take.")
     limits: LimitsTable | None = Field(None, description="What the gateway accepts.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from meshctl.config.scalars import (
     Duration,
@@ -22,7 +22,7 @@ from meshctl.config.scalars import (
     Size,
     UrlPath,
 )
-from meshctl.config.table import Table, distinct_keys, either, shorthand
+from meshctl.config.table import ONE_KEY, Table, distinct_keys, either, shorthand
 
 
 def _path(value: object) -> object:
@@ -42,6 +42,8 @@ def _values(value: object) -> object:
 class PathTable(Table):
     """A condition on the path: one of prefix, exact and regex."""
 
+    model_config = ConfigDict(json_schema_extra=ONE_KEY)
+
     prefix: PrefixPath | None = Field(None, description="The path begins with these segments.")
     exact: UrlPath | None = Field(None, description="The path is this.")
     regex: Regex | None = Field(None, description="The whole path matches this regular expression.")
@@ -49,6 +51,8 @@ class PathTable(Table):
 
 class ValueTable(Table):
     """A condition on a header's or query parameter's value: one of exact, regex and present."""
+
+    model_config = ConfigDict(json_schema_extra=ONE_KEY)
 
     exact: str | None = Field(None, description="The value is this.")
     regex: Regex | None = Field(None, description="The whole value matches this regular expression.")
@@ -120,6 +124,10 @@ Condition = Annotated[ValueTable, BeforeValidator(_value, json_schema_input_type
 
 class RouteTable(Table):
     """One rule: which requests are meant, and what is done with them. One of service, redirect and respond is given."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [action]} for action in ("service", "redirect", "respond")]}
+    )
 
     name: RouteName | None = Field(
         None, description="The route's name in metrics and logs; made from the path where left out."

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
-from meshctl.config.endpoints import split_url
+from meshctl.config.endpoints import parse_endpoint
 from meshctl.config.problems import Wrong, did_you_mean, quoted
 from meshctl.config.scalars import (
     Duration,
@@ -20,7 +20,7 @@ from meshctl.config.scalars import (
     kind_of,
     text,
 )
-from meshctl.config.table import Table, either
+from meshctl.config.table import ONE_KEY, Table, either
 
 Weight = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Threshold = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -34,7 +34,7 @@ def _key(value: object) -> object:
     if value == "client_ip":
         return {"client_ip": True}
     if isinstance(value, dict):
-        return either(value, "header", "cookie", "query")
+        return either(value, "header", "cookie", "query", "client_ip")
     shown = quoted(value) if isinstance(value, str) else kind_of(value)
     raise Wrong(f"{shown} is not valid here", expected=expected)
 
@@ -60,7 +60,9 @@ def _endpoint(value: object) -> object:
 
 
 class KeyTable(Table):
-    """What of a request is hashed."""
+    """What of a request is hashed: one of these."""
+
+    model_config = ConfigDict(json_schema_extra=ONE_KEY)
 
     header: HeaderName | None = Field(None, description="A header's name.")
     cookie: PlainText | None = Field(None, description="A cookie's name.")
@@ -143,11 +145,7 @@ class EndpointTable(Table):
     @field_validator("address")
     @classmethod
     def _is_endpoint(cls, value: str) -> str:
-        _, path = split_url(value)
-        if path:
-            raise Wrong(
-                f"{quoted(value)} has a path", expected="an endpoint without one", hint="use the route's rewrite.prefix"
-            )
+        parse_endpoint(value)
         return value
 
 

@@ -19,7 +19,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 def parse_endpoint(text: str, *, folder: str = "") -> Endpoint:
     """The endpoint in `text`; a relative socket path stands in `folder`. Raises Wrong, also for a URL with a path."""
     endpoint, path = split_url(text, folder=folder)
-    if path:
+    if path not in ("", "/"):
         raise Wrong(
             f"{quoted(text)} has a path", expected="an endpoint without one", hint="use the route's rewrite.prefix"
         )
@@ -27,7 +27,7 @@ def parse_endpoint(text: str, *, folder: str = "") -> Endpoint:
 
 
 def split_url(text: str, *, folder: str = "") -> tuple[Endpoint, str]:
-    """The endpoint of a URL and the path behind it: "http://h:9/v2" → h:9 and "/v2"; "" for none or "/"."""
+    """The endpoint of a URL and the path behind it: "http://h:9/v2" → h:9 and "/v2"; "" where it has none."""
     if text.startswith("unix:"):
         return _unix(text, folder), ""
     scheme, separator, rest = text.partition("://")
@@ -40,7 +40,7 @@ def split_url(text: str, *, folder: str = "") -> tuple[Endpoint, str]:
     authority, slash, path = rest.partition("/")
     if any(c in rest for c in "@?# \\") or not text.isprintable():
         raise Wrong(f"{quoted(text)} is not an endpoint", expected=f"{_EXPECTED}, without user, query or fragment")
-    return _tcp(text, scheme, authority), (slash + path if path else "")
+    return _tcp(text, scheme, authority), slash + path
 
 
 def _tcp(text: str, scheme: str, authority: str) -> Endpoint:

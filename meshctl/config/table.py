@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
 from meshctl.config.problems import Wrong, quoted
 from meshctl.config.scalars import kind_of
+
+# For the JSON schema of tables that say one thing.
+ONE_KEY: Final[dict[str, Any]] = {"minProperties": 1, "maxProperties": 1}
 
 
 class Table(BaseModel):

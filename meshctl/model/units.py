@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_DURATION: Final[dict[str, float]] = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION: Final[dict[str, float]] = {
+    "us": 1e-6,
+    "µs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+}
 _SIZE: Final[dict[str, int]] = {
     "B": 1,
     "KB": 1000,
@@ -22,6 +30,7 @@ _SIZED = re.compile(r"(\d+(?:\.\d+)?)\s?([KMGT]i?B|B)", re.ASCII)
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s?%", re.ASCII)
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s?/\s?(s|m|h|d)", re.ASCII)
 _LONGEST = 100 * 365 * 86400.0
+_LARGEST = 4096 * 1024**4
 
 
 def parse_duration(text: str) -> float:
@@ -63,7 +72,10 @@ def parse_size(text: str) -> int:
     found = _SIZED.fullmatch(text)
     if not found:
         raise ValueError('expected a size such as "64KiB", "10MB" or "512B"')
-    return round(float(found[1]) * _SIZE[found[2]])
+    count = float(found[1]) * _SIZE[found[2]]
+    if count > _LARGEST:
+        raise ValueError("expected a size of at most 4096TiB")
+    return round(count)
 
 
 def format_size(count: int) -> str:

@@ -1,0 +1,79 @@
+"""Every key that is in effect, its value in human units, and where it comes from: a line of the file or a default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from meshctl.config.files import Loaded
+from meshctl.config.positions import Positions
+from meshctl.config.problems import Path, path_text
+from meshctl.config.render import gateway, render, route, service
+from meshctl.model.mesh import Gateway
+from meshctl.model.policy import HealthCheck
+from meshctl.model.route import Redirect, Respond, Route
+from meshctl.model.service import Endpoint, Service, Version
+
+DEFAULT = "default"
+ELSEWHERE = "command line"
+
+# With every optional table, so that their defaults show where a file has the table but not the key.
+_ROUTE = Route("", service="", redirect=Redirect(), respond=Respond())
+_SERVICE = Service("", versions=(Version("", (Endpoint(tls=True),)),), health=HealthCheck())
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One key in effect. `origin` is `mesh.toml:12`, "default", or "command line" for what the file does not have."""
+
+    path: str
+    value: str | int | float | bool | list[Any]
+    origin: str
+
+
+def effective(loaded: Loaded) -> list[Setting]:
+    """All settings of a configuration, in the file's order of tables. Keys without value and default are left out."""
+    positions = Positions(loaded.text)
+    document = render(loaded.mesh)
+    defaults = _defaults()
+    found = []
+    for path, value in _leaves((), document):
+        shown = path if path[0] != "routes" else ("routes", document["routes"][path[1]]["name"], *path[2:])
+        is_default = path in defaults["gateway"] and defaults["gateway"][path] == value
+        if path[0] in ("routes", "services"):
+            key = path[-1:] if path[-1] == "weight" else path[2:]
+            is_default = key in defaults[path[0]] and defaults[path[0]][key] == value
+        found.append(Setting(path_text(shown), value, _origin(positions, loaded.name, path, is_default=is_default)))
+    return found
+
+
+def _origin(positions: Positions, name: str, path: Path, *, is_default: bool) -> str:
+    place = positions.exact(path)
+    if place is None and is_default:
+        return DEFAULT
+    if place is None and path[:2] == ("gateway", "listen"):  # certificates of all listeners stand under gateway.tls
+        place = positions.exact(path[:3]) if "tls" not in path else positions.exact(("gateway", "tls"))
+    line = (place or positions.of(path))[0]
+    return f"{name}:{line}" if place or any(positions.exact(path[:end]) for end in range(1, len(path))) else ELSEWHERE
+
+
+def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+    """Keys and their values; an array of plain values is one value."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _leaves((*path, key), each)
+    elif isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        for number, each in enumerate(value):
+            yield from _leaves((*path, number), each)
+    else:
+        yield path, value
+
+
+def _defaults() -> dict[str, dict[Path, Any]]:
+    """What the model says where a file says nothing; keys of routes and services without their name."""
+    return {
+        "gateway": dict(_leaves(("gateway",), gateway(Gateway()))) | {("mesh", "name"): "mesh"},
+        "routes": dict(_leaves((), route(_ROUTE))),
+        "services": dict(_leaves((), service(_SERVICE))) | {("weight",): 1},
+    }

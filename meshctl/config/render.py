@@ -1,0 +1,197 @@
+"""`Mesh` → the file's shape: nested tables with human units, complete with defaults. The inverse of `build`.
+
+What people are shown of a configuration (`effective`, `diff`, TOML) is this form, so that it reads like their file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from meshctl.model.mesh import AccessLog, Certificate, Gateway, Listener, Mesh
+from meshctl.model.policy import (
+    Balance,
+    DownstreamTimeouts,
+    Ejection,
+    HealthCheck,
+    Key,
+    Limits,
+    Retry,
+    UpstreamTimeouts,
+)
+from meshctl.model.route import HeaderEdits, PathMatch, Redirect, Respond, Rewrite, Route, ValueMatch
+from meshctl.model.service import Endpoint, Service, UpstreamTls, Version
+from meshctl.model.units import format_duration, format_percent, format_size
+
+Table = dict[str, Any]
+
+_DURATIONS: Final = {
+    *((DownstreamTimeouts, name) for name in DownstreamTimeouts.__struct_fields__),
+    *((UpstreamTimeouts, name) for name in UpstreamTimeouts.__struct_fields__),
+    *((HealthCheck, name) for name in ("interval", "timeout")),
+    *((Ejection, name) for name in ("base", "longest")),
+}
+_SIZES: Final = {(Limits, "head_bytes"), (Limits, "body_bytes")}
+_PERCENTS: Final = {(Ejection, "share")}
+
+
+def render(mesh: Mesh) -> Table:
+    """The whole mesh as mesh.toml would say it with nothing left out. Keys that are not set (None) are absent."""
+    return {
+        "mesh": {"name": mesh.name, "trust_domain": mesh.trust_domain},
+        "gateway": gateway(mesh.gateway),
+        "routes": [route(each) for each in mesh.routes],
+        "services": {each.name: service(each) for each in mesh.services},
+    }
+
+
+def to_toml(mesh: Mesh) -> str:
+    """The whole mesh as the text of a mesh.toml, which `decode_text` reads back to an equal mesh."""
+    import tomli_w
+
+    return tomli_w.dumps(render(mesh))
+
+
+def gateway(value: Gateway) -> Table:
+    """The [gateway] table."""
+    return {
+        "listen": [_listener(each) for each in value.listeners],
+        "workers": value.workers or "auto",
+        "admin": value.admin,
+        "trusted_proxies": list(value.trusted_proxies),
+        "forwarded": value.forwarded,
+        "access_log": _plain(value.access_log),
+        "timeouts": _plain(value.timeouts),
+        "limits": _plain(value.limits),
+    }
+
+
+def route(value: Route) -> Table:
+    """One [[routes]] table. What only forwarded requests use is left out of other routes."""
+    match = value.match
+    table: Table = {
+        "name": value.name,
+        "hosts": list(match.hosts),
+        "path": _path(match.path),
+        "methods": list(match.methods),
+        "headers": {each.name: _value(each) for each in match.headers},
+        "query": {each.name: _value(each) for each in match.query},
+        "service": value.service,
+        "redirect": value.redirect and _plain(value.redirect),
+        "respond": value.respond and _plain(value.respond),
+        "rewrite": _plain(value.rewrite),
+        "request_headers": _edits(value.request_headers),
+        "response_headers": _edits(value.response_headers),
+    }
+    table = {key: each for key, each in table.items() if each not in (None, [], {})}
+    policies = {
+        "timeout": (value.timeout, format_duration(value.timeout)),
+        "retry": (value.retry, _plain(value.retry)),
+        "body_bytes": (value.body_bytes, format_size(value.body_bytes)),
+    }
+    defaults = {"timeout": _ROUTE.timeout, "retry": _ROUTE.retry, "body_bytes": _ROUTE.body_bytes}
+    return table | {
+        key: shown for key, (each, shown) in policies.items() if value.service is not None or each != defaults[key]
+    }
+
+
+def service(value: Service) -> Table:
+    """One [services.NAME] table."""
+    table: Table = {
+        "balance": _balance(value.balance),
+        "sticky": value.sticky and key(value.sticky),
+        "health": None if value.health is None else _plain(value.health),
+        "ejection": _plain(value.ejection),
+        "slow_start": format_duration(value.slow_start),
+        "tls": _plain(value.tls) if value.tls != UpstreamTls() or _speaks_tls(value) else None,
+        "timeouts": _plain(value.timeouts),
+        "command": value.command,
+    }
+    direct = len(value.versions) == 1 and value.versions[0] == Version("default", value.versions[0].endpoints)
+    if direct:
+        table["endpoints"] = [_endpoint(each) for each in value.versions[0].endpoints]
+    else:
+        table["versions"] = {each.name: _version(each) for each in value.versions}
+    return {name: each for name, each in table.items() if each is not None}
+
+
+def key(value: Key) -> Any:
+    """A hash key: "client_ip" or `{ header = "x-user" }`."""
+    return "client_ip" if value.kind == "client_ip" else {value.kind: value.name}
+
+
+def endpoint_text(value: Endpoint) -> str:
+    """An endpoint in one word, with https:// where it is spoken to in TLS."""
+    return f"https://{value.address}" if value.tls else value.address
+
+
+_ROUTE: Final = Route("")
+
+
+def _plain(
+    struct: AccessLog | DownstreamTimeouts | UpstreamTimeouts | Limits | Retry | HealthCheck | Ejection
+    | Redirect | Respond | Rewrite | UpstreamTls | Certificate,
+) -> Table:  # fmt: skip
+    """A struct whose fields are the table's keys. Absent where they are None."""
+    fields = msgspec.structs.asdict(struct).items()
+    return {name: _human(type(struct), name, each) for name, each in fields if each is not None}
+
+
+def _human(kind: type, name: str, value: Any) -> Any:
+    formats: tuple[tuple[Any, Callable[[Any], str]], ...] = (
+        (_DURATIONS, format_duration),
+        (_SIZES, format_size),
+        (_PERCENTS, format_percent),
+    )
+    for fields, form in formats:
+        if (kind, name) in fields:
+            return form(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _listener(value: Listener) -> Any:
+    if not value.tls:
+        return value.address
+    return {"address": value.address, "tls": [_plain(each) for each in value.tls]}
+
+
+def _path(value: PathMatch) -> Any:
+    return value.value if value.kind == "prefix" else {value.kind: value.value}
+
+
+def _value(value: ValueMatch) -> Any:
+    if value.kind == "exact":
+        return value.value
+    return {"present": True} if value.kind == "present" else {"regex": value.value}
+
+
+def _edits(value: HeaderEdits) -> Table:
+    added: dict[str, list[str]] = {}
+    for name, each in value.add:
+        added.setdefault(name, []).append(each)
+    table = {"set": dict(value.set), "add": added, "remove": list(value.remove)}
+    return {name: each for name, each in table.items() if each}
+
+
+def _balance(value: Balance) -> Any:
+    return value.policy if value.key is None else {"hash": key(value.key)}
+
+
+def _speaks_tls(value: Service) -> bool:
+    return any(endpoint.tls for version in value.versions for endpoint in version.endpoints)
+
+
+def _version(value: Version) -> Table:
+    return {"endpoints": [_endpoint(each) for each in value.endpoints], "weight": number(value.weight)}
+
+
+def _endpoint(value: Endpoint) -> Any:
+    text = endpoint_text(value)
+    return text if value.weight == 1 else {"address": text, "weight": number(value.weight)}
+
+
+def number(value: float) -> int | float:
+    """A weight without a needless ".0"."""
+    return int(value) if value == int(value) else value

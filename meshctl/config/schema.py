@@ -1,0 +1,70 @@
+"""mesh.toml as a JSON schema (draft 2020-12), for editors: keys, types, descriptions, defaults, examples.
+
+Derived from the document's tables and the model's defaults, so that it cannot say anything else than the decoder does.
+What needs more than one value (names that must exist, files that must fit) is beyond it: `meshctl validate` says that.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from meshctl.config import render
+from meshctl.model.mesh import Gateway, Mesh
+from meshctl.model.policy import HealthCheck
+from meshctl.model.route import Redirect, Respond, Route
+from meshctl.model.service import Endpoint, Service, Version
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema of mesh.toml."""
+    from meshctl.config.document import Document
+
+    schema = Document.model_json_schema()
+    tables = schema.pop("$defs")
+    for name, table in [("Document", schema), *tables.items()]:
+        defaults = _defaults().get(name, {})
+        table["properties"] = {key: _property(each, defaults.get(key)) for key, each in table["properties"].items()}
+        table.pop("title", None)
+    return {"$schema": _DIALECT, "title": "mesh.toml", **schema, "$defs": tables}
+
+
+def _property(schema: dict[str, Any], default: Any) -> dict[str, Any]:
+    """pydantic's schema of a key without what TOML does not have: null."""
+    found = {key: value for key, value in schema.items() if key not in ("title", "default")}
+    branches = [each for each in found.get("anyOf", ()) if each != {"type": "null"}]
+    if len(branches) == 1:
+        del found["anyOf"]
+        # The key's own description and examples are nearer than those of its type.
+        found = branches[0] | found
+    elif branches:
+        found["anyOf"] = branches
+    return found if default is None or isinstance(default, dict) else found | {"default": default}
+
+
+def _defaults() -> dict[str, Any]:
+    """The model's defaults in the file's words, by the name of the table's class."""
+    gateway = render.gateway(Gateway())
+    route = render.route(Route("", service="", redirect=Redirect(), respond=Respond()))
+    version = Version("", (Endpoint("h", 1, tls=True, weight=0),))
+    service = render.service(Service("", versions=(version,), health=HealthCheck()))
+    weight = {"weight": render.number(Version("").weight)}
+    return {
+        "MeshTable": {"name": Mesh().name},
+        "GatewayTable": gateway,
+        "AccessLogTable": gateway["access_log"],
+        "DownstreamTimeoutsTable": gateway["timeouts"],
+        "LimitsTable": gateway["limits"],
+        "RouteTable": {key: route[key] for key in ("path", "timeout", "body_bytes")},
+        "RetryTable": route["retry"],
+        "RedirectTable": route["redirect"],
+        "RespondTable": route["respond"],
+        "ServiceTable": {key: service[key] for key in ("balance", "slow_start")},
+        "HealthTable": service["health"],
+        "EjectionTable": service["ejection"],
+        "UpstreamTlsTable": service["tls"],
+        "UpstreamTimeoutsTable": service["timeouts"],
+        "VersionTable": weight,
+        "EndpointTable": weight,
+    }
