@@ -13,6 +13,8 @@ from typing import Final
 
 import msgspec
 
+from meshctl.observe.quoting import escaped
+
 
 class Line(msgspec.Struct, gc=False):
     """One request. The order is the order of the keys; all are always there, so that a reader need not ask."""
@@ -49,7 +51,6 @@ _encode_lines: Final = msgspec.json.Encoder().encode_lines
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # JSON allows DEL and C1 controls as they are; terminals obey the latter. In UTF-8 0xC2 begins U+0080 to U+00BF alone.
 _CONTROLS: Final = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
-_UNSAFE: Final = re.compile(r'["\\\x00-\x1f\x7f-\xa0\u2028\u2029\ud800-\udfff]')
 
 
 def json_lines(lines: Sequence[Line]) -> bytes:
@@ -74,33 +75,20 @@ RENDER: Final[dict[str, Render]] = {"json": json_lines, "text": text_lines}
 def _text_line(line: Line) -> str:
     time = line.time
     when = f"{time[8:10]}/{_MONTHS[int(time[5:7]) - 1]}/{time[:4]}:{time[11:19]} +0000"
-    request = f"{_escaped(line.method)} {_escaped(line.path)} {line.protocol}"
-    agent = _escaped(line.user_agent)
+    request = f"{escaped(line.method)} {escaped(line.path)} {line.protocol}"
+    agent = escaped(line.user_agent)
     combined = f'{line.client} - - [{when}] "{request}" {line.status} {line.bytes_out} "-" "{agent}"'
     return f"{combined} {' '.join(_pairs(line))}\n"
 
 
 def _pairs(line: Line) -> Iterable[str]:
-    yield f'host="{_escaped(line.host)}"'
+    yield f'host="{escaped(line.host)}"'
     for name in ("reason", "route", "service", "version", "endpoint"):
         if value := getattr(line, name):
             yield f"{name}={value}"
     yield f"duration_ms={line.duration_ms} upstream_ms={line.upstream_ms}"
     yield f"bytes_in={line.bytes_in} retries={line.retries} listener={line.listener}"
-    yield f'request_id="{_escaped(line.request_id)}" trace_id="{_escaped(line.trace_id)}"'
-
-
-def _escaped(value: str) -> str:
-    if value.isprintable() and '"' not in value and "\\" not in value:
-        return value
-    return _UNSAFE.sub(_escape, value)
-
-
-def _escape(found: re.Match[str]) -> str:
-    character = found[0]
-    if character in '"\\':
-        return "\\" + character
-    return f"\\x{ord(character):02x}" if ord(character) < 256 else f"\\u{ord(character):04x}"
+    yield f'request_id="{escaped(line.request_id)}" trace_id="{escaped(line.trace_id)}"'
 
 
 def _without_surrogates(line: Line) -> Line:

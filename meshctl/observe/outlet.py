@@ -8,6 +8,7 @@ our own; sockets are asked per call; where neither works, `poll` is asked first.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -42,8 +43,10 @@ class Outlet:
         return f"<Outlet fd={self.fd} {'file' if not self.piece else 'stream'}>"
 
     def close(self) -> None:
-        """Close the descriptor; what was sent is with the kernel already."""
-        self._give_back()
+        """Close the descriptor; what was sent is with the kernel already. Closing again does nothing."""
+        self.send = _closed  # the number may belong to a client's connection next
+        give_back, self._give_back = self._give_back, _nothing
+        give_back()
 
 
 def open_file(path: str) -> Outlet:
@@ -53,7 +56,7 @@ def open_file(path: str) -> Outlet:
     except OSError as error:
         raise MeshError(
             "failed",
-            f'access log "{path}" cannot be opened: {error.strerror}',
+            f'log file "{path}" cannot be opened: {error.strerror}',
             hint="the directory must exist and be writable for the user the proxy runs as",
         ) from error
 
@@ -69,6 +72,14 @@ def share(fd: int) -> Outlet:
         return _reopened(fd)
     except OSError as error:
         raise MeshError("failed", f"file descriptor {fd} cannot be written to: {error.strerror}") from error
+
+
+def _closed(_: bytes | bytearray) -> int:
+    raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
+def _nothing() -> None:
+    pass
 
 
 def _owned(fd: int) -> Outlet:

@@ -108,9 +108,9 @@ class Sink:
             while done < len(lines):
                 done += self._outlet.send(lines[done : self._end_of_piece(lines, done)])
         except BlockingIOError:
-            self._trouble = "the reader of the access log does not keep up"
+            self._trouble = "the reader of the log does not keep up"
         except OSError as error:
-            self._trouble = f"the access log cannot be written: {error.strerror}"
+            self._trouble = f"the log cannot be written: {error.strerror}"
             if error.errno not in _FULL:
                 self.dropped += lines.count(b"\n", done)
                 done = len(lines)

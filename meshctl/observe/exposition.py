@@ -1,0 +1,171 @@
+"""What /metrics says: a merged sample and what the supervisor knows beside it, in Prometheus' words.
+
+Names follow Prometheus' conventions (base units, `_total`) and OpenTelemetry's HTTP vocabulary. Labels come from the
+configuration and the proxy's own vocabulary, so a client cannot make series. prometheus_client is imported on the first
+request for metrics only: a proxy that nobody scrapes does not pay for it.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from meshctl.model.views import ServiceView
+from meshctl.observe.sample import CLASSES, Sample, SeriesSample
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+_UNAVAILABLE = frozenset({"unhealthy", "ejected", "unresolved"})
+_SERIES = ("route", "service", "version")
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What the supervisor knows of its proxy beside the counters."""
+
+    version: str
+    """meshctl's."""
+    role: str = "gateway"
+    revision: int = 0
+    started: float = 0.0
+    """Seconds since the epoch."""
+    restarts: int = 0
+    """Workers that were started again."""
+    pids: tuple[int, ...] = ()
+    """The supervisor's and its workers'."""
+    services: tuple[ServiceView, ...] = ()
+
+
+def expose(sample: Sample, facts: Facts, accept: str = "") -> tuple[str, bytes]:
+    """Content type and body for a scrape with this Accept header: OpenMetrics where it asks for that, else text."""
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.exposition import choose_encoder
+
+    from meshctl.observe.processes import processes
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Metrics([*_about(facts), *_requests(sample), *_connections(sample), *_upstream(sample, facts)]))
+    registry.register(_Metrics(list(processes(facts.pids, facts.started))))
+    try:
+        encode, content_type = choose_encoder(accept)
+    except ValueError:  # a version that is none
+        encode, content_type = choose_encoder("")
+    return content_type, encode(registry)
+
+
+class _Metrics:
+    """The interface prometheus_client asks for."""
+
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self._metrics)
+
+
+def _about(facts: Facts) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+
+    build = {"version": facts.version, "role": facts.role, "python_version": platform.python_version()}
+    yield InfoMetricFamily("meshctl_build", "The software that runs.", build)
+    yield GaugeMetricFamily(
+        "meshctl_revision", "Number of the applied configuration the proxy runs on.", facts.revision
+    )
+    yield CounterMetricFamily(
+        "meshctl_worker_restarts", "Worker processes started again after they ended unexpectedly.", facts.restarts
+    )
+
+
+def _requests(sample: Sample) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+    finished = CounterMetricFamily(
+        "meshctl_http_requests",
+        "Requests finished, by status class; reason says why the proxy answered itself, empty for upstream answers.",
+        labels=(*_SERIES, "status_class", "reason"),
+    )
+    duration = HistogramMetricFamily(
+        "meshctl_http_request_duration_seconds", "Time from a request's head to its answer's last byte.", labels=_SERIES
+    )
+    received = CounterMetricFamily("meshctl_http_request_bytes", "Bytes of request bodies received.", labels=_SERIES)
+    sent = CounterMetricFamily("meshctl_http_response_bytes", "Bytes of response bodies sent.", labels=_SERIES)
+    for series in sample.series:
+        for status_class, reason, count in _by_reason(series):
+            finished.add_metric((*series.key, status_class, reason), count)
+        duration.add_metric(series.key, _buckets(series), series.latency.seconds)
+        received.add_metric(series.key, series.received)
+        sent.add_metric(series.key, series.sent)
+    yield from (finished, duration, received, sent)
+    yield GaugeMetricFamily("meshctl_http_requests_in_flight", "Requests being served.", sample.in_flight)
+
+
+def _by_reason(series: SeriesSample) -> Iterator[tuple[str, str, int]]:
+    """Every request of the series exactly once, by status class and reason."""
+    for index, status_class in enumerate(CLASSES):
+        own = 0
+        for reason, counts in series.reasons.items():
+            if counts[index]:
+                own += counts[index]
+                yield status_class, reason, counts[index]
+        if series.statuses[index] > own:
+            yield status_class, "", series.statuses[index] - own
+
+
+def _buckets(series: SeriesSample) -> list[tuple[str, float]]:
+    buckets: list[tuple[str, float]] = [(str(bound), count) for bound, count in series.latency.cumulative()]
+    return [*buckets, ("+Inf", series.latency.count)]
+
+
+def _connections(sample: Sample) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+    yield GaugeMetricFamily("meshctl_connections", "Client connections open.", sample.connections)
+    yield CounterMetricFamily("meshctl_connections_accepted", "Client connections accepted.", sample.accepted)
+    yield CounterMetricFamily(
+        "meshctl_tls_handshake_failures", "TLS handshakes of clients that failed.", sample.handshake_failures
+    )
+    refusals = CounterMetricFamily(
+        "meshctl_refusals",
+        "Connections and requests refused before a route was looked for, by reason.",
+        labels=("reason",),
+    )
+    for reason, count in sample.refusals.items():
+        refusals.add_metric((reason,), count)
+    yield refusals
+    yield CounterMetricFamily(
+        "meshctl_access_log_dropped_lines", "Access log lines that could not be written.", sample.log_dropped
+    )
+
+
+def _upstream(sample: Sample, facts: Facts) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+    connects = CounterMetricFamily(
+        "meshctl_upstream_connects",
+        "Connections opened to endpoints, or tried, by result.",
+        labels=("service", "result"),
+    )
+    retries = CounterMetricFamily(
+        "meshctl_retries", "Requests sent again, or not allowed to be, by result.", labels=("service", "result")
+    )
+    ejections = CounterMetricFamily("meshctl_ejections", "Endpoints ejected for failing.", labels=("service",))
+    for service in sample.services:
+        for result, count in service.connects.items():
+            connects.add_metric((service.service, result), count)
+        for result, count in service.retries.items():
+            retries.add_metric((service.service, result), count)
+        ejections.add_metric((service.service,), service.ejections)
+    yield from (connects, retries, ejections)
+    healthy = GaugeMetricFamily(
+        "meshctl_endpoint_healthy",
+        "1 while requests may be sent to the endpoint, 0 while it is unhealthy, ejected or unresolved.",
+        labels=("service", "version", "endpoint"),
+    )
+    for view in facts.services:
+        for endpoint in view.endpoints:
+            usable = float(endpoint.state not in _UNAVAILABLE)
+            healthy.add_metric((view.name, endpoint.version, endpoint.address), usable)
+    yield healthy
