@@ -22,7 +22,7 @@ _FORGOTTEN = ("MESHCTL_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOM
 
 @pytest.fixture(scope="session", autouse=True)
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Nothing of the user's: their home, their mesh, their colours and their terminal's width. Yields the HOME in force.
+    """Nothing of the user's: their home, their mesh, their colours, their terminal's width. Yields the HOME in force.
 
     Of the session, not of each test, so that Hypothesis tests need not make it again for every example."""
     home = tmp_path_factory.mktemp("user")

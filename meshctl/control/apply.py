@@ -100,10 +100,8 @@ def _commit(store: Store, content: bytes, *, source: str, who: str, what: str, e
 
 def _changes(store: Store, old: int, new: Revision) -> tuple[Change, ...]:
     """What `new` changes in revision `old`; 0 is the empty mesh. Nothing where `old` is no longer kept."""
-    try:
-        from meshctl.config.diff import changes
-    except ModuleNotFoundError:
-        return ()
+    from meshctl.config.diff import changes
+
     try:
         return tuple(changes(revision(store, old).mesh() if old else Mesh(), new.mesh()))
     except MeshError as error:
@@ -121,12 +119,12 @@ def _conflict(store: Store, expected: int, found: int) -> MeshError:
     authors = ", ".join(f"{each.number} by {each.who} from {each.source}" for each in since)
     message = f"revision {expected} is no longer current; since then: revision {authors}"
     if said := _described(_changes(store, expected, revision(store, found))):
-        message += f"; changed: {said}"
+        message += f"; what changed: {said}"
     return MeshError("conflict", message, hint="look at `meshctl diff`, then apply again")
 
 
 def _described(changes: tuple[Change, ...]) -> str:
-    named = [f"{each.path} ({each.kind})" for each in changes[:_NAMED]]
+    named = [str(each) for each in changes[:_NAMED]]
     if len(changes) > _NAMED:
-        named.append(f"{len(changes) - _NAMED} more")
-    return ", ".join(named)
+        named.append(f"and {len(changes) - _NAMED} more")
+    return "; ".join(named)

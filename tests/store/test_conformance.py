@@ -134,7 +134,7 @@ def test_values_are_bytes(any_store: Store, world: World, value: bytes) -> None:
     ],
 )
 def test_expectations(any_store: Store, expect: Expect, holds: bool) -> None:
-    """A transaction commits exactly where its expectations hold; where not, it says which failed and changes nothing."""
+    """A transaction commits exactly where its expectations hold; else it says which did not and changes nothing."""
     any_store.transact([Put("a", b"1")])
     if holds:
         assert any_store.transact([Put("c", b"")], expect=[Expect("a", 1), expect]) == 2

@@ -1,4 +1,4 @@
-"""The SQLite store's own promises: a private file, clear errors for each way it can fail, processes that race, a fork."""
+"""The SQLite store's own promises: a private file, a clear error for each failure, processes that race, a fork."""
 
 from __future__ import annotations
 
