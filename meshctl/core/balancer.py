@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect
 from collections.abc import Callable, Container, Sequence
 from itertools import accumulate
+from math import floor
 from typing import Generic, Protocol, TypeVar
 
 
@@ -60,7 +61,7 @@ class Balancer(ABC, Generic[C]):
         """One candidate by weight. There must be one."""
         if self._bounds:
             return self.candidates[bisect(self._bounds, dice())]
-        return self.candidates[int(dice() * len(self.candidates))]
+        return self.candidates[floor(dice() * len(self.candidates))]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.candidates)} candidates)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Container, Sequence
 from hashlib import blake2b
+from struct import Struct
 from typing import Final
 
 from meshctl.core.balancer import Balancer, C, Dice
@@ -12,7 +13,7 @@ from meshctl.core.balancer import Balancer, C, Dice
 # Points of the heaviest candidate. The shares of equal ones differ by about a twelfth: 1 / sqrt(128).
 _POINTS: Final = 128
 # One blake2b digest holds eight points of eight bytes.
-_PER_DIGEST: Final = 8
+_EIGHT: Final = Struct(">8Q")
 
 
 class HashRing(Balancer[C]):
@@ -27,13 +28,12 @@ class HashRing(Balancer[C]):
     def __init__(self, candidates: Sequence[C], start: int = 0) -> None:
         super().__init__(candidates, start)
         heaviest = max((each.weight for each in self.candidates), default=1.0)
-        ring = sorted(
-            (point, each.address, index)
-            for index, each in enumerate(self.candidates)
-            for point in _points(each.address, max(1, round(each.weight / heaviest * _POINTS)))
-        )
-        self._points = [point for point, _, _ in ring]
-        self._owners = [self.candidates[index] for _, _, index in ring]
+        owners: dict[int, C] = {}
+        for each in self.candidates:
+            for point in _points(each.address, max(1, round(each.weight / heaviest * _POINTS))):
+                owners[point] = each
+        self._points = sorted(owners)
+        self._owners = [owners[point] for point in self._points]
 
     def pick(self, key: str | None, dice: Dice) -> C | None:
         """The owner of `key`."""
@@ -63,7 +63,6 @@ def _position(key: str) -> int:
 def _points(address: str, count: int) -> list[int]:
     """The first `count` points of `address`."""
     found: list[int] = []
-    for number in range(-(-count // _PER_DIGEST)):
-        digest = blake2b(f"{address}#{number}".encode()).digest()
-        found += [int.from_bytes(digest[at : at + 8], "big") for at in range(0, 64, 8)]
+    for number in range(-(-count // 8)):
+        found += _EIGHT.unpack(blake2b(f"{address}#{number}".encode()).digest())
     return found[:count]
