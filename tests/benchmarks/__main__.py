@@ -7,60 +7,116 @@ import json
 import shutil
 import signal
 import sys
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
-from . import report
+from . import footprint, report
+from .footprint import Idle, Startup
+from .hotspots import hotspots
+from .load import LoadFailed
 from .machine import describe
-from .measure import Effort, compare
+from .measure import Effort, Say, compare
 from .peers import PEERS
+from .results import Measured
+from .running import StartFailed
 from .scenarios import DEFAULT_PEERS, SCENARIOS, with_connections
+
+PARTS = (*SCENARIOS, "memory", "startup")
 
 
 def main() -> int:
     """Run what was asked for; tables or one JSON document on stdout, progress on stderr."""
     asked = _arguments()
     signal.signal(signal.SIGTERM, _interrupt)
-    if shutil.which("wrk") is None:
-        sys.stderr.write("wrk is not on this machine; without it there is no load\n")
-        return 1
     console, progress = Console(quiet=asked.output == "json"), Console(stderr=True)
     try:
-        found = _run(asked, console, progress)
+        with progress.status("") as status:
+            found = _run(asked, console, status.update)
+    except (StartFailed, LoadFailed) as error:
+        progress.print(str(error), markup=False, highlight=False)
+        return 1
     except KeyboardInterrupt:
         progress.print("interrupted; everything that was started has ended")
         return 130
+    text = json.dumps(found, indent=1) + "\n"
     if asked.output == "json":
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        sys.stdout.write(text)
     if asked.save:
-        asked.save.write_text(json.dumps(found, indent=1) + "\n")
+        asked.save.write_text(text)
     return 0
 
 
-def _run(asked: argparse.Namespace, console: Console, progress: Console) -> dict[str, Any]:
+def _run(asked: argparse.Namespace, console: Console, say: Say) -> dict[str, Any]:
+    """Every part asked for, each printed when it is done; all of it as one document."""
+    found: dict[str, Any] = {"machine": describe(), "peers": {name: PEERS[name].note for name in asked.peers}}
+    if asked.profile:
+        return found | {"profile": _profiles(asked, console, say)}
+    figures: dict[str, float] = {}
+    for name in asked.scenario:
+        found[name], reached = _part(name, asked, console, say)
+        figures |= reached
+    if figures:
+        console.print(report.goals_table(figures))
+    for name, note in found["peers"].items():
+        console.print(f"{name}: {note}", highlight=False)
+    return found | {"figures": figures}
+
+
+def _profiles(asked: argparse.Namespace, console: Console, say: Say) -> dict[str, str]:
+    """Where the time of each peer asked for goes, by scenario and peer."""
+    found = {}
+    for name in asked.scenario:
+        for peer in asked.peers if name in SCENARIOS else ():
+            heading = f"{name}, {peer}"
+            found[heading] = hotspots(SCENARIOS[name], peer, say)
+            console.print(f"{heading}\n\n{found[heading]}\n", markup=False, highlight=False)
+    return found
+
+
+def _part(name: str, asked: argparse.Namespace, console: Console, say: Say) -> tuple[Any, dict[str, float]]:
+    """One scenario, measured and printed: its document and its figures."""
+    if name == "memory":
+        idle = footprint.idle(asked.peers, say)
+        _print(console, report.idle_table(idle), idle)
+        return [asdict(row) for row in idle], report.idle_figures(idle)
+    if name == "startup":
+        startups = footprint.startups(asked.rounds * 3, say)
+        _print(console, report.startup_table(startups), startups)
+        return [asdict(row) for row in startups], report.startup_figures(startups)
+    if shutil.which("wrk") is None:
+        console.print(f"{name}: wrk is not on this machine, so there is no load")
+        return None, {}
     effort = Effort(asked.rounds, asked.seconds, 1 if asked.quick else 2, not asked.no_pin)
-    documents = []
-    with progress.status("") as status:
-        for name in asked.scenario:
-            scenario = with_connections(SCENARIOS[name], asked.connections)
-            outcome = compare(scenario, asked.peers, effort, status.update)
-            report.show(outcome, console)
-            documents.append(report.document(outcome))
-    return {"machine": describe(), "scenarios": documents}
+    outcome = compare(with_connections(SCENARIOS[name], asked.connections), asked.peers, effort, say)
+    _print(console, report.outcome_table(outcome), outcome.rows)
+    if any(row.rounds for row in outcome.rows):
+        console.print(f"  {outcome.disturbance}", highlight=False)
+    return report.outcome_document(outcome), report.outcome_figures(outcome)
+
+
+def _print(console: Console, table: Table, rows: Sequence[Measured | Idle | Startup]) -> None:
+    console.print(table)
+    for row in rows:
+        if row.error:
+            console.print(f"  {row.label}: {row.error}", highlight=False, markup=False)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--scenario", type=_names(SCENARIOS), default=list(SCENARIOS), help=f"{', '.join(SCENARIOS)}")
-    parser.add_argument("--peers", type=_names(PEERS), default=list(DEFAULT_PEERS), help=f"{', '.join(PEERS)}")
+    parser.add_argument("--scenario", type=_names(PARTS), default=list(PARTS), help=", ".join(PARTS))
+    parser.add_argument("--peers", type=_names(PEERS), default=list(DEFAULT_PEERS), help=", ".join(PEERS))
     parser.add_argument("--rounds", type=int, help="how often each is driven (5)")
     parser.add_argument("--seconds", type=int, help="how long each time (4)")
     parser.add_argument("--connections", type=int, help="in place of the scenario's own number")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 2 seconds: a look, not a result")
     parser.add_argument("--no-pin", action="store_true", help="let the kernel place the processes")
+    parser.add_argument("--profile", action="store_true", help="no comparison: where the time of each peer goes")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     parser.add_argument("--save", type=Path, help="also write the JSON document here")
     asked = parser.parse_args()
@@ -69,7 +125,7 @@ def _arguments() -> argparse.Namespace:
     return asked
 
 
-def _names(known: dict[str, Any]) -> Any:
+def _names(known: Collection[str]) -> Callable[[str], list[str]]:
     """A reader of comma-separated names out of `known`."""
 
     def names(text: str) -> list[str]:

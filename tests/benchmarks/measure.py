@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import load, upstream
+from . import load, noise, upstream
 from .case import Case, TlsFiles, free_port
 from .peers import PEERS, program
 from .results import Measured, Outcome, Round
@@ -46,34 +46,43 @@ def compare(scenario: Scenario, peers: Sequence[str], effort: Effort, say: Say) 
     """Measure the scenario for `peers`. Who is absent, fails to start or answers wrongly has a row that says so."""
     rows = [Measured(contender.label) for contender in scenario.contenders(peers)]
     is_pinned = effort.is_pinned and scenario.is_pinned
-    with site(LOAD_CORE if is_pinned else None) as (folder, upstream_port), ExitStack() as stack:
+    with site(LOAD_CORE if is_pinned else None) as (folder, server), ExitStack() as stack:
         started: dict[str, Started] = {}
         for contender, row in zip(scenario.contenders(peers), rows, strict=True):
             say(f"{scenario.name}: {contender.label} starts")
             try:
-                started[row.label] = _start(scenario, contender, folder, upstream_port, is_pinned, stack)
+                started[row.label] = _start(scenario, contender, folder, server.port, is_pinned, stack)
             except (StartFailed, OSError, subprocess.SubprocessError) as error:
                 row.error = str(error)
         _warm_up(rows, started, effort)
+        everyone = [server, *(one.running for one in started.values())]
+        before = _mark(everyone)
         for number in range(effort.rounds):
             for row in rows:
                 if not row.error:
                     say(f"{scenario.name}: round {number + 1} of {effort.rounds}, {row.label}")
                     _one_round(row, started[row.label], number, effort.seconds)
-    return Outcome(scenario.name, scenario.title, scenario.references, scenario.is_bulk, rows)
+        disturbance = before.until(_mark(everyone))
+    return Outcome(
+        scenario.name, scenario.title, scenario.references, scenario.is_bulk, bool(scenario.own), rows, disturbance
+    )
+
+
+def _mark(everyone: Sequence[Running]) -> noise.Mark:
+    return noise.mark(sum(sum(running.cpu().values()) for running in everyone))
 
 
 @contextmanager
-def site(core: int | None) -> Iterator[tuple[Path, int]]:
+def site(core: int | None) -> Iterator[tuple[Path, Running]]:
     """A temporary folder and an upstream that answers; both gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="meshctl-bench-") as name:
         folder = Path(name)
         port = free_port()
         command = upstream.configure(folder, port)
         command[0] = program(command[0]) or command[0]
-        with Running(command, folder / "upstream.out", core) as running:
-            running.until_ready(port, "/", tls=False)
-            yield folder, port
+        with Running(command, folder / "upstream.out", port, core) as running:
+            running.until_ready("/", tls=False)
+            yield folder, running
 
 
 def start(contender: Contender, folder: Path, upstream_port: int, core: int | None, path: str) -> tuple[Running, Case]:
@@ -86,9 +95,9 @@ def start(contender: Contender, folder: Path, upstream_port: int, core: int | No
     case = Case(own, free_port(), upstream_port, contender.routes, contender.workers, tls)
     command = peer.configure(case)
     command[0] = program(command[0]) or command[0]
-    running = Running(command, own / "output", core)
+    running = Running(command, own / "output", case.port, core)
     try:
-        running.until_ready(case.port, path, tls=contender.tls)
+        running.until_ready(path, tls=contender.tls)
     except BaseException:
         running.stop()
         raise

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from .load import Answered
+from .noise import Disturbance
 from .tree import Memory
 
 
@@ -43,7 +44,9 @@ class Outcome:
     title: str
     references: tuple[str, ...]
     is_bulk: bool
+    is_own: bool
     rows: list[Measured]
+    disturbance: Disturbance
 
     def row(self, label: str) -> Measured | None:
         """The contender called `label`."""
@@ -66,8 +69,3 @@ def ratio(ours: Sequence[Round], theirs: Sequence[Round], figure: Callable[[Roun
     pairs = [(figure(round_), by_number[round_.number]) for round_ in ours if round_.number in by_number]
     quotients = [mine / other for mine, other in pairs if other]
     return median(quotients) if quotients else None
-
-
-def memory_ratio(ours: Measured, theirs: Measured) -> float | None:
-    """Idle memory of ours by theirs."""
-    return ours.idle.alone / theirs.idle.alone if ours.idle and theirs.idle else None

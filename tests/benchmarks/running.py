@@ -27,8 +27,9 @@ class StartFailed(Exception):
 class Running:
     """A process with its output in a file. Leaving the context ends it and everything it started, by process id."""
 
-    def __init__(self, command: Sequence[str], output: Path, core: int | None = None) -> None:
+    def __init__(self, command: Sequence[str], output: Path, port: int, core: int | None = None) -> None:
         pinned = ["taskset", "-c", str(core), *command] if core is not None else list(command)
+        self.port = port
         self._output = output
         with output.open("wb") as sink:
             self._process = subprocess.Popen(
@@ -48,14 +49,14 @@ class Running:
         """The memory of all its processes."""
         return tree.memory(self.pids)
 
-    def until_ready(self, port: int, path: str, *, tls: bool) -> None:
-        """Return when `path` answers 200 on `port`; raise StartFailed when that takes too long or the process ends."""
+    def until_ready(self, path: str, *, tls: bool) -> None:
+        """Return when `path` answers 200; raise StartFailed when that takes too long or the process ends."""
         deadline = time.monotonic() + _READY_SECONDS
         status = "nothing"
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise StartFailed(f"ended with {self._process.returncode}: {self._last_words()}")
-            status = probe(port, path, tls=tls)
+            status = probe(self.port, path, tls=tls)
             if status == "200":
                 return
             time.sleep(0.05)

@@ -39,7 +39,7 @@ http {{
     add_header Vary Accept-Encoding;
     add_header X-Content-Type-Options nosniff;
     location / {{ return 200 '{_BODY}'; }}
-    location /sink {{ return 204; }}
+    location /sink {{ return 200 '{_BODY}'; }}
     location ~ {UPLOAD}$ {{
       rewrite ^ /sink break; proxy_pass http://{HOST}:{port}; proxy_pass_request_body off;
       proxy_set_header Content-Length "";

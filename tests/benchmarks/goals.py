@@ -1,0 +1,49 @@
+"""What was promised, in one table, and whether a run kept it. It only compares; figures come from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A figure of meshctl, as a ratio: the limit it must keep and the aim. With `at_least` more is better."""
+
+    figure: str
+    limit: float
+    aim: float
+    at_least: bool = False
+
+    def verdict(self, value: float) -> str:
+        """`aim`, `limit` or `missed`: the best of the promises that `value` keeps."""
+        if self._keeps(value, self.aim):
+            return "aim"
+        return "limit" if self._keeps(value, self.limit) else "missed"
+
+    def _keeps(self, value: float, bound: float) -> bool:
+        return value >= bound if self.at_least else value <= bound
+
+
+GOALS = (
+    Goal("10-routes: CPU ÷ envoy", 0.6, 0.45),
+    Goal("10-routes: CPU ÷ nginx", 2.0, 1.5),
+    Goal("1000-routes: CPU ÷ envoy", 0.6, 0.45),
+    Goal("1000-routes: CPU ÷ nginx", 2.0, 1.5),
+    Goal("10000-routes: CPU ÷ 10 routes", 1.15, 1.0),
+    Goal("tls: CPU ÷ envoy", 0.65, 0.5),
+    Goal("download: rate ÷ nginx", 0.7, 1.0, at_least=True),
+    Goal("upload: rate ÷ nginx", 0.7, 1.0, at_least=True),
+    Goal("workers: CPU ÷ 1 worker", 1.1, 1.0),
+    Goal("memory: idle ÷ envoy", 0.75, 0.5),
+    Goal("startup: --version ÷ python", 5.0, 5.0),
+    Goal("startup: --help ÷ python", 12.0, 12.0),
+)
+
+
+def judged(figures: Mapping[str, float]) -> Iterator[tuple[Goal, float, str]]:
+    """Each goal that has a figure in this run, the figure, and the verdict."""
+    for goal in GOALS:
+        value = figures.get(goal.figure)
+        if value is not None:
+            yield goal, value, goal.verdict(value)

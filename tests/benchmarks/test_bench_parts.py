@@ -1,0 +1,157 @@
+"""The parts of the benchmarks that compute: what they make of given text and figures. Nothing here measures time."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from .case import Case, TlsFiles, prefix
+from .goals import GOALS, Goal, judged
+from .hotspots import self_and_inclusive
+from .load import HEADERS, Answered, LoadFailed, parse, prepare
+from .noise import Disturbance, Mark
+from .peers import PEERS
+from .report import outcome_document, outcome_figures
+from .results import Measured, Outcome, Round, ratio, throughput
+from .scenarios import SCENARIOS
+from .tree import memory
+
+SAID = """Running 4s test @ http://127.0.0.1:1
+  32 connections
+MESHCTL-BENCH {"requests":80000,"micros":4000000,"bytes":8000000,"bad_status":0,"broken":2,"p50":1500,"p99":4250}
+"""
+
+
+def _round(number: int, cpu_micros: float, requests: int = 4000) -> Round:
+    return Round(number, cpu_micros, 1.0, Answered(requests, 4.0, 1_000_000, 0, 0, 1.0, 2.0))
+
+
+def test_parse_reads_the_line_the_script_prints() -> None:
+    """Counts are as printed, microseconds become seconds and milliseconds."""
+    answered = parse(SAID)
+
+    assert Answered(80000, 4.0, 8_000_000, 0, 2, 1.5, 4.25) == answered
+    assert answered.rate == 20_000
+    assert answered.megabytes == 2.0
+
+
+@pytest.mark.parametrize("said", ["", "unable to connect to 127.0.0.1:1 Connection refused"])
+def test_parse_refuses_text_without_figures(said: str) -> None:
+    """A wrk that did not finish is an error that quotes it, never a zero."""
+    with pytest.raises(LoadFailed, match="no figures") as caught:
+        parse(said)
+    assert said in str(caught.value)
+
+
+def test_prepare_writes_every_path_and_header(tmp_path: Path) -> None:
+    """The load asks for each path given, with every browser header."""
+    prepared = prepare(tmp_path, ["/a/1?x=%20", "/b/2"], 4, None)
+
+    assert (tmp_path / "paths.txt").read_text().splitlines() == ["/a/1?x=%20", "/b/2"]
+    script = prepared.script.read_text()
+    assert [name for name in HEADERS if json.dumps(name) not in script] == []
+
+
+def test_ratio_is_the_median_over_common_rounds() -> None:
+    """A round that only one of two took part in does not count, and one odd round does not decide."""
+    ours = [_round(0, 30), _round(1, 90), _round(2, 33), _round(4, 1000)]
+    theirs = [_round(0, 60), _round(1, 60), _round(2, 60), _round(3, 1)]
+
+    assert ratio(ours, theirs) == 0.55
+    assert ratio(ours, []) is None
+
+
+def test_ratio_of_rates_compares_throughput() -> None:
+    """Twice the requests in the same time is a ratio of two."""
+    assert ratio([_round(0, 1, 8000)], [_round(0, 1, 4000)], throughput) == 2.0
+
+
+def test_figures_of_a_comparison_are_those_of_meshctl() -> None:
+    """Goals are held against meshctl's row; a reference that failed gives no figure."""
+    rows = [Measured("nginx", [_round(0, 20)]), Measured("meshctl", [_round(0, 30)]), Measured("envoy", error="absent")]
+    outcome = Outcome("tls", "", ("nginx", "envoy"), False, False, rows, Disturbance(0, 0))
+
+    assert outcome_figures(outcome) == {"tls: CPU ÷ nginx": 1.5}
+
+
+def test_figures_of_an_own_comparison_are_those_of_the_last_variant() -> None:
+    """With meshctl alone the second variant is measured by the first."""
+    rows = [Measured("1 worker", [_round(0, 20)]), Measured("2 workers", [_round(0, 21)])]
+    outcome = Outcome("workers", "", ("1 worker",), False, True, rows, Disturbance(0, 0))
+
+    assert outcome_figures(outcome) == {"workers: CPU ÷ 1 worker": 1.05}
+
+
+def test_document_is_plain_json() -> None:
+    """What -o json prints survives a round trip and holds every round."""
+    rows = [Measured("nginx", [_round(0, 20), _round(1, 22)])]
+    found = json.loads(json.dumps(outcome_document(Outcome("x", "", ("nginx",), True, False, rows, Disturbance(0, 0)))))
+
+    assert [one["cpu_micros"] for one in found["rows"][0]["rounds"]] == [20, 22]
+    assert found["rows"][0]["median"]["cpu_micros"] == 21
+    assert found["rows"][0]["ratios"] == {"CPU ÷ nginx": 1.0, "rate ÷ nginx": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("goal", "value", "expected"),
+    [
+        (Goal("x", 0.6, 0.45), 0.45, "aim"),
+        (Goal("x", 0.6, 0.45), 0.46, "limit"),
+        (Goal("x", 0.6, 0.45), 0.61, "missed"),
+        (Goal("x", 0.7, 1.0, at_least=True), 1.2, "aim"),
+        (Goal("x", 0.7, 1.0, at_least=True), 0.7, "limit"),
+        (Goal("x", 0.7, 1.0, at_least=True), 0.69, "missed"),
+    ],
+)
+def test_verdict_names_the_best_promise_kept(goal: Goal, value: float, expected: str) -> None:
+    """Bounds belong to the promise, in both directions."""
+    assert goal.verdict(value) == expected
+
+
+def test_every_goal_names_a_part_of_a_run() -> None:
+    """No goal waits for a scenario that does not exist."""
+    parts = {*SCENARIOS, "memory", "startup"}
+
+    assert [goal.figure for goal in GOALS if goal.figure.split(":")[0] not in parts] == []
+    assert list(judged({})) == []
+
+
+def test_samples_count_a_recursive_function_once_in_its_total() -> None:
+    """Self is the top of the stack; a total never exceeds the samples."""
+    own, inclusive = self_and_inclusive("main;a;a 3\nmain;b 1\n")
+
+    assert own == {"a": 3, "b": 1}
+    assert inclusive == {"main": 4, "a": 3, "b": 1}
+
+
+def test_disturbance_is_what_neither_we_nor_idleness_explain() -> None:
+    """Two cores for ten seconds, twelve busy of which eight ours: a fifth was foreign, a tenth stolen."""
+    before, after = Mark(100, 5, 1000, 50), Mark(112, 7, 1020, 58)
+
+    assert before.until(after) == Disturbance(foreign=0.2, stolen=0.1)
+
+
+def test_memory_alone_is_never_less_than_the_shared_view() -> None:
+    """Sharing files with others makes the proportional size smaller, not the process."""
+    found = memory([os.getpid()])
+
+    assert 0 < found.pss <= found.alone
+
+
+@pytest.mark.parametrize("peer", [name for name in PEERS if name != "floor"])
+@pytest.mark.parametrize("tls", [False, True])
+def test_configuration_names_every_route_and_port(peer: str, tls: bool, tmp_path: Path) -> None:
+    """Each peer is told all that the case says; nothing lands outside its folder."""
+    files = TlsFiles(Path("/x/cert.pem"), Path("/x/key.pem"), Path("/x/bundle.pem"))
+    case = Case(tmp_path, 18001, 18002, routes=12, tls=files if tls else None)
+
+    command = PEERS[peer].configure(case)
+
+    text = "".join(path.read_text() for path in tmp_path.iterdir())
+    wanted = [*(prefix(number) for number in range(12)), "18001", "18002"]
+    assert [word for word in wanted if word not in text] == []
+    assert (".pem" in text) is tls
+    assert any(str(tmp_path) in word for word in command)
