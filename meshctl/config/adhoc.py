@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
 
 from meshctl.config.endpoints import split_url
 from meshctl.config.naming import Names, made_label, made_name
 from meshctl.config.problems import Wrong, quoted
+from meshctl.core.paths import normalise
 from meshctl.errors import MeshError
 from meshctl.model.address import parse_address
 from meshctl.model.mesh import Listener, Mesh
@@ -27,7 +27,6 @@ from meshctl.model.service import Endpoint, Service, Version
 
 _SPEC: Final = re.compile(r"(?P<where>[^=]*(?:=[^=]*)*?)=(?P<url>(?:[a-z]+://|unix:).*)", re.DOTALL)
 _EXAMPLE: Final = 'for example "/api=http://127.0.0.1:9000"'
-_SEGMENTS: Final = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
 
 
 class _Rule(msgspec.Struct, frozen=True):
@@ -87,7 +86,7 @@ def _rule(spec: str, folder: str) -> _Rule:
     host, slash, rest = where.partition("/")
     if not slash:
         raise _usage(spec, "the path begins with a slash")
-    prefix = _path(spec, slash + rest).rstrip("/") or "/"
+    prefix = _path(spec, slash + rest)
     try:
         endpoint, path = split_url(url, folder=folder)
         pattern = check_host_pattern(host) if host else ""
@@ -95,15 +94,17 @@ def _rule(spec: str, folder: str) -> _Rule:
         raise _usage(spec, "; expected ".join(filter(None, (error.message, error.expected)))) from None
     except ValueError as error:
         raise _usage(spec, f"host {quoted(host)}: {error}") from None
-    rewrite = (_path(spec, path).rstrip("/") or "/") if path else None
+    rewrite = _path(spec, path) if path else None
     return _Rule(pattern, prefix, None if rewrite == prefix else rewrite, endpoint)
 
 
 def _path(spec: str, path: str) -> str:
-    encoded = path if path.isascii() else quote(path, safe="/!$&'()*+,;=:@%~", errors="replace")
-    if not _SEGMENTS.fullmatch(encoded) or any(part in (".", "..") for part in encoded.split("/")):
-        raise _usage(spec, f"{quoted(path)} is no path")
-    return encoded
+    try:
+        if any(c in path for c in "?# "):
+            raise ValueError('expected a path without "?", "#" and spaces')
+        return normalise(path).removesuffix("/") or "/"
+    except ValueError as error:
+        raise _usage(spec, f"{quoted(path)}: {error}") from None
 
 
 def _usage(spec: str, message: str) -> MeshError:

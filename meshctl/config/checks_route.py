@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import product
 
 from meshctl.config.decode import Decoded
 from meshctl.config.document_route import RouteTable
 from meshctl.config.problems import Finding, Path, did_you_mean, one_of, quoted
+from meshctl.core.overlap import never_wins
 from meshctl.model.mesh import Mesh
-from meshctl.model.route import Match, Route
+from meshctl.model.route import Route
 
 _ACTIONS = ("service", "redirect", "respond")
 # What only a forwarded request can use.
@@ -93,26 +93,8 @@ def _names(tables: Sequence[RouteTable]) -> Iterator[Finding]:
 
 
 def _never_wins(decoded: Decoded, routes: Sequence[Route]) -> Iterator[Finding]:
-    """Routes whose every request goes to an earlier one.
-
-    A more specific route wins whatever the order (HTTPRoute's precedence), so one is lost only where earlier ones have
-    the same path and conditions for each of its hosts and methods: one look-up each, not a comparison of all pairs.
-    """
-    takers: dict[object, int] = {}
-    for number, route in enumerate(routes):
-        if decoded.is_damaged(("routes", number)):
-            continue
-        claims = list(_claims(route.match))
-        rivals = [takers.get(claim) for claim in claims]
-        if None not in rivals:
-            names = ", ".join(dict.fromkeys(f"{quoted(routes[rival].name)}" for rival in rivals if rival is not None))
-            message = f"route {quoted(route.name)} can never match: {names} takes all its requests"
-            yield Finding(("routes", number), message, hint="change its conditions or remove it")
-        for claim in claims:
-            takers.setdefault(claim, number)
-
-
-def _claims(match: Match) -> Iterator[tuple[object, ...]]:
-    headers, query = frozenset(match.headers), frozenset(match.query)
-    for host, method in product(match.hosts or ("",), match.methods or ("",)):
-        yield (match.path, host, method, headers, query)
+    whole = [number for number in range(len(routes)) if not decoded.is_damaged(("routes", number))]
+    for loser, winner in never_wins([routes[number].match for number in whole]):
+        taker = whole[winner]
+        message = f"can never match: routes[{taker}] {quoted(routes[taker].name)} takes all its requests"
+        yield Finding(("routes", whole[loser]), message, hint="change its conditions or remove it")

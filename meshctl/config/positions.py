@@ -82,7 +82,7 @@ class Positions:
         for part in _segments(node.named_children[0]):
             path = (*path, _name(part))
             self._note(path, part)
-        return node.named_children[-1], path
+        return node.named_children[1], path
 
     def _note(self, path: Path, node: Node, *, replace: bool = False) -> None:
         if replace or path not in self._places:

@@ -11,19 +11,16 @@ import warnings
 from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Annotated, Any, Final
-from urllib.parse import quote
 
 from pydantic import BeforeValidator, Field
 
 from meshctl.config.problems import Wrong, did_you_mean, quoted
+from meshctl.core.paths import normalise
 from meshctl.model import names, units
 from meshctl.model.address import parse_address
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _FIELD_VALUE: Final = re.compile(r"[\x20-\x7e\t]*", re.ASCII)
-_PATH: Final = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
-_PATH_SAFE: Final = "/!$&'()*+,;=:@%~"
-_UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]", re.ASCII)
 _LONGEST_REGEX: Final = 4096
 # Per connection or framing (RFC 9110 §7.6.1): the proxy alone may write them.
 _PROXY_OWNED: Final = frozenset(
@@ -200,26 +197,25 @@ def method(value: object) -> str:
 
 
 def url_path(value: object) -> str:
-    """A path as requests are matched: absolute, normalised (RFC 3986 §6.2.2), what is not ASCII percent-encoded."""
+    """A path as requests are matched: absolute and normalised (RFC 3986 §6.2.2), what is not ASCII percent-encoded."""
 
     def check(given: str) -> str:
         if given and not given.startswith("/"):
             raise Wrong(
                 f"{quoted(given)} is not a path", expected='"/" first', hint=f"did you mean {quoted('/' + given)}?"
             )
-        encoded = quote(given, safe=_PATH_SAFE, errors="replace") if not given.isascii() else given
-        if not _PATH.fullmatch(encoded):
+        if not given or not given.isprintable() or any(c in given for c in "?# "):
             raise ValueError('expected a path such as "/v1/orders", without "?", "#", spaces or control characters')
-        if any(part in (".", "..") for part in encoded.split("/")):
+        if any(part in (".", "..") for part in given.split("/")):
             raise ValueError('expected a path without "." and ".." segments')
-        return re.sub(r"%[0-9A-Fa-f]{2}", _normal_escape, encoded)
+        return normalise(given)
 
     return str(checked(value, check))
 
 
 def prefix_path(value: object) -> str:
     """A path prefix: "/v1/" and "/v1" are the same, for prefixes end on segment boundaries."""
-    return url_path(value).rstrip("/") or "/"
+    return url_path(value).removesuffix("/") or "/"
 
 
 def regex(value: object) -> str:
@@ -262,11 +258,6 @@ def retry_condition(value: object) -> str:
     if given not in words and not re.fullmatch(r"[45][0-9]{2}", given, re.ASCII):
         raise Wrong(f"{quoted(given)} is not valid", expected=expected, hint=did_you_mean(given, words))
     return given
-
-
-def _normal_escape(found: re.Match[str]) -> str:
-    character = chr(int(found[0][1:], 16))
-    return character if _UNRESERVED.fullmatch(character) else found[0].upper()
 
 
 def _string(*examples: str, pattern: str | None = None) -> Any:

@@ -16,7 +16,8 @@ ONE_KEY: Final[dict[str, Any]] = {"minProperties": 1, "maxProperties": 1}
 class Table(BaseModel):
     """A table of the file: unknown keys and values of another type are errors; nothing is guessed."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    # Deferred: only the whole document is ever decoded, so its parts need no decoders of their own.
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     def given(self) -> dict[str, Any]:
         """The keys the file has in this table, with their values."""
