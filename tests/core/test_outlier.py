@@ -1,0 +1,297 @@
+"""Ejection and active checks of endpoints, alone and among their peers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meshctl.core import outlier
+from meshctl.core.outlier import EndpointHealth, most_resting, next_return, usable
+from meshctl.model.policy import Ejection, HealthCheck
+
+DEFAULT = Ejection()
+CHECK = HealthCheck(healthy=2, unhealthy=3)
+
+
+@dataclass(eq=False)
+class Endpoint:
+    health: EndpointHealth
+
+
+def group(count: int, ejection: Ejection = DEFAULT, check: HealthCheck | None = None) -> list[EndpointHealth]:
+    return [EndpointHealth(ejection, check) for _ in range(count)]
+
+
+def fail(health: EndpointHealth, peers: list[EndpointHealth], now: float, times: int = 5) -> bool:
+    """Whether the last of `times` failures ejected it."""
+    return [health.failed("connect", now, peers) for _ in range(times)][-1]
+
+
+# --- ejection ---------------------------------------------------------------------------------------------------------
+
+
+def test_ejected_after_failures_in_a_row() -> None:
+    """The fifth failure in a row ejects, not the fourth; the state says so, with reason and end."""
+    peers = group(2)
+    health = peers[0]
+    assert [health.failed("reset", 100.0, peers) for _ in range(5)] == [False] * 4 + [True]
+    assert (health.state(100.0), health.until) == ("ejected", 110.0)
+    assert health.reason(100.0) == "5 failures in a row: reset"
+    assert not health.available(109.999)
+
+
+def test_a_success_ends_the_streak() -> None:
+    """Failures with a success in between never eject."""
+    peers = group(2)
+    for _ in range(10):
+        assert not fail(peers[0], peers, 0.0, times=4)
+        peers[0].succeeded()
+    assert peers[0].available(0.0)
+
+
+def test_returns_by_time() -> None:
+    """When its rest is over an endpoint is available again, with a fresh streak and no reason left to show."""
+    peers = group(2)
+    assert fail(peers[0], peers, 100.0)
+    assert (peers[0].available(110.0), peers[0].state(110.0), peers[0].reason(110.0)) == (True, "healthy", "")
+    assert not fail(peers[0], peers, 110.0, times=4)
+
+
+def test_late_answers_change_nothing() -> None:
+    """Answers that arrive during the rest neither prolong nor end it."""
+    peers = group(2)
+    assert fail(peers[0], peers, 100.0)
+    assert not fail(peers[0], peers, 105.0, times=20)
+    peers[0].succeeded()
+    assert peers[0].until == 110.0
+    assert peers[0].is_ejected(109.0)
+
+
+def test_rests_double_up_to_the_longest() -> None:
+    """Each ejection soon after the last rests twice as long, up to the longest."""
+    peers = group(2, Ejection(base=10, longest=60))
+    now, rests = 0.0, []
+    for _ in range(5):
+        assert fail(peers[0], peers, now)
+        rests.append(peers[0].until - now)
+        now = peers[0].until
+    assert rests == [10, 20, 40, 60, 60]
+
+
+@pytest.mark.parametrize(("served", "expected"), [(19.9, 40), (20.0, 10)])
+def test_good_service_starts_over(served: float, expected: float) -> None:
+    """An endpoint that served as long as it last rested is ejected for the shortest rest again, a shorter service
+    doubles."""
+    peers = group(2)
+    assert fail(peers[0], peers, 0.0)
+    assert fail(peers[0], peers, 10.0)
+    assert peers[0].until == 30.0
+    assert fail(peers[0], peers, 30.0 + served)
+    assert peers[0].until == pytest.approx(30.0 + served + expected)
+
+
+def test_ten_thousand_ejections() -> None:
+    """An endpoint that never recovers rests for the longest time for ever; doubling does not overflow."""
+    peers, now = group(2), 0.0
+    for _ in range(10_000):
+        assert fail(peers[0], peers, now)
+        now = peers[0].until
+    assert fail(peers[0], peers, now)
+    assert peers[0].until - now == 300
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "expected"),
+    [
+        (1, 0.5, 0),
+        (2, 0.5, 1),
+        (3, 0.5, 1),
+        (4, 0.5, 2),
+        (10, 0.5, 5),
+        (3, 0.1, 1),
+        (10, 0.1, 1),
+        (3, 1.0, 2),
+        (5, 0.0, 0),
+    ],
+)
+def test_only_a_share_rests(count: int, share: float, expected: int) -> None:
+    """Where every endpoint fails, at most the share rests, one always may, and the last one never does."""
+    peers = group(count, Ejection(share=share))
+    for each in peers:
+        fail(each, peers, 0.0, times=50)
+    assert sum(each.is_ejected(0.0) for each in peers) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "expected"), [(100, 0.29, 29), (100, 0.5, 50), (3, 0.5, 1), (1, 0.01, 1), (7, 0, 0)]
+)
+def test_most_resting(count: int, share: float, expected: int) -> None:
+    """The share is rounded down, to no less than one, and binary fractions do not lose an endpoint."""
+    assert most_resting(count, share) == expected
+
+
+def test_the_last_available_is_never_ejected() -> None:
+    """An endpoint whose peers are all unhealthy by checks stays, however often it fails."""
+    peers = group(3, check=HealthCheck(unhealthy=1))
+    for each in peers[1:]:
+        each.checked(False, "status 500")
+    assert not fail(peers[0], peers, 0.0, times=100)
+
+
+def test_asked_again_when_peers_allow() -> None:
+    """A failing endpoint that could not be ejected is, once its peers can do without it."""
+    peers = group(2)
+    assert fail(peers[1], peers, 0.0)
+    assert not fail(peers[0], peers, 5.0)
+    assert fail(peers[0], peers, 10.0)
+
+
+def test_disabled_never_ejects() -> None:
+    """With ejection off nothing is ejected, and switching it off ends a rest."""
+    peers = group(2, Ejection(enabled=False))
+    assert not fail(peers[0], peers, 0.0, times=100)
+    peers = group(2)
+    assert fail(peers[0], peers, 0.0)
+    peers[0].configure(Ejection(enabled=False), None)
+    assert peers[0].available(0.0)
+
+
+# --- active checks ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("results", "state", "changes"),
+    [
+        ("", "unknown", 0),
+        ("+", "unknown", 0),
+        ("++", "healthy", 1),
+        ("--", "unknown", 0),
+        ("---", "unhealthy", 1),
+        ("--+--", "unknown", 0),
+        ("++--+--", "healthy", 1),
+        ("++---", "unhealthy", 2),
+        ("---+", "unhealthy", 1),
+        ("---+-+-+", "unhealthy", 1),
+        ("-----++", "healthy", 2),
+        ("---++---", "unhealthy", 3),
+    ],
+)
+def test_checks(results: str, state: str, changes: int) -> None:
+    """Two passes in a row make an endpoint healthy and three failures unhealthy; nothing in between does."""
+    (health,) = group(1, check=CHECK)
+    assert sum(health.checked(result == "+", "timeout") for result in results) == changes
+    assert health.state(0.0) == state
+    assert health.available(0.0) == (state != "unhealthy")
+
+
+def test_unhealthy_says_why() -> None:
+    """The reason names how many checks failed and how the last one did, and goes when it recovers."""
+    (health,) = group(1, check=CHECK)
+    for reason in ("timeout", "timeout", "status 503"):
+        health.checked(False, reason)
+    assert health.reason(0.0) == "3 failed checks in a row: status 503"
+    assert health.checked(True) or health.checked(True)
+    assert health.reason(0.0) == ""
+
+
+def test_passing_checks_do_not_end_a_rest() -> None:
+    """An ejected endpoint stays away though its checks pass; what keeps both out is told apart."""
+    peers = group(2, check=CHECK)
+    assert fail(peers[0], peers, 0.0)
+    for _ in range(3):
+        peers[0].checked(False, "timeout")
+    assert (peers[0].state(5.0), peers[0].reason(5.0)) == ("unhealthy", "3 failed checks in a row: timeout")
+    peers[0].checked(True)
+    peers[0].checked(True)
+    assert (peers[0].state(5.0), peers[0].reason(5.0)) == ("ejected", "5 failures in a row: connect")
+    assert peers[0].available(10.0)
+
+
+def test_reconfigured() -> None:
+    """Dropping the check makes an endpoint healthy, adding one makes it unknown, changing its thresholds keeps the
+    state."""
+    (health,) = group(1, check=HealthCheck(unhealthy=1))
+    health.checked(False, "timeout")
+    health.configure(Ejection(), HealthCheck(healthy=5))
+    assert health.state(0.0) == "unhealthy"
+    health.configure(Ejection(), None)
+    assert health.state(0.0) == "healthy"
+    assert not health.checked(False, "a check that was on its way")
+    health.configure(Ejection(), CHECK)
+    assert health.state(0.0) == "unknown"
+
+
+# --- all endpoints of a version ---------------------------------------------------------------------------------------
+
+
+def test_usable_are_those_available() -> None:
+    """Endpoints that rest or are unhealthy get nothing while another one is available."""
+    peers = group(3, check=HealthCheck(unhealthy=1))
+    endpoints = [Endpoint(each) for each in peers]
+    fail(peers[0], peers, 0.0)
+    peers[1].checked(False)
+    assert usable(endpoints, 1.0) == [endpoints[2]]
+    assert usable(endpoints, 10.0) == [endpoints[0], endpoints[2]]
+
+
+def test_the_ejected_come_back_when_all_others_are_down() -> None:
+    """Where no endpoint is available, those merely ejected are used before their time."""
+    peers = group(2, check=HealthCheck(unhealthy=1))
+    endpoints = [Endpoint(each) for each in peers]
+    assert fail(peers[0], peers, 0.0)
+    peers[1].checked(False)
+    assert usable(endpoints, 1.0) == [endpoints[0]]
+
+
+@pytest.mark.parametrize("panic", [False, True])
+def test_all_unhealthy(panic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where active checks fail everywhere nothing is used, unless the constant says otherwise."""
+    monkeypatch.setattr(outlier, "PANIC", panic)
+    endpoints = [Endpoint(each) for each in group(2, check=HealthCheck(unhealthy=1))]
+    for each in endpoints:
+        each.health.checked(False)
+    assert usable(endpoints, 0.0) == (endpoints if panic else [])
+
+
+def test_the_shipped_rule_fails_closed() -> None:
+    """As shipped, a version whose checks all fail takes no traffic."""
+    assert outlier.PANIC is False
+
+
+def test_next_return() -> None:
+    """The next change by time alone is the end of the first rest; none where nobody rests."""
+    peers = group(4)
+    endpoints = [Endpoint(each) for each in peers]
+    assert next_return(endpoints, 0.0) is None
+    fail(peers[0], peers, 3.0)
+    fail(peers[1], peers, 1.0)
+    assert next_return(endpoints, 4.0) == 11.0
+    assert next_return(endpoints, 11.0) == 13.0
+    assert next_return(endpoints, 13.0) is None
+
+
+events = st.tuples(st.sampled_from(["fail", "fail", "succeed", "up", "down", "wait"]), st.integers(0, 4))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 5), st.sampled_from([0.1, 0.5, 1.0]), st.lists(events, max_size=60))
+def test_never_ejects_itself_away(count: int, share: float, happened: list[tuple[str, int]]) -> None:
+    """Whatever happens, no ejection exceeds the share or takes the last available endpoint, and unless checks fail
+    everywhere somebody is usable."""
+    peers = group(count, Ejection(failures=1, share=share, base=5, longest=40), HealthCheck(healthy=1, unhealthy=1))
+    endpoints, now = [Endpoint(each) for each in peers], 0.0
+    for event, number in happened:
+        health = peers[number % count]
+        if event == "wait":
+            now += number * 3
+        elif event == "succeed":
+            health.succeeded()
+        elif event in ("up", "down"):
+            health.checked(event == "up")
+        elif health.failed("reset", now, peers):
+            assert any(each.available(now) for each in peers)
+            assert sum(each.is_ejected(now) for each in peers) <= most_resting(count, share)
+        assert bool(usable(endpoints, now)) != all(each.is_unhealthy for each in peers)
