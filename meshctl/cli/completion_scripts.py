@@ -71,9 +71,9 @@ def _bash(tree: Sequence[Node]) -> Iterator[str]:
     yield "    esac"
     yield '    case "$at" in'
     for node in tree:
-        choices = [*node.commands, *(" ".join(node.arguments).split("|") if "|" in "".join(node.arguments) else ())]
-        names = " ".join(name for flag in node.flags for name in flag.names)
-        yield f'        "{node.at}") words="{" ".join(choices)}" flags="{names}" ;;'
+        choices = [*node.commands, *(word for value in node.arguments for word in _choices(value))]
+        flags = " ".join(name for flag in node.flags for name in flag.names)
+        yield f'        "{node.at}") words="{" ".join(choices)}" flags="{flags}" ;;'
     yield "    esac"
     yield '    case "$current" in'
     yield '        -*) COMPREPLY=($(compgen -W "$flags" -- "$current")) ;;'
@@ -92,7 +92,8 @@ def _bash_value(value: str) -> str:
         return 'COMPREPLY=($(compgen -f -- "$current"))'
     if value == _FOLDER:
         return 'COMPREPLY=($(compgen -d -- "$current"))'
-    return f'COMPREPLY=($(compgen -W "{value.replace("|", " ")}" -- "$current"))' if "|" in value else "COMPREPLY=()"
+    words = " ".join(_choices(value))
+    return f'COMPREPLY=($(compgen -W "{words}" -- "$current"))' if words else "COMPREPLY=()"
 
 
 def _zsh(tree: Sequence[Node]) -> Iterator[str]:
@@ -137,7 +138,7 @@ def _zsh_value(value: str) -> str:
         return "_files"
     if value == _FOLDER:
         return "_files -/"
-    return f"({value.replace('|', ' ')})" if "|" in value else " "
+    return f"({' '.join(_choices(value))})" if _choices(value) else " "
 
 
 def _fish(tree: Sequence[Node]) -> Iterator[str]:
@@ -160,8 +161,8 @@ def _fish(tree: Sequence[Node]) -> Iterator[str]:
         for argument in node.arguments:
             if argument in _FILES:
                 yield f"{here} -F"
-            elif "|" in argument:
-                yield f"{here} -a {_quote(argument.replace('|', ' '))}"
+            elif _choices(argument):
+                yield f"{here} -a {_quote(' '.join(_choices(argument)))}"
         yield from (f"{here} {_fish_flag(flag)}" for flag in node.flags)
 
 
@@ -170,9 +171,14 @@ def _fish_flag(flag: Flag) -> str:
     value = ["-r"] if flag.value else []
     if flag.value in (*_FILES, _FOLDER):
         value = ["-r", "-F"]
-    elif "|" in flag.value:
-        value = ["-x", "-a", _quote(flag.value.replace("|", " "))]
+    elif _choices(flag.value):
+        value = ["-x", "-a", _quote(" ".join(_choices(flag.value)))]
     return " ".join([*names, *value, "-d", _quote(flag.help)])
+
+
+def _choices(value: str) -> list[str]:
+    """The words a value may be: those in lower case of "a|b"; "N" in "N|auto" only stands for a number."""
+    return [word for word in value.split("|") if word.islower()] if "|" in value else []
 
 
 def _places(tree: Sequence[Node]) -> str:
@@ -193,4 +199,3 @@ def _quote(text: str) -> str:
 
 
 _WRITERS: Final[Mapping[str, Callable[[Sequence[Node]], Iterator[str]]]] = {"bash": _bash, "zsh": _zsh, "fish": _fish}
-SHELLS: Final = tuple(_WRITERS)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from meshctl.cli.command import examples
 from meshctl.cli.session import Session
 from meshctl.errors import MeshError
+
+SHELLS: Final = ("bash", "zsh", "fish")
 
 
 @examples("""
@@ -23,7 +25,6 @@ def completions(
     """Print the completion script of a shell. It is static: pressing TAB starts no program."""
     from meshctl import resources
 
-    text = resources.completion(shell)
-    if text is None:
-        raise MeshError("usage", f'there is no completion for "{shell}"', hint="one of bash, zsh, fish")
-    session.terminal.data(text)
+    if shell not in SHELLS:
+        raise MeshError("usage", f'there is no completion for "{shell}"', hint="one of bash, zsh and fish")
+    session.terminal.data(resources.text("completions", f"meshctl.{shell}"))

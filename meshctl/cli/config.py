@@ -23,7 +23,9 @@ def show(session: Session, config: FileOption = None, output: OutputOption = Out
     if output is Output.JSON:
         session.terminal.document(settings)
         return
-    session.terminal.table(["SETTING", "VALUE", "FROM"], [(each.path, each.value, each.origin) for each in settings])
+    session.terminal.table(
+        ["SETTING", "VALUE", "FROM"], [(each.path, _value(each.value), each.origin) for each in settings]
+    )
 
 
 @examples("""
@@ -93,3 +95,10 @@ def rollback(
     if output is Output.JSON:
         session.terminal.document({"revision": applied.number, "changes": applied.changes, "proxies": reports})
     return settle(reports)
+
+
+def _value(value: object) -> str:
+    """A setting's value on one line, near to how the file writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)

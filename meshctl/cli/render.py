@@ -85,9 +85,11 @@ class Terminal:
 
     def error(self, error: MeshError) -> None:
         """Tell what failed, every problem of it, and what to do now."""
-        for line in getattr(error, "problems", ()):
-            self._talk(str(line))
-        self._talk(f"meshctl: {error.message}")
+        problems = getattr(error, "problems", ())
+        for problem in problems:
+            self._talk(str(problem))
+        # A configuration's problems are its message: what is left to say is how many.
+        self._talk(f"meshctl: {_count(problems)}" if problems else f"meshctl: {error.message}")
         if error.hint:
             self._talk(f"  hint: {error.hint}")
 
@@ -169,6 +171,11 @@ def _text(cell: Cell) -> str:
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     return clean(cell) if isinstance(cell, str) else number(cell) if isinstance(cell, float) else str(cell)
+
+
+def _count(problems: Sequence[Any]) -> str:
+    errors = sum(problem.severity == "error" for problem in problems)
+    return f"{problems[0].file} is not valid: {errors} error{'' if errors == 1 else 's'}"
 
 
 def prepare_streams() -> None:

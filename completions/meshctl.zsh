@@ -1,0 +1,210 @@
+#compdef meshctl
+# zsh completion for meshctl, written by `meshctl completions zsh`.
+_meshctl() {
+    local at="" last=1 index
+    local -a commands
+    for (( index = 2; index < CURRENT; index++ )); do
+        case "${at:+$at }${words[index]}" in
+            "init"|"validate"|"diff"|"apply"|"completions"|"demo"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show") at="${at:+$at }${words[index]}"; last=$index ;;
+        esac
+    done
+    words=(meshctl "${(@)words[last+1,-1]}")
+    (( CURRENT -= last - 1 ))
+    case "$at" in
+        "")
+            commands+=('init:Write a mesh.toml to start from')
+            commands+=('validate:Check a mesh.toml and tell every problem at once, each with its line')
+            commands+=('diff:Show what applying a mesh.toml would change')
+            commands+=('apply:Make a mesh.toml the current revision, and wait until every running proxy has taken it')
+            commands+=('completions:Print the completion script of a shell')
+            commands+=('demo:Run a gateway in front of two small services, one in two versions, with live traffic to look at')
+            commands+=('config:The configuration in force, its schema, and the way back to an earlier one')
+            commands+=('gateway:The gateway: start it, look at it, change it, stop it')
+            commands+=('routes:The live routes, and which of them takes a request')
+            commands+=('services:The services behind the routes')
+            _arguments \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-V[Show the version and end]' '*--version[Show the version and end]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '1:command:{ _describe command commands }' ;;
+        "init")
+            _arguments \
+                '*-t[What to start from]:minimal canary tls full:(minimal canary tls full)' '*--template[What to start from]:minimal canary tls full:(minimal canary tls full)' \
+                '*--force[Replace a file that is there]' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:PATH:_files' ;;
+        "validate")
+            _arguments \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:FILE:_files' ;;
+        "diff")
+            _arguments \
+                '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
+                '*--exit-code[End with 1 where there are differences]' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "apply")
+            _arguments \
+                '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
+                '*--expect[Apply only if revision N is still the current one]:N: ' \
+                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "completions")
+            _arguments \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:bash|zsh|fish:(bash zsh fish)' ;;
+        "demo")
+            _arguments \
+                '*--for[End by itself after this long, "10s" for one]:DURATION: ' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "config")
+            commands+=('show:Show every setting of a mesh.toml that is in force: its value, and its line in the file or "default"')
+            commands+=('schema:Print the JSON Schema of mesh.toml, for completion and checks in editors')
+            commands+=('history:List the revisions that can be rolled back to, newest first: when, by whom and from what each was applied')
+            commands+=('rollback:Apply an earlier revision again, as a new one, and wait until every running proxy has taken it')
+            _arguments \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '1:command:{ _describe command commands }' ;;
+        "config show")
+            _arguments \
+                '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "config schema")
+            _arguments \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "config history")
+            _arguments \
+                '*-n[How many, newest first]:N: ' '*--lines[How many, newest first]:N: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "config rollback")
+            _arguments \
+                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:REVISION: ' ;;
+        "gateway")
+            commands+=('up:Start the gateway: from a mesh.toml, from routes given here, or from both')
+            commands+=('status:Show the running gateway: where it listens, which revision it serves, and its worker processes')
+            commands+=('reload:Read the file the gateway was started with again, and apply it')
+            commands+=('down:Stop the gateway: it accepts nothing new, finishes what is in flight, and ends')
+            commands+=('logs:Print the end of the gateway'\''s log files: its own, and the access log where that goes to a file')
+            _arguments \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '1:command:{ _describe command commands }' ;;
+        "gateway up")
+            _arguments \
+                '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
+                '*-r[Send a path to a URL; may be given again]:PATH=URL: ' '*--route[Send a path to a URL; may be given again]:PATH=URL: ' \
+                '*-l[Listen here instead; \:0 takes a free port]:ADDR: ' '*--listen[Listen here instead; \:0 takes a free port]:ADDR: ' \
+                '*--admin[Serve /metrics, /healthz and /readyz here; or off]:ADDR: ' \
+                '*-w[Worker processes; auto is one for each core]:N auto:(auto)' '*--workers[Worker processes; auto is one for each core]:N auto:(auto)' \
+                '*-d[Run in the background; return when it is ready]' '*--detach[Run in the background; return when it is ready]' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "gateway status")
+            _arguments \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "gateway reload")
+            _arguments \
+                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "gateway down")
+            _arguments \
+                '*--timeout[How long to wait for it (default\: 40)]:SECONDS: ' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "gateway logs")
+            _arguments \
+                '*-f[Go on with what is written from now on]' '*--follow[Go on with what is written from now on]' \
+                '*-n[How many of the last lines]:N: ' '*--lines[How many of the last lines]:N: ' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "routes")
+            commands+=('ls:List the live routes of every running proxy: what each matches, where it sends, and how it fares')
+            commands+=('explain:Tell which route takes a request, what becomes of it, and why every other route lost')
+            _arguments \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '1:command:{ _describe command commands }' ;;
+        "routes ls")
+            _arguments \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "routes explain")
+            _arguments \
+                '*-H["name\: value"; may be given again]:HEADER: ' '*--header["name\: value"; may be given again]:HEADER: ' \
+                '*-c[Ask this file, not the running gateway]:FILE:_files' '*--config[Ask this file, not the running gateway]:FILE:_files' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:METHOD: ' ;;
+        "services")
+            commands+=('ls:List the services of every running proxy, with their versions'\'' weights and healthy endpoints')
+            commands+=('show:Show a service: each version'\''s weight and real share, each endpoint'\''s health, and why it is what it is')
+            _arguments \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '1:command:{ _describe command commands }' ;;
+        "services ls")
+            _arguments \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "services show")
+            _arguments \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:NAME: ' ;;
+    esac
+}
+_meshctl "$@"

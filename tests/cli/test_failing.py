@@ -1,0 +1,125 @@
+"""How commands fail: what they say on stderr, what status they end with, and that nothing of it reaches stdout."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from meshctl.cli import app
+from meshctl.cli.session import Session
+from meshctl.errors import EXIT_STATUS, MeshError
+
+from .conftest import Meshctl, child_environment, command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["gatewy"], 2, "did you mean 'gateway'"),
+        (["gateway", "up", "--lisen", ":0"], 2, "--lisen"),
+        (["gateway", "up", "--workers", "many"], 2, '"many" is not a number of workers'),
+        (["gateway", "up", "--route", "nonsense"], 2, "expected PATH=URL"),
+        (["config", "history", "-n", "0"], 2, "0 is not in the range"),
+        (["routes", "explain", "GET", "/", "-H", "nonsense"], 2, '"nonsense" is not a header'),
+        (["routes", "ls", "-o", "yaml"], 2, "'yaml' is not one of"),
+        (["init", "--template", "nonsense"], 2, "nonsense"),
+        (["demo", "--for", "soon"], 2, '"soon" is no duration'),
+        (["validate", "absent.toml"], 3, "absent.toml: no such file"),
+        (["validate"], 4, "there is no mesh.toml here"),
+        (["gateway", "up"], 4, "meshctl init"),
+        (["gateway", "status"], 4, "nothing runs"),
+        (["gateway", "down"], 4, "nothing runs"),
+        (["gateway", "reload"], 4, "nothing runs"),
+        (["routes", "ls"], 4, "nothing runs"),
+        (["routes", "explain", "GET", "/"], 4, "nothing runs"),
+        (["services", "ls"], 4, "nothing runs"),
+        (["services", "show", "orders"], 4, "nothing runs"),
+        (["config", "history"], 4, "no mesh home"),
+        (["config", "rollback"], 4, "no mesh home"),
+    ],
+)
+def test_failures_say_what_and_end_with_their_status(
+    arguments: list[str], status: int, said: str, meshctl: Meshctl
+) -> None:
+    """A command that fails says so on stderr, nothing on stdout, with the status the table promises."""
+    ended = meshctl(*arguments)
+    assert (ended.status, ended.out) == (status, "")
+    assert said.lower() in ended.err.lower()
+
+
+def test_failures_make_no_home(meshctl: Meshctl, folder: Path, environment: Path) -> None:
+    """Looking for what runs leaves no state behind."""
+    meshctl("gateway", "status", "--home", folder / "home")
+    assert not (folder / "home").exists()
+
+
+@pytest.mark.parametrize("code", EXIT_STATUS)
+def test_every_code_ends_with_its_status(code: str, meshctl: Meshctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every MeshError becomes its message, its hint and the status of the table."""
+
+    def fail(session: Session) -> None:
+        """Fail."""
+        raise MeshError(code, "it broke", hint="mend it")
+
+    monkeypatch.setattr(app, "TREE", {"fail": fail, "other": fail})
+    ended = meshctl("fail")
+    assert (EXIT_STATUS[code], "", "meshctl: it broke\n  hint: mend it\n") == (ended.status, ended.out, ended.err)
+
+
+def test_a_defect_is_one_line(meshctl: Meshctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected exception is one line and the way to see more, not a traceback; MESHCTL_DEBUG=1 raises it."""
+
+    def fail(session: Session) -> None:
+        """Fail."""
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(app, "TREE", {"fail": fail, "other": fail})
+    ended = meshctl("fail")
+    assert ended.status == 1
+    assert ended.err.startswith("meshctl: unexpected ZeroDivisionError: by nothing\n  hint: MESHCTL_DEBUG=1")
+    monkeypatch.setenv("MESHCTL_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        meshctl("fail")
+
+
+def test_ctrl_c_is_quiet(meshctl: Meshctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends a command with 130 and without a word."""
+
+    def wait(session: Session) -> None:
+        """Wait."""
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "TREE", {"wait": wait, "other": wait})
+    assert meshctl("wait").status == 130
+    assert meshctl("wait").err.strip() == ""
+
+
+def test_a_closed_pipe_is_quiet(folder: Path) -> None:
+    """A reader that goes away early (`| head`) ends the command without a traceback."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            command("config", "schema"), stdout=write, stderr=subprocess.PIPE, env=child_environment(), timeout=60
+        )
+    finally:
+        os.close(write)
+    assert (done.stderr, done.returncode) == (b"", 128 + signal.SIGPIPE)
+
+
+def test_messages_cannot_move_the_cursor(meshctl: Meshctl) -> None:
+    """Control characters in what a user typed come out escaped."""
+    ended = meshctl("validate", "evil\x1b[2J.toml")
+    assert "\x1b" not in ended.err
+    assert "evil\\x1b[2J.toml" in ended.err
+
+
+def test_quiet_holds_wherever_it_stands(meshctl: Meshctl, folder: Path) -> None:
+    """--quiet before and after the command holds back talk, and never an error."""
+    assert meshctl("--quiet", "init").err == ""
+    assert meshctl("init", "--force", "-q").err == ""
+    assert "already there" in meshctl("init", "-q").err

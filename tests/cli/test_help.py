@@ -1,0 +1,73 @@
+"""The help texts: whole, golden, and with examples that hold."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from meshctl.cli.app import build, run
+
+GOLDEN = Path(__file__).parent / "golden"
+# MESHCTL_GOLDEN=write pytest tests/cli/test_help.py writes them anew; look at the difference before committing it.
+WRITE = os.environ.get("MESHCTL_GOLDEN") == "write"
+ROOT = typer.main.get_command(build())
+
+
+def tree(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command and group under `command`, with the words that lead to it."""
+    yield words, command
+    for name, sub in getattr(command, "commands", {}).items():
+        yield from tree(sub, (*words, name))
+
+
+PLACES = dict(tree(ROOT))
+COMMANDS = {words: command for words, command in PLACES.items() if not hasattr(command, "commands")}
+EXAMPLES = [(words, line) for words, command in COMMANDS.items() for line in (command.epilog or "").splitlines()]
+
+
+@pytest.mark.parametrize("words", PLACES, ids=lambda words: " ".join(words) or "meshctl")
+def test_help_is_golden(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` of every command says what its golden file says, and ends with 0."""
+    assert run([*words, "--help"]) == 0
+    said = capsys.readouterr().out
+    golden = GOLDEN / f"{'-'.join(words) or 'meshctl'}.txt"
+    if WRITE:
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(said, encoding="utf-8")
+    assert said == golden.read_text(encoding="utf-8")
+
+
+def test_no_golden_file_is_left_over() -> None:
+    """Every golden file belongs to a command that exists."""
+    assert {f"{'-'.join(words) or 'meshctl'}.txt" for words in PLACES} == {path.name for path in GOLDEN.iterdir()}
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_has_help_and_examples(words: tuple[str, ...]) -> None:
+    """Every command says what it does, and shows at least one line that uses it."""
+    command = COMMANDS[words]
+    assert len(command.help.split()) >= 3
+    assert any(f"meshctl {' '.join(words)}" in line for line in command.epilog.splitlines())
+
+
+@pytest.mark.parametrize("words", PLACES, ids=lambda words: " ".join(words) or "meshctl")
+def test_every_parameter_has_help(words: tuple[str, ...]) -> None:
+    """No option or argument is listed without an explanation."""
+    assert [param.name for param in PLACES[words].params if not param.help] == []
+
+
+@pytest.mark.parametrize(("words", "line"), EXAMPLES, ids=lambda each: each if isinstance(each, str) else "")
+def test_examples_parse(words: tuple[str, ...], line: str) -> None:
+    """Every example in a help text is a command line that its command accepts."""
+    lexer = shlex.shlex(line.removeprefix("source <(").removesuffix(")"), posix=True, punctuation_chars=">")
+    lexer.whitespace_split = True
+    typed = list(lexer)
+    typed = typed[: typed.index(">")] if ">" in typed else typed
+    assert typed[: len(words) + 1] == ["meshctl", *words]
+    COMMANDS[words].make_context(words[-1], typed[len(words) + 1 :])

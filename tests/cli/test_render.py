@@ -1,0 +1,91 @@
+"""What is printed: aligned, whole, escaped, and coloured only where somebody looks."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshctl.cli.render import Terminal, clean, milliseconds, number, share
+from meshctl.model.views import LoserView
+
+
+def written(columns: list[str], rows: list[tuple[object, ...]]) -> str:
+    """The table as a pipe gets it."""
+    out = io.StringIO()
+    Terminal(out=out).table(columns, rows)  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+def test_tables_in_a_pipe_are_plain_and_whole() -> None:
+    """In a pipe columns are aligned, numbers to the right, and nothing is cut off or coloured."""
+    long = "x" * 300
+    assert written(["NAME", "RPS>"], [("a", 1.5), (long, 12345), ("", None)]) == (
+        f"{'NAME':<300}    RPS\n{'a':<300}    1.5\n{long}  12345\n{'–':<300}      –\n"
+    )
+
+
+def test_json_is_one_document() -> None:
+    """A document ends with a newline and decodes to what was given."""
+    out = io.StringIO()
+    Terminal(out=out).document([LoserView("web", "path")])
+    assert json.loads(out.getvalue()) == [{"route": "web", "reason": "path"}]
+    assert out.getvalue().endswith("]\n")
+
+
+@given(st.text())
+def test_clean_leaves_no_control_character(text: str) -> None:
+    """Nothing that is shown can move the cursor, colour the screen, or end the line it stands on."""
+    assert not [c for c in clean(text) if (ord(c) < 32 and c not in "\t\n") or 127 <= ord(c) < 160]
+    assert len(written(["A"], [(text.replace("\n", ""),)]).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.0, "0"), (0.123, "0.12"), (3.14, "3.1"), (99.94, "99.9"), (1204.4, "1204")]
+)
+def test_numbers(value: float, shown: str) -> None:
+    """Numbers have as many digits as help."""
+    assert number(value) == shown
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.0, "–"), (0.0014, "1.4ms"), (0.23, "230ms"), (2.1, "2.1s")])
+def test_latencies(value: float, shown: str) -> None:
+    """Latencies are in the unit that people read; none is a dash."""
+    assert milliseconds(value) == shown
+
+
+def test_shares() -> None:
+    """A share is a percentage."""
+    assert [share(0.0), share(0.005), share(0.1), share(1.0)] == ["0%", "0.50%", "10.0%", "100%"]
+
+
+@pytest.mark.parametrize(("environment", "is_coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_terminals_get_colour_unless_told_otherwise(environment: dict[str, str], is_coloured: bool) -> None:
+    """On a terminal states are coloured; with NO_COLOR nothing is."""
+    program = "from meshctl.cli.render import Terminal; Terminal().table(['STATE'], [('healthy',)])"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME")}
+        path = os.pathsep.join(filter(None, [os.getcwd(), *sys.path]))
+        os.execve(
+            sys.executable,
+            [sys.executable, "-c", program],
+            {**kept, "TERM": "xterm", "PYTHONPATH": path, **environment},
+        )
+    said = b""
+    try:
+        while piece := os.read(terminal, 4096):
+            said += piece
+    except OSError:
+        # How Linux tells that the other end of a terminal is closed.
+        pass
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert b"healthy" in said
+    assert (b"\x1b[32m" in said) is is_coloured
