@@ -97,6 +97,9 @@ def _part(name: str, asked: argparse.Namespace, console: Console, say: Say) -> t
     _print(console, report.outcome_table(outcome), outcome.rows)
     if any(row.rounds for row in outcome.rows):
         console.print(f"  {outcome.disturbance}", highlight=False)
+    for row in outcome.rows:
+        if row.missing and not row.error:
+            console.print(f"  {row.label} gives the upstream no {', '.join(row.missing)}", highlight=False)
     return report.outcome_document(outcome), report.outcome_figures(outcome)
 
 

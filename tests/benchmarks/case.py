@@ -35,6 +35,11 @@ class Case:
         return self.folder / "access.log"
 
     @property
+    def output(self) -> Path:
+        """Where what the proxy prints goes: a log as well, for one that cannot write files."""
+        return self.folder / "output"
+
+    @property
     def url(self) -> str:
         """The address a client uses."""
         return f"{'https' if self.tls else 'http'}://{HOST}:{self.port}"

@@ -61,7 +61,7 @@ def _functions(pid: int, prepared: load.Load, case: Case) -> str:
 
 
 def self_and_inclusive(stacks: str) -> tuple[Counter[str], Counter[str]]:
-    """Samples by function from `a;b;c 12` lines: where the function was on top, and where it was anywhere.
+    """Samples by function from `a;b;c 12` lines: where it was on top, and where it was anywhere.
 
     >>> self_and_inclusive("a;b;a 2")
     (Counter({'a': 2}), Counter({'a': 2, 'b': 2}))
@@ -69,7 +69,7 @@ def self_and_inclusive(stacks: str) -> tuple[Counter[str], Counter[str]]:
     own, inclusive = Counter[str](), Counter[str]()
     for line in stacks.splitlines():
         frames, _, count = line.rpartition(" ")
-        names = frames.split(";")
+        names = re.sub(r":\d+\)", ")", frames).split(";")
         own[names[-1]] += int(count)
         for name in dict.fromkeys(names):
             inclusive[name] += int(count)

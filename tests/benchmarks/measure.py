@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from . import load, noise, upstream
-from .case import Case, TlsFiles, free_port
+from .case import Case, TlsFiles, free_port, prefix
 from .peers import PEERS, program
 from .results import Measured, Outcome, Round
-from .running import Running, StartFailed
+from .running import Running, StartFailed, ask
 from .scenarios import Contender, Scenario
 
 PROXY_CORE, LOAD_CORE = 0, 1
@@ -52,6 +54,7 @@ def compare(scenario: Scenario, peers: Sequence[str], effort: Effort, say: Say) 
             say(f"{scenario.name}: {contender.label} starts")
             try:
                 started[row.label] = _start(scenario, contender, folder, server.port, is_pinned, stack)
+                row.missing = _missing(started[row.label].case)
             except (StartFailed, OSError, subprocess.SubprocessError) as error:
                 row.error = str(error)
         _warm_up(rows, started, effort)
@@ -95,7 +98,7 @@ def start(contender: Contender, folder: Path, upstream_port: int, core: int | No
     case = Case(own, free_port(), upstream_port, contender.routes, contender.workers, tls)
     command = peer.configure(case)
     command[0] = program(command[0]) or command[0]
-    running = Running(command, own / "output", case.port, core)
+    running = Running(command, case.output, case.port, core)
     try:
         running.until_ready(path, tls=contender.tls)
     except BaseException:
@@ -128,6 +131,23 @@ def _start(
     return Started(running, prepared, case)
 
 
+def _missing(case: Case) -> list[str]:
+    """Which of the headers that every contender should add do not reach the upstream."""
+    _, seen = ask(case.port, prefix(0) + upstream.ECHO, tls=case.tls is not None)
+    values = seen.split("|")
+    return [name for name, value in zip_longest(upstream.ECHOED, values) if not value]
+
+
+def _empty_logs(case: Case) -> int:
+    """Cut the logs to nothing, so that no disk fills; the bytes that were there."""
+    present = [path for path in (case.access_log, case.output) if path.exists()]
+    # Blocks, not size: HAProxy writes on at its old offset, which leaves a hole before it.
+    written = sum(path.stat().st_blocks * 512 for path in present)
+    for path in present:
+        os.truncate(path, 0)
+    return written
+
+
 def _warm_up(rows: list[Measured], started: dict[str, Started], effort: Effort) -> None:
     for row in rows:
         if not row.error:
@@ -141,6 +161,7 @@ def _warm_up(rows: list[Measured], started: dict[str, Started], effort: Effort) 
 
 
 def _one_round(row: Measured, started: Started, number: int, seconds: int) -> None:
+    _empty_logs(started.case)
     before = started.running.cpu()
     try:
         answered = started.load.run(started.case.url, seconds)
@@ -154,5 +175,6 @@ def _one_round(row: Measured, started: Started, number: int, seconds: int) -> No
     if before.keys() != after.keys():
         row.error = f"round {number + 1}: its processes came or went"
         return
+    logged = _empty_logs(started.case) / answered.requests
     used = [after[pid] - before[pid] for pid in after]
-    row.rounds.append(Round(number, sum(used) * 1e6 / answered.requests, max(used) / sum(used), answered))
+    row.rounds.append(Round(number, sum(used) * 1e6 / answered.requests, max(used) / sum(used), answered, logged))

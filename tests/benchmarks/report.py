@@ -35,7 +35,7 @@ def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) ->
 def outcome_table(outcome: Outcome) -> Table:
     """One scenario under load."""
     headings = [*_ratios(outcome, outcome.rows[0])] if outcome.rows else []
-    figures = ["CPU µs", *headings, "req/s", "p50 ms", "p99 ms", "idle MB", "loaded MB", "busiest process"]
+    figures = ["CPU µs", *headings, "req/s", "p50 ms", "p99 ms", "idle MB", "loaded MB", "busiest process", "log B"]
     rows = [[row.label, *_cells(outcome, row)] for row in outcome.rows]
     return table(f"{outcome.name}: {outcome.title}", figures, rows)
 
@@ -106,6 +106,7 @@ def _medians(row: Measured) -> dict[str, float | None]:
         "requests_per_second": row.middle(throughput),
         "p50_ms": row.middle(lambda round_: round_.answered.p50),
         "p99_ms": row.middle(lambda round_: round_.answered.p99),
+        "log_bytes": row.middle(lambda round_: round_.log_bytes),
         "busiest_share": row.middle(lambda round_: round_.share),
     }
 
@@ -133,6 +134,7 @@ def _cells(outcome: Outcome, row: Measured) -> list[str]:
         _alone(row.idle),
         _alone(row.loaded),
         "–" if share is None else f"{share:.0%}",
+        number(middle["log_bytes"], 0),
     ]
 
 

@@ -13,23 +13,28 @@ from .tree import Memory
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One contender under load once. `share` is the part of its CPU that its busiest process used."""
+    """One contender under load once. `share` is the part of its CPU that its busiest process used.
+
+    `log_bytes` is what it logged per request: nothing there would be a comparison with a proxy that does less.
+    """
 
     number: int
     cpu_micros: float
     share: float
     answered: Answered
+    log_bytes: float = 0.0
 
 
 @dataclass(slots=True)
 class Measured:
-    """Everything about one contender; `error` says why rounds are missing."""
+    """Everything about one contender; `error` says why rounds are missing, `missing` the headers upstream never got."""
 
     label: str
     rounds: list[Round] = field(default_factory=list)
     idle: Memory | None = None
     loaded: Memory | None = None
     error: str = ""
+    missing: list[str] = field(default_factory=list)
 
     def middle(self, figure: Callable[[Round], float]) -> float | None:
         """The median of a figure over the rounds."""

@@ -31,7 +31,7 @@ class Running:
         pinned = ["taskset", "-c", str(core), *command] if core is not None else list(command)
         self.port = port
         self._output = output
-        with output.open("wb") as sink:
+        with output.open("ab") as sink:
             self._process = subprocess.Popen(
                 pinned, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
             )
@@ -56,7 +56,7 @@ class Running:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise StartFailed(f"ended with {self._process.returncode}: {self._last_words()}")
-            status = probe(self.port, path, tls=tls)
+            status, _ = ask(self.port, path, tls=tls)
             if status == "200":
                 return
             time.sleep(0.05)
@@ -91,8 +91,8 @@ class Running:
         self.stop()
 
 
-def probe(port: int, path: str, *, tls: bool) -> str:
-    """The status a GET gets, or the name of the error."""
+def ask(port: int, path: str, *, tls: bool) -> tuple[str, str]:
+    """The status and the body that a GET gets, or the name of the error and nothing."""
     connection: http.client.HTTPConnection
     if tls:
         context = ssl._create_unverified_context()
@@ -102,10 +102,10 @@ def probe(port: int, path: str, *, tls: bool) -> str:
     try:
         connection.request("GET", path)
         response = connection.getresponse()
-        response.read()
+        body = response.read().decode("latin-1")
     except (OSError, http.client.HTTPException) as error:
-        return type(error).__name__
+        return type(error).__name__, ""
     else:
-        return str(response.status)
+        return str(response.status), body
     finally:
         connection.close()

@@ -8,6 +8,8 @@ from pathlib import Path
 from .case import HOST
 
 BIG = 1024 * 1024
+ECHO = "/echo"
+ECHOED = ("x-request-id", "traceparent", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host")
 DOWNLOAD = "/files/one-megabyte"
 UPLOAD = "/uploads"
 
@@ -22,6 +24,7 @@ def configure(folder: Path, port: int) -> list[str]:
     files = folder / "files"
     files.mkdir()
     (files / "one-megabyte").write_bytes(os.urandom(BIG))
+    echo = "|".join(f"$http_{name.replace('-', '_')}" for name in ECHOED)
     user = "user root;" if os.geteuid() == 0 else ""
     # An upload is read to its end before it is answered: the body goes nowhere, but nginx must have it first.
     (folder / "nginx.conf").write_text(f"""
@@ -39,6 +42,7 @@ http {{
     add_header Vary Accept-Encoding;
     add_header X-Content-Type-Options nosniff;
     location / {{ return 200 '{_BODY}'; }}
+    location ~ {ECHO}$ {{ return 200 "{echo}"; }}
     location /sink {{ return 200 '{_BODY}'; }}
     location ~ {UPLOAD}$ {{
       rewrite ^ /sink break; proxy_pass http://{HOST}:{port}; proxy_pass_request_body off;
