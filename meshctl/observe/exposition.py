@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -19,8 +19,9 @@ from meshctl.observe.sample import CLASSES, Sample, SeriesSample
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-_UNAVAILABLE = frozenset({"unhealthy", "ejected", "unresolved"})
-_SERIES = ("route", "service", "version")
+_OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0"
+_UNAVAILABLE: Final = frozenset({"unhealthy", "ejected", "unresolved"})
+_SERIES: Final = ("route", "service", "version")
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -49,10 +50,8 @@ def expose(sample: Sample, facts: Facts, accept: str = "") -> tuple[str, bytes]:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Metrics([*_about(facts), *_requests(sample), *_connections(sample), *_upstream(sample, facts)]))
     registry.register(_Metrics(list(processes(facts.pids, facts.started))))
-    try:
-        encode, content_type = choose_encoder(accept)
-    except ValueError:  # a version that is none
-        encode, content_type = choose_encoder("")
+    # The client's own words are not passed on: prometheus_client raises on a version that is none.
+    encode, content_type = choose_encoder(_OPENMETRICS if "application/openmetrics-text" in accept else "")
     return content_type, encode(registry)
 
 

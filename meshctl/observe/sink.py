@@ -29,7 +29,18 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 class Sink:
     """Whole lines before an outlet: the file `path`, or what `fd` is open for where it is None. Raises MeshError."""
 
-    __slots__ = ("_look_at", "_now", "_outlet", "_path", "_refusal", "_torn", "_trouble", "_waiting", "dropped")
+    __slots__ = (
+        "_look_at",
+        "_now",
+        "_outlet",
+        "_path",
+        "_refusal",
+        "_stalled",
+        "_torn",
+        "_trouble",
+        "_waiting",
+        "dropped",
+    )
 
     def __init__(self, path: str | None, *, fd: int = 1, now: Callable[[], float] = clock.monotonic) -> None:
         self._path = path
@@ -40,6 +51,7 @@ class Sink:
         self._look_at = now() + _LOOK_EVERY
         self.dropped = 0
         """Lines lost so far."""
+        self._stalled = False  # the reader took nothing more
         self._trouble = ""  # what the last write met
         self._refusal = ""  # what the last opening met
 
@@ -92,7 +104,7 @@ class Sink:
         """Pass on everything, waiting at most `patience` seconds for a slow reader; count what is lost; close."""
         deadline = self._now() + patience
         self._drain()
-        while self._waiting and self._outlet.piece and self._is_writable(deadline - self._now()):
+        while self._waiting and self._stalled and self._is_writable(deadline - self._now()):
             self._drain()
         self._drop(len(self._waiting))
         self._outlet.close()
@@ -104,10 +116,12 @@ class Sink:
     def _pass_on(self, lines: bytes | bytearray) -> int:
         """Send what the outlet takes; how much of `lines` is done with, be it sent or lost."""
         done = 0
+        self._stalled = False
         try:
             while done < len(lines):
                 done += self._outlet.send(lines[done : self._end_of_piece(lines, done)])
         except BlockingIOError:
+            self._stalled = True
             self._trouble = "the reader of the log does not keep up"
         except OSError as error:
             self._trouble = f"the log cannot be written: {error.strerror}"

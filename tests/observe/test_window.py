@@ -1,0 +1,87 @@
+"""Rates are those of the last ten seconds, whenever samples come."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshctl.observe.counters import Counters
+from meshctl.observe.window import Fare, Window
+
+
+def serve(counters: Counters, count: int, *, route: str = "r", status: int = 200, seconds: float = 0.01) -> None:
+    for _ in range(count):
+        counters.series(route, "s", "v").record(status, seconds, 0, 0)
+
+
+def test_rates_of_a_steady_stream() -> None:
+    """Twenty requests a second, a quarter of them errors, are told as that, with the latencies of both kinds."""
+    counters, window = Counters(), Window()
+    window.add(100.0, counters.export())
+    for second in range(1, 31):
+        serve(counters, 15, seconds=0.010)
+        serve(counters, 5, status=503, seconds=1.0)
+        window.add(100.0 + second, counters.export())
+    fare = window.fares(130.0)["r"]
+    assert fare.rps == pytest.approx(20.0)
+    assert fare.errors == pytest.approx(0.25)
+    assert fare.p50 == pytest.approx(0.010, rel=0.07)
+    assert fare.p95 == pytest.approx(1.0, rel=0.07)
+    assert fare.p99 == pytest.approx(1.0, rel=0.07)
+    assert fare == window.overall(130.0)
+
+
+def test_the_past_is_forgotten() -> None:
+    """Ten seconds after its last request a route is as if it had none, and nothing is kept of it."""
+    counters, window = Counters(), Window()
+    window.add(0.0, counters.export())
+    serve(counters, 50)
+    window.add(1.0, counters.export())
+    assert window.fares(10.9)["r"].requests == 50
+    assert window.fares(11.0) == {}
+    assert Fare() == window.overall(11.0)
+
+
+def test_what_was_counted_before_the_first_sample_is_not_a_rate() -> None:
+    """A supervisor that begins to look does not take a worker's whole past for the last second."""
+    counters, window = Counters(), Window()
+    serve(counters, 1000)
+    window.add(0.0, counters.export())
+    serve(counters, 3)
+    window.add(1.0, counters.export())
+    assert window.fares(1.0)["r"].rps == pytest.approx(3.0)
+
+
+def test_samples_at_any_moment_neither_lose_nor_crowd() -> None:
+    """A hundred samples a second give the same rates as one, and no more slices are kept."""
+    counters, window = Counters(), Window()
+    window.add(0.0, counters.export())
+    for step in range(1, 2001):
+        serve(counters, 1)
+        window.add(step / 100, counters.export())
+    assert window.fares(20.0)["r"].rps == pytest.approx(100.0)
+    assert int(repr(window).split()[1]) <= 12
+
+
+def test_routes_are_told_apart_and_versions_are_not() -> None:
+    """A route's fare is that of all its versions; routes without requests are not named."""
+    counters, window = Counters(), Window()
+    serve(counters, 1, route="idle")
+    window.add(0.0, counters.export())
+    counters.series("r", "s", "v1").record(200, 0.01, 0, 0)
+    counters.series("r", "s", "v2").record(500, 0.01, 0, 0)
+    serve(counters, 2, route="other")
+    window.add(2.0, counters.export())
+    fares = window.fares(2.0)
+    assert {"r", "other"} == set(fares)
+    assert (fares["r"].requests, fares["r"].rps, fares["r"].errors) == (2, 1.0, 0.5)
+    assert window.overall(2.0).requests == 4
+
+
+def test_a_series_that_begins_anew() -> None:
+    """A series that was forgotten and came back counts from zero, and never below."""
+    window, old, new = Window(), Counters(), Counters()
+    serve(old, 10, status=503)
+    window.add(0.0, old.export())
+    serve(new, 4)
+    window.add(1.0, new.export())
+    assert (window.fares(1.0)["r"].requests, window.fares(1.0)["r"].errors) == (4, 0.0)
