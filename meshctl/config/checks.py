@@ -26,6 +26,7 @@ def check(decoded: Decoded, mesh: Mesh) -> list[Finding]:
         *checks_route.check(decoded, document.routes or [], mesh),
         *checks_service.check(decoded, document.services or {}, mesh),
         *(_gateway(document.gateway, mesh) if document.gateway else ()),
+        *_keys(document),
     ]
     return [finding for finding in findings if not decoded.is_damaged(finding.path)]
 
@@ -47,6 +48,12 @@ def _gateway(table: GatewayTable, mesh: Mesh) -> Iterator[Finding]:
     yield from _admin(table, mesh)
     if table.tls and table.listen and all(each.tls is not None for each in table.listen):
         yield Finding(("gateway", "tls"), "has no effect: every listener has its own tls", severity="warning")
+
+
+def _keys(document: Document) -> Iterator[Finding]:
+    for path, table in certificates(document):
+        if table.key is None:
+            yield Finding((*path, "key"), "missing", "the certificate's private key, a PEM file")
 
 
 def _listeners(listeners: tuple[Listener, ...]) -> Iterator[Finding]:

@@ -50,11 +50,18 @@ _BOUNDS: Final = {
 class Decoded:
     """What a text says: a document, unless nothing of it can be used, the findings, and what was pruned."""
 
-    def __init__(self, document: Document | None, findings: list[Finding], pruned: Iterable[Path]) -> None:
+    def __init__(
+        self, document: Document | None, data: dict[str, Any], findings: list[Finding], pruned: Iterable[Path]
+    ) -> None:
         self.document = document
+        self._data = data
         self.findings = findings
         self._lost = frozenset(pruned)
         self._damaged = {path[:end] for path in self._lost for end in range(len(path) + 1)}
+
+    def written(self, path: Path) -> Path:
+        """`path` as the file has it: there, a single table may stand for a list and a word for a table."""
+        return _real(path, self._data)
 
     def is_damaged(self, path: Path) -> bool:
         """Whether the table or value at `path` is not whole: something in it was pruned."""
@@ -65,12 +72,22 @@ class Decoded:
         return _is_within(path, self._lost)
 
 
+# tomllib's words → what a person did.
+_SAYINGS: Final = (
+    (re.compile(r"cannot overwrite a value"), "this key is given before", "each key once"),
+    (re.compile(r"cannot (?:declare|mutate) .*|cannot redefine .*"), "this table is given before", "each table once"),
+    (re.compile(r"illegal character '\\n'|unterminated string"), "the string does not end on its line", 'a closing "'),
+    (re.compile(r"invalid value"), "no value that TOML knows", 'a "string", number, true, false, [array] or { table }'),
+    (re.compile(r"invalid statement"), "neither a key nor a table", "key = value, [table] or [[array of tables]]"),
+)
+
+
 class BadSyntax(Exception):  # noqa: N818 - a claim about a text, caught next door
     """A text that is no TOML, with the place and what is wrong there."""
 
-    def __init__(self, message: str, line: int, column: int) -> None:
+    def __init__(self, message: str, line: int, column: int, expected: str = "") -> None:
         super().__init__(message)
-        self.message, self.line, self.column = message, line, column
+        self.message, self.line, self.column, self.expected = message, line, column, expected
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -93,17 +110,17 @@ def decode(text: str) -> Decoded:
     pruned = {_prune(data, path) for path in huge}
     for _ in range(_PASSES):
         try:
-            return Decoded(Document.model_validate(data), findings, pruned)
+            return Decoded(Document.model_validate(data), data, findings, pruned)
         except ValidationError as error:
             found = [_finding(detail, data) for detail in error.errors(include_url=False)]
-        known = Decoded(None, [], pruned)
+        known = Decoded(None, data, [], pruned)
         findings += [finding for finding in found if not known.is_damaged(finding.path)]
         gone: set[Path] = set()
         for finding in found:
             if not _is_within(finding.path, gone):
                 gone.add(_prune(data, finding.path))
         pruned |= gone
-    return Decoded(None, findings, pruned)
+    return Decoded(None, data, findings, pruned)
 
 
 def _is_within(path: Path, places: Set[Path]) -> bool:
@@ -118,7 +135,11 @@ def _bad_syntax(message: str, text: str) -> BadSyntax:
     else:
         lines = text.replace("\r\n", "\n").split("\n")
         line, column = len(lines), len(lines[-1]) + 1
-    return BadSyntax(what[:1].lower() + what[1:], line, column)
+    what = what[:1].lower() + what[1:]
+    for pattern, meaning, expected in _SAYINGS:
+        if pattern.fullmatch(what):
+            return BadSyntax(meaning, line, column, expected)
+    return BadSyntax(what, line, column)
 
 
 def _finding(detail: ErrorDetails, data: dict[str, Any]) -> Finding:
@@ -141,7 +162,7 @@ def _finding(detail: ErrorDetails, data: dict[str, Any]) -> Finding:
         return Finding(path, f"{_shown(value)} is not valid", expected, did_you_mean(str(value), words))
     if kind in _BOUNDS:
         name, words_before = _BOUNDS[kind]
-        items = " elements" if name.endswith("length") else ""
+        items = "" if not name.endswith("length") else " element" if context[name] == 1 else " elements"
         return Finding(path, f"{_shown(value)} is not valid", f"{words_before} {_number(context[name])}{items}")
     if kind in _EXPECTED:
         return Finding(path, f"{_shown(value)} is not valid here", _EXPECTED[kind])

@@ -20,9 +20,9 @@ from meshctl.config.scalars import (
     Label,
     Network,
     Period,
-    PlainHost,
     PlainText,
     Size,
+    TrustDomain,
     address,
     kind_of,
 )
@@ -35,6 +35,8 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 def _workers(value: object) -> object:
     if isinstance(value, str) and value != "auto":
         raise Wrong(expected='a number of processes or "auto"')
+    if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+        raise Wrong(f"{value} is not valid", expected='a number of processes or "auto"')
     return 0 if value == "auto" else value
 
 
@@ -64,7 +66,7 @@ class MeshTable(Table):
     """The mesh: one trust domain, one state store, one file."""
 
     name: Label | None = Field(None, description="The mesh's name, a DNS label.", examples=["shop"])
-    trust_domain: PlainHost | None = Field(
+    trust_domain: TrustDomain | None = Field(
         None,
         description='The trust domain of its identities; "NAME.mesh" where it is left out.',
         examples=["shop.mesh"],

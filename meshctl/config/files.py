@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from meshctl import clock
 from meshctl.config.problems import ConfigInvalid, Finding, Problem, Wrong, quoted
 from meshctl.errors import MeshError
@@ -60,13 +62,13 @@ def decode_text(text: str, *, name: str = NAME, folder: Path, with_files: bool =
     try:
         decoded = decode(text)
     except BadSyntax as error:
-        raise ConfigInvalid([Problem(name, error.line, error.column, "", error.message)]) from None
+        raise ConfigInvalid([Problem(name, error.line, error.column, "", error.message, error.expected)]) from None
     findings = list(decoded.findings)
     mesh = Mesh()
     if decoded.document is not None:
         mesh = build(decoded.document, str(folder.absolute()))
-        findings += check(decoded, mesh)
-        findings += _files(decoded.document, folder) if with_files else []
+        cross = check(decoded, mesh) + (_files(decoded.document, folder) if with_files else [])
+        findings += [msgspec.structs.replace(each, path=decoded.written(each.path)) for each in cross]
     problems = locate(findings, text, name)
     if any(problem.severity == "error" for problem in problems):
         raise ConfigInvalid(problems)
@@ -132,7 +134,7 @@ def _pair(path: KeyPath, table: CertificateTable, folder: Path, now: float) -> l
     except Wrong as error:
         findings.append(Finding(where, f"{quoted(table.certificate)} {error.message}", error.expected, error.hint))
     if table.key is None:
-        return [*findings, Finding((*path, "key"), "missing", "the certificate's private key, a PEM file")]
+        return findings  # said by the checks
     try:
         key = certificates.read_key(_pem(folder / table.key))
     except Wrong as error:

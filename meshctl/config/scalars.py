@@ -129,6 +129,14 @@ def plain_host(value: object) -> str:
     return str(checked(value, check))
 
 
+def trust_domain(value: object) -> str:
+    """A trust domain: a host name in form, though nothing need answer to it."""
+    found = plain_host(value)
+    if ":" in found:
+        raise Wrong(f"{quoted(value)} is not valid", expected='a name such as "shop.mesh", without port')
+    return found
+
+
 def network(value: object) -> str:
     """A network in CIDR form; one address is a network of one."""
 
@@ -281,6 +289,7 @@ RouteName = Annotated[str, BeforeValidator(route_name, json_schema_input_type=_s
 HostPattern = Annotated[
     str, BeforeValidator(host_pattern, json_schema_input_type=_string("api.example.com", "*.example.com"))
 ]
+TrustDomain = Annotated[str, BeforeValidator(trust_domain, json_schema_input_type=_string("shop.mesh"))]
 PlainHost = Annotated[str, BeforeValidator(plain_host, json_schema_input_type=_string("api.example.com"))]
 Network = Annotated[str, BeforeValidator(network, json_schema_input_type=_string("10.0.0.0/8", "::1/128"))]
 Address = Annotated[
