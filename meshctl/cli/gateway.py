@@ -59,7 +59,11 @@ def up(
     if detach:
         _tell_ready(session, gateway.up_detached(options), "meshctl gateway down stops it")
         return DONE
-    return gateway.up(options, on_ready=lambda view: _tell_ready(session, view, "Ctrl-C stops it"))
+    gateway.up(
+        options,
+        on_ready=lambda view: _tell_ready(session, view, "Ctrl-C stops it"),
+        on_error=session.terminal.error,
+    )
 
 
 @examples("""

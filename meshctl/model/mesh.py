@@ -49,7 +49,9 @@ class Gateway(msgspec.Struct, frozen=True):
     """Where /metrics, /healthz and /readyz are served; port 0 lets the system choose, "off" serves the admin socket alone."""
     access_log: AccessLog = AccessLog()
     trusted_proxies: tuple[str, ...] = ()
-    """Networks (CIDR) whose X-Forwarded-*, Forwarded and X-Request-Id are believed."""
+    """Networks (CIDR) whose X-Forwarded-* and Forwarded are believed."""
+    forwarded: bool = False
+    """Whether requests also carry the Forwarded field (RFC 7239) beside X-Forwarded-*."""
     timeouts: DownstreamTimeouts = DownstreamTimeouts()
     limits: Limits = Limits()
 

@@ -1,0 +1,213 @@
+"""The admin API: what a proxy answers about itself, over its Unix socket (0600: whoever may use the home) and, reading
+only, over TCP for probes and Prometheus.
+
+aiohttp serves it and is loaded with the first question: an idle proxy does not pay 17 MB for it. The TCP side answers only
+requests whose Host is an address or localhost, so that no web page can reach it under a name of its own (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from meshctl import __version__
+from meshctl.control.sockets import bind_one
+from meshctl.control.views import explain_view, route_views, service_views
+from meshctl.errors import MeshError
+from meshctl.model.address import parse_address
+from meshctl.model.mesh import Listener
+from meshctl.observe.exposition import Facts, expose
+from meshctl.observe.log import Events
+from meshctl.proxy.tasks import spawn
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from meshctl.control.supervisor import Supervisor
+
+BACKLOG: Final = 64
+
+
+class Admin:
+    """The admin sockets of one proxy."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._sockets: list[socket.socket] = []
+        self._path = supervisor.record.socket
+        self._runner: web.AppRunner | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._events = Events("admin")
+
+    def __repr__(self) -> str:
+        return f"<Admin {self._path} {'serving' if self._runner else 'waiting'}>"
+
+    def open(self, address: str) -> str:
+        """Listen, on TCP unless `address` is "off"; the admin URL. Raises MeshError."""
+        self._sockets.append(_private_socket(self._path))
+        url = ""
+        if address != "off":
+            host, port = parse_address(address)
+            made = bind_one(host, port)
+            made.listen(BACKLOG)
+            self._sockets.append(made)
+            url = f"http://{Listener(host or 'localhost', made.getsockname()[1]).address}"
+        for each in self._sockets:
+            each.setblocking(False)
+            self._supervisor.loop.add_reader(each, self._on_first)
+        return url
+
+    def close(self) -> None:
+        """Answer no more."""
+        for each in self._sockets:
+            each.close()
+        if self._sockets:
+            try:
+                os.unlink(self._path)
+            except OSError:
+                pass
+
+    def _on_first(self) -> None:
+        for each in self._sockets:
+            self._supervisor.loop.remove_reader(each)
+        self._starting = spawn(self._start(), name="admin")
+
+    async def _start(self) -> None:
+        from aiohttp import web
+
+        application = web.Application(middlewares=[web.middleware(self._guard)])
+        application.router.add_get("/healthz", self._healthz)
+        application.router.add_get("/readyz", self._readyz)
+        application.router.add_get("/metrics", self._metrics)
+        application.router.add_get("/v1/status", self._status)
+        application.router.add_get("/v1/routes", self._routes)
+        application.router.add_get("/v1/services", self._services)
+        application.router.add_get("/v1/explain", self._explain)
+        application.router.add_post("/v1/reopen", self._reopen)
+        self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        await self._runner.setup()
+        for each in self._sockets:
+            await web.SockSite(self._runner, each, backlog=BACKLOG).start()
+
+    async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        from aiohttp import web
+
+        transport = request.transport
+        local = transport is not None and transport.get_extra_info("socket").family == socket.AF_UNIX
+        try:
+            if not local and (request.method not in {"GET", "HEAD"} or not _is_plain_host(request.host)):
+                raise MeshError("refused", "over TCP this API only answers reading requests to an address or localhost")
+            answer: web.StreamResponse = await handler(request)
+            return answer
+        except web.HTTPException as error:
+            return _problem(error.status, MeshError("failed", f"{request.method} {request.path}: {error.reason.lower()}"))
+        except MeshError as error:
+            return _problem({"refused": 403, "not_found": 404, "usage": 400}.get(error.code, 500), error)
+        except Exception as error:
+            self._events.error("admin_failed", path=request.path, error=error)
+            return _problem(500, MeshError("failed", "the gateway failed to answer; its log tells more"))
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return _text(200, "ok\n")
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        state = self._supervisor.state
+        return _text(200 if state == "ready" else 503, f"{state}\n")
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        from aiohttp import web
+
+        supervisor = self._supervisor
+        await supervisor.sample()
+        facts = Facts(
+            version=__version__,
+            role=supervisor.record.role,
+            revision=supervisor.number,
+            started=supervisor.record.started,
+            restarts=supervisor.fleet.restarts,
+            pids=(os.getpid(), *supervisor.fleet.pids),
+            services=await service_views(supervisor),
+        )
+        kind, body = expose(supervisor.fleet.totals.merged(), facts, request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": kind})
+
+    async def _status(self, _request: web.Request) -> web.Response:
+        await self._supervisor.sample()
+        return _json(self._supervisor.view())
+
+    async def _routes(self, _request: web.Request) -> web.Response:
+        await self._supervisor.sample()
+        return _json(route_views(self._supervisor, await service_views(self._supervisor)))
+
+    async def _services(self, _request: web.Request) -> web.Response:
+        return _json(await service_views(self._supervisor))
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        query = request.query
+        if "url" not in query:
+            raise MeshError("usage", "explain needs a url")
+        services = await service_views(self._supervisor)
+        return _json(
+            explain_view(self._supervisor, query.get("method", "GET"), query["url"], query.getall("header", []), services)
+        )
+
+    async def _reopen(self, _request: web.Request) -> web.Response:
+        self._supervisor.reopen()
+        return _json({"reopened": True})
+
+
+def _private_socket(path: str) -> socket.socket:
+    """A Unix socket only this user can connect to, from the moment it exists. One left by a killed proxy is replaced."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Nobody else can hold it: whoever opens it has the home's lock.
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    before = os.umask(0o177)
+    try:
+        made.bind(path)
+    except OSError as error:
+        made.close()
+        raise MeshError("home_unusable", f"{path}: {os.strerror(error.errno or 0).lower()}") from error
+    finally:
+        os.umask(before)
+    made.listen(BACKLOG)
+    return made
+
+
+def _is_plain_host(host: str) -> bool:
+    """Whether a Host is an address or localhost, rather than a name that somebody's DNS may point here."""
+    name = host.rpartition(":")[0] if host.count(":") == 1 else host
+    name = name.partition("]")[0].lstrip("[") if name.startswith("[") else name
+    if name == "localhost":
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _json(document: object) -> web.Response:
+    from aiohttp import web
+
+    return web.Response(body=msgspec.json.encode(document), content_type="application/json")
+
+
+def _text(status: int, text: str) -> web.Response:
+    from aiohttp import web
+
+    return web.Response(status=status, text=text)
+
+
+def _problem(status: int, error: MeshError) -> web.Response:
+    from aiohttp import web
+
+    body = {"title": error.code, "status": status, "detail": error.message, "hint": error.hint, "code": error.code}
+    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/problem+json")

@@ -1,0 +1,139 @@
+"""The process a gateway lives in: a lean one, which has loaded neither the command line nor the configuration's parser.
+
+    python -m meshctl.control.process <read the options from this descriptor> <tell of being ready on this one>
+
+The command that starts it has checked and applied the configuration; this only serves what the store has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from meshctl import clock
+from meshctl.errors import MeshError
+from meshctl.model.mesh import Listener
+from meshctl.model.views import ProxyRecord, ProxyView
+from meshctl.store.home import Home
+
+ID: Final = "gateway"
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What the process is told."""
+
+    home: str
+    source: str = ""
+    routes: tuple[str, ...] = ()
+    listen: tuple[Listener, ...] = ()
+    workers: int | None = None
+    admin: str | None = None
+    log: str = ""
+
+
+class Failure(msgspec.Struct, frozen=True, tag=True):
+    """It could not begin."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """It serves."""
+
+    view: ProxyView
+
+
+Word = Failure | Ready
+
+
+def main(options: Options, tell: int) -> int:
+    """Serve until stopped; the exit status. Says on descriptor `tell` that it is ready, or why it is not."""
+    try:
+        return _serve(options, tell)
+    except MeshError as error:
+        _say(tell, Failure(error.code, error.message, error.hint))
+        return error.exit_status
+
+
+def _serve(options: Options, tell: int) -> int:
+    from meshctl.control.admin import Admin
+    from meshctl.control.supervisor import Overrides, Supervisor
+    from meshctl.observe import log
+    from meshctl.proxy import worker  # noqa: F401 - loaded once here, and shared by all workers that are forked
+    from meshctl.store.sqlite import SqliteStore
+
+    home = Home(Path(options.home))
+    lock = _lock(home)
+    log.configure()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    record = ProxyRecord(
+        id=ID,
+        role="gateway",
+        pid=os.getpid(),
+        started=clock.wall(),
+        socket=str(home.socket(f"{ID}.sock")),
+        source=options.source,
+        routes=options.routes,
+        log=options.log,
+    )
+    supervisor = Supervisor(
+        loop, SqliteStore(home.database), record, Overrides(options.listen, options.workers, options.admin)
+    )
+    admin = Admin(supervisor)
+    supervisor.on_begin = admin.open
+    supervisor.on_ready = lambda view: _say(tell, Ready(view))
+    try:
+        return supervisor.run()
+    finally:
+        admin.close()
+        supervisor.store.close()
+        os.close(lock)
+
+
+def _lock(home: Home) -> int:
+    """Hold the home's gateway lock as long as this process lives; the kernel lets go of it even after kill -9.
+    Raises MeshError already_running."""
+    path = home.path / f"{ID}.lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.read(handle, 32).decode("ascii", "replace").strip()
+        os.close(handle)
+        raise already_running(home, holder) from error
+    os.truncate(handle, 0)
+    os.write(handle, b"%d\n" % os.getpid())
+    return handle
+
+
+def already_running(home: Home, pid: str) -> MeshError:
+    """The error of the second gateway in one home."""
+    return MeshError(
+        "already_running",
+        f"a gateway already runs in {home.path}" + (f" (process {pid})" if pid else ""),
+        hint="stop it with `meshctl gateway down`, or give this one a home of its own with --home DIR",
+    )
+
+
+def _say(tell: int, word: Word) -> None:
+    try:
+        os.write(tell, msgspec.json.encode(word) + b"\n")
+        os.close(tell)
+    except OSError:
+        pass  # Whoever started it has gone meanwhile, which is no reason to stop.
+
+
+if __name__ == "__main__":
+    source, tell = int(sys.argv[1]), int(sys.argv[2])
+    with os.fdopen(source, "rb") as file:
+        given = msgspec.json.decode(file.read(), type=Options)
+    sys.exit(main(given, tell))

@@ -1,0 +1,110 @@
+"""The documents a proxy answers with: what its workers report, merged, beside what is configured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from meshctl import clock
+from meshctl.errors import MeshError
+from meshctl.model.views import EndpointView, ExplainView, RouteView, ServiceView, VersionView
+from meshctl.observe.window import Fare
+from meshctl.proxy.described import describe_match, describe_target
+
+if TYPE_CHECKING:
+    from meshctl.control.supervisor import Supervisor
+
+# The worst that any worker sees is what the operator should see.
+_SEVERITY = {"unhealthy": 3, "ejected": 2, "unknown": 1, "healthy": 0}
+
+
+async def service_views(supervisor: Supervisor) -> tuple[ServiceView, ...]:
+    """The services as all workers together see them."""
+    decoder = msgspec.msgpack.Decoder(list[ServiceView])
+    answers = [decoder.decode(payload) for _, payload in await supervisor.fleet.ask("services")]
+    if not answers:
+        return ()
+    return tuple(_merged([answer[at] for answer in answers if at < len(answer)]) for at in range(len(answers[0])))
+
+
+def route_views(supervisor: Supervisor, services: Sequence[ServiceView]) -> list[RouteView]:
+    """The routes with how they fare, in the file's order."""
+    fares = supervisor.window.fares(clock.monotonic())
+    totals: dict[str, int] = {}
+    for series in supervisor.fleet.totals.merged().series:
+        totals[series.route] = totals.get(series.route, 0) + series.requests
+    known = {service.name: service for service in services}
+    views = []
+    for route in supervisor.mesh.routes:
+        fare = fares.get(route.name, Fare())
+        service = known.get(route.service or "")
+        weights = service.versions if service else ()
+        views.append(
+            RouteView(
+                name=route.name,
+                match=describe_match(route.match),
+                target=describe_target(route),
+                weights=weights,
+                healthy=sum(version.healthy for version in weights),
+                total=sum(version.endpoints for version in weights),
+                requests=totals.get(route.name, 0),
+                rps=fare.rps,
+                errors=fare.errors,
+                p50=fare.p50,
+                p95=fare.p95,
+                p99=fare.p99,
+            )
+        )
+    return views
+
+
+def explain_view(
+    supervisor: Supervisor, method: str, url: str, headers: Sequence[str], services: Sequence[ServiceView]
+) -> ExplainView:
+    """`routes explain` against what is live. `headers` are lines "name: value"."""
+    from meshctl.proxy.explain import explain
+
+    pairs = []
+    for line in headers:
+        name, mark, value = line.partition(":")
+        if not mark or not name.strip():
+            raise MeshError("usage", f'"{line}" is not a header', hint='write it as "name: value"')
+        pairs.append((name.strip(), value.strip()))
+    return explain(supervisor.mesh, method, url, pairs, services)
+
+
+def _merged(views: Sequence[ServiceView]) -> ServiceView:
+    """One service out of every worker's view of it."""
+    first = views[0]
+    if len(views) == 1:
+        return first
+    versions = tuple(
+        VersionView(
+            version.name,
+            version.weight,
+            version.endpoints,
+            min(view.versions[at].healthy for view in views if at < len(view.versions)),
+            sum(view.versions[at].requests for view in views if at < len(view.versions)),
+        )
+        for at, version in enumerate(first.versions)
+    )
+    by_name: dict[tuple[str, str], list[EndpointView]] = {}
+    for view in views:
+        for endpoint in view.endpoints:
+            by_name.setdefault((endpoint.version, endpoint.address), []).append(endpoint)
+    return ServiceView(first.name, first.policy, versions, tuple(_endpoint(each) for each in by_name.values()))
+
+
+def _endpoint(views: Sequence[EndpointView]) -> EndpointView:
+    worst = max(views, key=lambda view: _SEVERITY.get(view.state, 0))
+    asked = [view for view in views if view.requests]
+    return msgspec.structs.replace(
+        worst,
+        in_flight=sum(view.in_flight for view in views),
+        requests=sum(view.requests for view in views),
+        failures=sum(view.failures for view in views),
+        connections=sum(view.connections for view in views),
+        latency=sum(view.latency * view.requests for view in asked) / sum(view.requests for view in asked) if asked else 0.0,
+    )

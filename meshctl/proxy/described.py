@@ -1,0 +1,42 @@
+"""Routes in words: one line for what they match, one for where they lead. For tables and `routes explain`."""
+
+from __future__ import annotations
+
+from meshctl.model.route import Match, Redirect, Route, ValueMatch
+
+
+def describe_match(match: Match) -> str:
+    """The conditions in one line: `GET,POST api.localhost /v1/orders* x-user=7 ?debug`."""
+    path = match.path
+    shown = {"prefix": f"{path.value.rstrip('/')}/*", "exact": path.value, "regex": f"~{path.value}"}[path.kind]
+    words = [
+        ",".join(match.methods),
+        ",".join(match.hosts),
+        shown,
+        *(_value(each) for each in match.headers),
+        *(f"?{_value(each)}" for each in match.query),
+    ]
+    return " ".join(word for word in words if word)
+
+
+def describe_target(route: Route) -> str:
+    """Where the route leads: `service orders`, `redirect 302 https://…` or `respond 200`."""
+    if route.service is not None:
+        return f"service {route.service}"
+    if route.redirect is not None:
+        return f"redirect {route.redirect.status} {_location(route.redirect)}"
+    return f"respond {route.respond.status if route.respond else 200}"
+
+
+def _location(redirect: Redirect) -> str:
+    where = ""
+    if redirect.scheme or redirect.host or redirect.port:
+        port = f":{redirect.port}" if redirect.port else ""
+        where = f"{redirect.scheme or '…'}://{redirect.host or '…'}{port}"
+    return where + (redirect.path or (f"{redirect.prefix.rstrip('/')}/…" if redirect.prefix is not None else "/…"))
+
+
+def _value(condition: ValueMatch) -> str:
+    if condition.kind == "present":
+        return condition.name
+    return f"{condition.name}{'~' if condition.kind == 'regex' else '='}{condition.value}"

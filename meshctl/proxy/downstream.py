@@ -1,0 +1,447 @@
+"""A client's connection, spoken to in HTTP/1.1: requests in, answers out in their order.
+
+    bytes ─▶ RequestReader ─▶ on_request ─▶ exchange (one at a time) ─▶ send_head, send_body, send_end ─▶ bytes
+                                   └▶ waiting (pipelined)
+
+While a request waits for its turn nothing more is read, so a client cannot make the proxy collect requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Final, cast
+
+from meshctl import clock
+from meshctl.proxy.exchange import Exchange
+from meshctl.proxy.timers import NEVER
+from meshctl.wire.chunks import chunk, last_chunk
+from meshctl.wire.fields import Field, encode_fields
+from meshctl.wire.http1 import Malformed, Request, RequestReader
+from meshctl.wire.reasons import problem, status_line, status_of
+
+if TYPE_CHECKING:
+    from meshctl.proxy.worker import LiveListener, Worker
+
+RAW_FROM: Final = 16_384
+"""Bytes still to come from which a request body is counted instead of parsed."""
+DISCARD_LIMIT: Final = 1_048_576
+"""Bytes of a body nobody wants that are still read, so that the client can read its answer and go on."""
+LINGER: Final = 2.0
+"""Seconds for a client to read the last answer while what it still sends is thrown away: closing at once would reset the
+connection, and the answer could be lost on its way (RFC 9112 §9.6)."""
+JOIN_LIMIT: Final = 65_536
+"""Bytes up to which the parts of an answer are copied together for one write."""
+
+
+class Downstream(RequestReader, asyncio.Protocol):
+    """See the module."""
+
+    def __init__(self, worker: Worker, listener: LiveListener) -> None:
+        super().__init__()
+        # The connection
+        self.worker = worker
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self.scheme = listener.scheme
+        self.listener = listener.address
+        self.client = ""
+        self.trusted = False
+        self.deadline = NEVER
+        self.deadline_reason = ""
+        # What is going on
+        self.exchange: Exchange | None = None
+        self._incoming: Exchange | None = None
+        self._waiting: deque[Exchange] = deque()
+        self._refused: Malformed | None = None
+        self._receiving: Request | None = None
+        self._body = 0
+        self._raw_left = 0
+        self._discarded = 0
+        self._head_bytes = 0
+        self._after_upgrade = b""
+        self._tunnel: Exchange | None = None
+        self._closing = False
+        self._lingering = False
+        self._starting = False
+        self._paused = False
+        # The answer
+        self._out: list[bytes] = []
+        self._chunked = False
+        self._close_after = False
+
+    def __repr__(self) -> str:
+        state = "tunnel" if self._tunnel else "busy" if self.exchange else "idle"
+        return f"<Downstream {self.client} on {self.listener} {state}>"
+
+    # asyncio calls these
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self.client = peer[0] if isinstance(peer, tuple) else ""
+        worker = self.worker
+        snapshot = worker.snapshot
+        self.trusted = snapshot.trusts(self.client)
+        self.max_fields = snapshot.header_count
+        if not worker.admits(self):
+            self._refuse("overloaded", "the gateway has as many connections as it accepts")
+            return
+        self._expect(snapshot.timeouts.head, "head_timeout", clock.monotonic())
+
+    def data_received(self, data: bytes) -> None:
+        if self._raw_left:
+            data = self._take_raw(data)
+            if not data:
+                return
+        if self._tunnel is not None:
+            self._tunnel.on_tunnel_input(data)
+            return
+        if self._closing:
+            return
+        if self._after_upgrade or (self._receiving is not None and self._receiving.upgrade):
+            self._after_upgrade += data
+            self._pause()
+            return
+        self._head_bytes += len(data)
+        try:
+            rest = self.feed(data)
+        except Malformed as error:
+            self._on_malformed(error)
+            return
+        if rest is not None:
+            self._on_upgrade(rest)
+        elif self._receiving is not None:
+            self._consider_raw(self._receiving)
+        elif self._head_bytes:
+            self._check_head()
+
+    def eof_received(self) -> bool | None:
+        # A client that will send no more is taken for gone, as nginx does: whoever closes altogether looks the same.
+        return None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closing = True
+        self.deadline = NEVER
+        self.worker.left(self)
+        exchange = self.exchange
+        self._waiting.clear()
+        if exchange is not None:
+            exchange.on_client_gone()
+
+    def pause_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.on_client_full()
+        self._expect(self.worker.snapshot.timeouts.write, "write_timeout", clock.monotonic())
+
+    def resume_writing(self) -> None:
+        self.deadline = NEVER
+        if self.exchange is not None:
+            self.exchange.on_client_ready()
+
+    # httptools calls these
+
+    def on_request(self, request: Request) -> None:
+        size = self._head_bytes
+        if size > self.worker.snapshot.head_limit and request_size(request) > self.worker.snapshot.head_limit:
+            self._fail("head_too_large", f"the head may have at most {self.worker.snapshot.head_limit} bytes")
+        self._head_bytes = 0
+        self._receiving = request
+        self._body = 0
+        self.deadline = NEVER
+        exchange = Exchange(self.worker, self, request)
+        self._incoming = exchange
+        self.worker.counters.in_flight += 1
+        if self.exchange is not None or self._waiting:
+            self._waiting.append(exchange)
+            self._pause()
+            return
+        self.exchange = exchange
+        exchange.begin()
+
+    def on_body(self, data: bytes) -> None:
+        self._body += len(data)
+        self._pass_body(data)
+
+    def on_message_complete(self) -> None:
+        trailers = self.take_trailers()
+        request = self._receiving
+        # llhttp ends an upgrade request with its head: one that may pass is over with its answer, one with a body is not over.
+        if request is None or b"upgrade" not in request.special or not self.stops_at_upgrade(request):
+            self._end_request(trailers)
+
+    # the exchange calls these
+
+    def send_head(self, status: int, fields: list[Field], length: int, *, body: bool, final: bool = True) -> None:
+        """See `exchange.Stream`."""
+        if not final:
+            self._out.append(b"%b%b\r\n" % (status_line(status), encode_fields(fields)))
+            return
+        request = self.exchange.request if self.exchange else None
+        self._chunked = False
+        close = self._closing or self.worker.draining or request is None or not request.keep_alive
+        if length >= 0:
+            # A 304 or the answer to HEAD may tell a length; 1xx and 204 must not (RFC 9110 §8.6).
+            framing = b"Content-Length: %d\r\n" % length if status != 204 else b""
+        elif not body:
+            framing = b""
+        elif request is not None and not request.is_http10:
+            self._chunked = True
+            framing = b"Transfer-Encoding: chunked\r\n"
+        else:
+            close = True
+            framing = b""
+        if self._receiving is not None and self._receiving.expects_continue and status >= 300:
+            # The client may never send the body it announced, or may: only a new connection is unambiguous.
+            close = True
+        self._close_after = close
+        if close:
+            framing += b"Connection: close\r\n"
+        elif request is not None and request.is_http10:
+            framing += b"Connection: keep-alive\r\n"
+        self._out.append(b"%b%b%b\r\n" % (status_line(status), encode_fields(fields), framing))
+
+    def send_body(self, data: bytes) -> None:
+        """See `exchange.Stream`."""
+        self._out.append(chunk(data) if self._chunked else data)
+
+    def send_raw(self, data: bytes) -> None:
+        """See `exchange.Stream`."""
+        if self._out:
+            self.flush()
+        self.transport.write(data)
+
+    def send_end(self, trailers: list[Field]) -> None:
+        """See `exchange.Stream`."""
+        if self._chunked:
+            self._out.append(last_chunk(trailers))
+
+    def flush(self) -> None:
+        """See `exchange.Stream`."""
+        out = self._out
+        if not out:
+            return
+        if len(out) == 1:
+            self.transport.write(out[0])
+        elif len(out[1]) < JOIN_LIMIT:
+            self.transport.write(b"".join(out))
+        else:
+            self.transport.writelines(out)
+        self._out = []
+
+    def cut(self) -> None:
+        """See `exchange.Stream`."""
+        self._out.clear()
+        self._closing = True
+        self.transport.abort()
+
+    def done(self, now: float) -> None:
+        """See `exchange.Stream`."""
+        self.exchange = None
+        if self._incoming is not None and self._incoming.finished:
+            self._incoming = None
+        if self._tunnel is not None or self._close_after or self._closing:
+            self._tunnel = None
+            self._end_connection()
+        elif self._receiving is not None and self._receiving.upgrade:
+            # The endpoint declined: what came after the head is the next request.
+            self._receiving = self._incoming = None
+            self._next()
+        elif self._receiving is not None:
+            # The answer came before the body's end: the rest is thrown away, within bounds.
+            self._discarded = 0
+            self._expect(self.worker.snapshot.timeouts.body, "body_timeout", now)
+            self.resume_body()
+        elif not self._starting and (self._waiting or self._refused or self._after_upgrade):
+            self._next()
+        elif not self._waiting:
+            self._expect(self.worker.snapshot.timeouts.idle, "idle", now)
+
+    def pause_body(self) -> None:
+        """See `exchange.Stream`."""
+        self._pause()
+
+    def resume_body(self) -> None:
+        """See `exchange.Stream`."""
+        if self._paused and not self._waiting and not self._closing:
+            self._paused = False
+            self.transport.resume_reading()
+
+    def to_tunnel(self, fields: list[Field]) -> None:
+        """See `exchange.Stream`."""
+        self.transport.write(b"%b%b\r\n" % (status_line(101), encode_fields(fields)))
+        self._tunnel = self.exchange
+        self._receiving = None
+        early, self._after_upgrade = self._after_upgrade, b""
+        if early and self._tunnel is not None:
+            self._tunnel.on_tunnel_input(early)
+        self.resume_body()
+
+    # the worker and the clock call these
+
+    def on_deadline(self, now: float) -> None:
+        """A timeout on the client ran out."""
+        reason, self.deadline = self.deadline_reason, NEVER
+        if reason == "head_timeout" and self._head_bytes:
+            self._refuse(reason, f"the head did not arrive within {self.worker.snapshot.timeouts.head:g}s")
+        elif reason == "body_timeout" and self.exchange is not None:
+            self._close_after = True
+            self.exchange.fail(reason, f"no byte of the body arrived within {self.worker.snapshot.timeouts.body:g}s")
+        elif reason == "write_timeout" and self.exchange is not None:
+            self.exchange.fail(reason, "")
+        else:
+            self._closing = True
+            self.transport.abort() if reason == "write_timeout" else self.transport.close()
+
+    def drain(self) -> None:
+        """The proxy stops: an idle connection ends now, a busy one after its answer."""
+        if self.exchange is None and not self._waiting and self._receiving is None:
+            self._closing = True
+            self.transport.close()
+
+    # the rest is private
+
+    def _expect(self, seconds: float, reason: str, now: float) -> None:
+        self.deadline = now + seconds
+        self.deadline_reason = reason
+
+    def _pause(self) -> None:
+        if not self._paused and not self._closing:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def _check_head(self) -> None:
+        """Part of a head is there: it must not be too long, nor take too long."""
+        limit = self.worker.snapshot.head_limit
+        if self._head_bytes > limit:
+            reason = "head_too_large" if self._fields or self._special else "uri_too_long"
+            self._on_malformed(Malformed(reason, f"the head may have at most {limit} bytes"))
+        elif self.exchange is not None or self._waiting:
+            return
+        elif self.deadline_reason != "head_timeout" or self.deadline == NEVER:
+            self._expect(self.worker.snapshot.timeouts.head, "head_timeout", clock.monotonic())
+
+    def _pass_body(self, data: bytes) -> None:
+        incoming = self._incoming
+        if incoming is not None:
+            if incoming is self.exchange:
+                self._expect(self.worker.snapshot.timeouts.body, "body_timeout", clock.monotonic())
+            incoming.on_body(data)
+            return
+        self._discarded += len(data)
+        if self._discarded > DISCARD_LIMIT and not self._closing:
+            self._end_connection()
+
+    def _end_request(self, trailers: list[Field]) -> None:
+        self._receiving = None
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            if incoming is self.exchange and self._body:
+                self.deadline = NEVER
+            if not incoming.body_ended:
+                incoming.on_body_end(trailers)
+        elif self.exchange is None and not self._closing:
+            self._next()
+
+    def _consider_raw(self, receiving: Request) -> None:
+        left = receiving.length - self._body
+        if left >= RAW_FROM and not self._waiting:
+            self._raw_left = left
+        if self.deadline == NEVER and self.exchange is not None and not self._paused:
+            self._expect(self.worker.snapshot.timeouts.body, "body_timeout", clock.monotonic())
+
+    def _take_raw(self, data: bytes) -> bytes:
+        """A piece of a body of known length, counted instead of parsed; what follows the body."""
+        left = self._raw_left - len(data)
+        if left > 0:
+            self._raw_left = left
+            self._pass_body(data)
+            return b""
+        self._raw_left = 0
+        self.renew_parser()
+        self._pass_body(data[:left] if left else data)
+        self._end_request([])
+        return data[left:] if left else b""
+
+    def _on_upgrade(self, rest: bytes) -> None:
+        """llhttp stops at an upgrade request, whether or not it may become one."""
+        request = self._receiving
+        if request is not None and request.upgrade:
+            self.renew_parser()
+            self._after_upgrade = rest
+            if rest:
+                self._pause()
+            return
+        # It asked for what does not pass (h2c) or has a body: it is answered as if it had not asked.
+        if request is not None:
+            self.expect_body(request)
+        else:
+            self.renew_parser()
+        if rest:
+            self.data_received(rest)
+
+    def _next(self) -> None:
+        """Begin what waits for its turn. A loop, not a recursion: many answers of our own may follow each other."""
+        self._starting = True
+        while self.exchange is None and self._waiting and not self._closing:
+            exchange = self.exchange = self._waiting.popleft()
+            exchange.begin()
+        self._starting = False
+        if self.exchange is not None or self._closing:
+            return
+        if self._refused is not None:
+            self._refuse(self._refused.reason, self._refused.detail)
+            return
+        self._expect(self.worker.snapshot.timeouts.idle, "idle", clock.monotonic())
+        self.resume_body()
+        data, self._after_upgrade = self._after_upgrade, b""
+        if data:
+            self.data_received(data)
+
+    def _on_malformed(self, error: Malformed) -> None:
+        if self.exchange is None and not self._waiting:
+            if not self._closing:
+                self._refuse(error.reason, error.detail)
+        elif self._receiving is not None and self._incoming is self.exchange and self.exchange is not None:
+            self._close_after = True
+            self.exchange.fail(error.reason, error.detail)
+        else:
+            # Answer in order: the requests before it first.
+            self._refused = error
+            self._pause()
+
+    def _refuse(self, reason: str, detail: str) -> None:
+        """Answer what is no request and close."""
+        worker = self.worker
+        request_id = worker.next_request_id()
+        body = problem(reason, detail=detail, request_id=request_id.decode())
+        status = status_of(reason)
+        self.transport.write(
+            b"%bContent-Type: application/problem+json\r\nX-Meshctl-Reason: %b\r\nX-Request-Id: %b\r\n"
+            b"Content-Length: %d\r\nConnection: close\r\n\r\n%b"
+            % (status_line(status), reason.encode(), request_id, len(body), body)
+        )
+        worker.record_refusal(self, reason, status, request_id, len(body))
+        self._end_connection()
+
+    def _end_connection(self) -> None:
+        """Close so that the client can still read its answer: say goodbye, then read on for a while."""
+        if self._lingering:
+            return
+        self._closing = True
+        self._waiting.clear()
+        reading = self._receiving is not None or self._refused is not None or self._head_bytes
+        if not reading or not self.transport.can_write_eof() or self.transport.is_closing():
+            self.transport.close()
+            return
+        self._lingering = True
+        self.transport.write_eof()
+        self._expect(LINGER, "linger", clock.monotonic())
+        if self._paused:
+            self._paused = False
+            self.transport.resume_reading()
+
+
+def request_size(request: Request) -> int:
+    """The bytes of a head as sent, but for white space."""
+    fields = sum(len(name) + len(value) + 4 for _, name, value in request.fields)
+    return len(request.target) + fields + sum(len(name) + len(value) + 4 for name, value in request.special.items())

@@ -1,0 +1,181 @@
+"""What would become of a request: the same table, split and balancer as in traffic, asked without sending anything.
+
+Works on a configuration alone, or with what a running proxy knows of its endpoints beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from meshctl.core.balance import BALANCERS
+from meshctl.core.paths import normalise, replace_prefix
+from meshctl.core.route_table import RouteTable
+from meshctl.core.split import Split, bucket
+from meshctl.model.mesh import Mesh
+from meshctl.model.policy import Key
+from meshctl.model.route import Route
+from meshctl.model.service import Service, Version
+from meshctl.model.units import format_duration, format_size
+from meshctl.model.views import EndpointView, ExplainView, LoserView, ServiceView
+from meshctl.proxy.described import describe_match, describe_target
+from meshctl.proxy.service import request_key
+from meshctl.wire.http1 import Request
+from meshctl.wire.reasons import REASONS
+from meshctl.wire.target import split_absolute, split_host
+
+_AVAILABLE = frozenset({"healthy", "unknown"})
+_ANY_CLIENT = "127.0.0.1"
+
+
+class Candidate:
+    """An endpoint for a balancer that is asked once: nothing is in flight."""
+
+    in_flight = 0
+    ewma = 0.0
+
+    def __init__(self, address: str, weight: float) -> None:
+        self.address = address
+        self.weight = weight
+
+
+def explain(
+    mesh: Mesh, method: str, url: str, headers: Sequence[tuple[str, str]] = (), live: Sequence[ServiceView] = ()
+) -> ExplainView:
+    """Which route takes `method url` with `headers`, what it meets and where it goes, and why every other route lost.
+
+    `url` is a URL or a path; a path takes the Host header's host. `live` is what a running proxy sees."""
+    request = _request(method, url, headers)
+    sent = request.path
+    try:
+        request.path = normalise(sent)
+    except ValueError as error:
+        return ExplainView(method, request.host, sent, reason=f"bad_path: {error}")
+    table: RouteTable[Route] = RouteTable([(route.match, route) for route in mesh.routes])
+    told = table.explain(request, lambda route: route.name)
+    losers = tuple(LoserView(mesh.routes[at].name, reason) for at, reason in told.losers)
+    if told.winner is None:
+        return ExplainView(method, request.host, request.path, reason=f"no_route: {REASONS['no_route'][1]}", losers=losers)
+    route = mesh.routes[told.winner]
+    version, endpoint = "", ""
+    if route.service is not None:
+        service = next(each for each in mesh.services if each.name == route.service)
+        version, endpoint = _destination(service, request, live)
+    return ExplainView(
+        method,
+        request.host,
+        request.path,
+        route=route.name,
+        match=describe_match(route.match),
+        target=describe_target(route),
+        forwarded=_forwarded(route, request) if route.service else "",
+        policies=_policies(mesh, route),
+        version=version,
+        endpoint=endpoint,
+        losers=losers,
+    )
+
+
+def _request(method: str, url: str, headers: Sequence[tuple[str, str]]) -> Request:
+    absolute = split_absolute(url)
+    given = {name.lower(): value for name, value in headers}
+    authority, target = absolute or (given.get("host", ""), url if url.startswith("/") else f"/{url}")
+    fields = [(name.lower().encode("latin-1", "replace"), name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
+              for name, value in headers if name.lower() != "host"]  # fmt: skip
+    request = Request(fields, {})
+    request.method = method.upper()
+    request.host = split_host(authority) or "" if authority else ""
+    request.authority = authority.encode("latin-1", "replace")
+    request.path, mark, query = target.partition("#")[0].partition("?")
+    request.query_string = query if mark else None
+    return request
+
+
+def _destination(service: Service, request: Request, live: Sequence[ServiceView]) -> tuple[str, str]:
+    """The version and the endpoint in words: certain where a key decides, a chance where a draw does."""
+    seen = next((view for view in live if view.name == service.name), None)
+    version, chosen = _version(service, request)
+    if version is None:
+        return chosen, ""
+    candidates = _candidates(version, seen)
+    if not candidates:
+        return chosen, "none can take it: no_endpoint"
+    balance = service.balance
+    balancer = BALANCERS[balance.policy](candidates)
+    if len(candidates) == 1:
+        return chosen, candidates[0].address
+    if balance.key is not None:
+        key = request_key(balance.key, request, _ANY_CLIENT)
+        picked = balancer.pick(key, lambda: 0.0)
+        if key is not None and balance.key.kind != "client_ip" and picked is not None:
+            return chosen, f"{picked.address} (by {_key_text(balance.key)})"
+    return chosen, f"one of {', '.join(each.address for each in candidates)} ({balance.policy})"
+
+
+def _version(service: Service, request: Request) -> tuple[Version | None, str]:
+    weighted = [version for version in service.versions if version.weight > 0]
+    if not weighted:
+        return None, "none takes traffic: no_endpoint"
+    if len(weighted) == 1:
+        return weighted[0], weighted[0].name
+    whole = sum(version.weight for version in weighted)
+    chances = ", ".join(f"{version.name} {version.weight / whole:.4g}" for version in weighted)
+    key = request_key(service.sticky, request, _ANY_CLIENT) if service.sticky else None
+    if service.sticky is not None and key is not None and service.sticky.kind != "client_ip":
+        version = Split([(each, each.weight) for each in service.versions]).by_bucket(bucket(key, service.name))
+        return version, f"{version.name} (by {_key_text(service.sticky)})"
+    return None, f"by chance: {chances}"
+
+
+def _candidates(version: Version, seen: ServiceView | None) -> list[Candidate]:
+    if seen is None:
+        return [Candidate(each.address, each.weight) for each in version.endpoints]
+    mine: list[EndpointView] = [each for each in seen.endpoints if each.version == version.name]
+    return [Candidate(each.address, each.weight) for each in mine if each.state in _AVAILABLE]
+
+
+def _forwarded(route: Route, request: Request) -> str:
+    path = request.path
+    if route.rewrite.path is not None:
+        path = route.rewrite.path
+    elif route.rewrite.prefix is not None:
+        prefix = "/" if route.match.path.kind == "regex" else route.match.path.value
+        path = replace_prefix(path, prefix, route.rewrite.prefix)
+    query = "" if request.query_string is None else f"?{request.query_string}"
+    host = route.rewrite.host or request.authority.decode("latin-1")
+    return f"{request.method} {path}{query} HTTP/1.1" + (f", Host: {host}" if host else "")
+
+
+def _policies(mesh: Mesh, route: Route) -> tuple[str, ...]:
+    said = []
+    for direction, edits in (("request", route.request_headers), ("response", route.response_headers)):
+        for verb, names in (
+            ("remove", edits.remove),
+            ("set", tuple(name for name, _ in edits.set)),
+            ("add", tuple(name for name, _ in edits.add)),
+        ):
+            if names:
+                said.append(f"{direction} headers: {verb} {', '.join(names)}")
+    if route.service is None:
+        return tuple(said)
+    service = next(each for each in mesh.services if each.name == route.service)
+    limit = route.body_bytes or mesh.gateway.limits.body_bytes
+    said.append(f"body: at most {format_size(limit)}" if limit else "body: any size")
+    said.append(f"timeout: {format_duration(route.timeout)} in all" if route.timeout else "timeout: none in all")
+    times = service.timeouts
+    said.append(
+        f"timeouts: connect {format_duration(times.connect)}, response {format_duration(times.response)}, "
+        f"stream {format_duration(times.stream)}"
+    )
+    retry = route.retry
+    if retry.attempts:
+        said.append(f"retry: {retry.attempts} more on {', '.join(retry.on)}, where it is safe")
+    if service.health is not None:
+        checked = f"GET {service.health.path}" if service.health.path else "TCP connect"
+        said.append(f"health: {checked} every {format_duration(service.health.interval)}")
+    if service.ejection.enabled:
+        said.append(f"ejection: after {service.ejection.failures} failures in a row")
+    return tuple(said)
+
+
+def _key_text(key: Key) -> str:
+    return f"{key.kind} {key.name}" if key.name else "client address"

@@ -1,0 +1,25 @@
+"""What a filter may say: nothing, so that the request goes on, or a reply that ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from meshctl.wire.fields import Field
+
+if TYPE_CHECKING:
+    from meshctl.proxy.exchange import Exchange
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer without any endpoint. `reason` is empty where the answer is what the user configured."""
+
+    status: int
+    fields: list[Field]
+    body: bytes = b""
+    reason: str = ""
+
+
+Filter = Callable[["Exchange"], Reply | None]

@@ -1,0 +1,65 @@
+"""A listening socket that accepts clients, in the clear or over TLS. The supervisor bound it; this serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Final
+
+from meshctl.proxy.tasks import spawn
+from meshctl.proxy.downstream import Downstream
+from meshctl.proxy.messages import ListenerSpec
+from meshctl.proxy.tls import CertificateProblem, ListenerTls
+
+if TYPE_CHECKING:
+    from meshctl.proxy.worker import Worker
+
+BACKLOG: Final = 4096
+
+
+class LiveListener:
+    """One listener of a worker. Raises ValueError where its certificate does not load."""
+
+    def __init__(self, worker: Worker, spec: ListenerSpec, end: socket.socket, handshake: float) -> None:
+        self.key = spec.key
+        self.address = spec.address
+        self.scheme = "https" if spec.certificates else "http"
+        self._worker = worker
+        self._socket = end
+        self._handshake = handshake
+        self._server: asyncio.Server | None = None
+        self._closed = False
+        self.tls = self.prepare(spec)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open" if self._server else "prepared"
+        return f"<LiveListener {self.scheme}://{self.address} {state}>"
+
+    def prepare(self, spec: ListenerSpec) -> ListenerTls | None:
+        """The certificates of a new revision, loaded but not used yet. Raises ValueError where they do not load."""
+        try:
+            return ListenerTls(spec.certificates) if spec.certificates else None
+        except CertificateProblem as problem:
+            raise ValueError(str(problem)) from problem
+
+    def start(self) -> None:
+        """Accept from now on."""
+        spawn(self._start(), name=f"listen {self.address}")
+
+    async def _start(self) -> None:
+        extra = {"ssl": self.tls.context, "ssl_handshake_timeout": self._handshake} if self.tls else {}
+        self._server = await self._worker.loop.create_server(
+            lambda: Downstream(self._worker, self), sock=self._socket, backlog=BACKLOG, **extra
+        )
+        if self._closed:
+            self._server.close()
+
+    def close(self) -> None:
+        """Accept no more. Connections that are open go on."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._server is not None:
+            self._server.close()
+        else:
+            self._socket.close()

@@ -1,0 +1,157 @@
+"""What a supervisor and its workers say to each other, and the framed channel they say it over.
+
+Each message is a length (4 bytes, big-endian) and msgpack; listening sockets travel beside `Prepare` (SCM_RIGHTS). Both
+ends are processes of one program, so nothing here is negotiated.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+_LENGTH: Final = struct.Struct("!I")
+_READ: Final = 262_144
+_MOST_SOCKETS: Final = 64
+
+
+class ListenerSpec(msgspec.Struct, frozen=True):
+    """A listener as a worker needs it. `key` tells whether it is the one it already has."""
+
+    key: str
+    address: str
+    certificates: tuple[tuple[str, str], ...] = ()
+
+
+class Prepare(msgspec.Struct, frozen=True, tag=True):
+    """Compile revision `number`; sockets for `opened`, keys of `listeners`, come with this message, in order."""
+
+    number: int
+    mesh: bytes
+    listeners: tuple[ListenerSpec, ...]
+    opened: tuple[str, ...] = ()
+
+
+class Commit(msgspec.Struct, frozen=True, tag=True):
+    """Every worker has compiled revision `number`: serve it."""
+
+    number: int
+
+
+class Abort(msgspec.Struct, frozen=True, tag=True):
+    """Some worker refused revision `number`: forget it."""
+
+    number: int
+
+
+class Ask(msgspec.Struct, frozen=True, tag=True):
+    """A question: `what` is "sample", "services" or "log"."""
+
+    id: int
+    what: str
+
+
+class Drain(msgspec.Struct, frozen=True, tag=True):
+    """Accept no more, finish what is in flight within `seconds`, exit."""
+
+    seconds: float
+
+
+class Reopen(msgspec.Struct, frozen=True, tag=True):
+    """The access log was rotated."""
+
+
+class Prepared(msgspec.Struct, frozen=True, tag=True):
+    """A worker's word on a revision: compiled, or refused with the reason."""
+
+    number: int
+    refusal: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True, tag=True):
+    """A worker's answer to `Ask`."""
+
+    id: int
+    payload: bytes
+
+
+class Notice(msgspec.Struct, frozen=True, tag=True):
+    """Something an operator should know, for the supervisor's log."""
+
+    event: str
+    fields: dict[str, str] = {}
+
+
+Message = Prepare | Commit | Abort | Ask | Drain | Reopen | Prepared | Answer | Notice
+
+_DECODER: Final = msgspec.msgpack.Decoder(Message)
+_ENCODER: Final = msgspec.msgpack.Encoder()
+
+
+class Channel:
+    """One end of a stream socket pair, without waiting: the owner calls `receive` when it is readable and `flush` when
+    it is writable."""
+
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(False)
+        self.socket = end
+        self._in = bytearray()
+        self._sockets: deque[int] = deque()
+        self._out: deque[tuple[memoryview, list[int]]] = deque()
+
+    def __repr__(self) -> str:
+        return f"<Channel fd {self.socket.fileno()}, {len(self._out)} to send>"
+
+    def send(self, message: Message, sockets: list[int] | None = None) -> bool:
+        """Send a message; False where some of it still waits for `flush`. Raises OSError when the other end is gone."""
+        payload = _ENCODER.encode(message)
+        self._out.append((memoryview(_LENGTH.pack(len(payload)) + payload), sockets or []))
+        return self.flush()
+
+    def flush(self) -> bool:
+        """Send what waits; True when all is sent."""
+        while self._out:
+            data, sockets = self._out[0]
+            try:
+                sent = socket.send_fds(self.socket, [data], sockets) if sockets else self.socket.send(data)
+            except BlockingIOError:
+                return False
+            if sent < len(data):
+                # The sockets went with the first byte.
+                self._out[0] = (data[sent:], [])
+            else:
+                self._out.popleft()
+        return True
+
+    def receive(self) -> Iterator[Message]:
+        """The messages that have come. Raises EOFError when the other end is gone."""
+        try:
+            data, sockets, _, _ = socket.recv_fds(self.socket, _READ, _MOST_SOCKETS)
+        except BlockingIOError:
+            return
+        except ConnectionError as error:
+            raise EOFError from error
+        self._sockets.extend(sockets)
+        if not data:
+            raise EOFError
+        self._in += data
+        while len(self._in) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._in)
+            end = _LENGTH.size + length
+            if len(self._in) < end:
+                return
+            message = _DECODER.decode(bytes(self._in[_LENGTH.size : end]))
+            del self._in[:end]
+            yield message
+
+    def take_sockets(self, count: int) -> list[socket.socket]:
+        """The next `count` sockets that came along."""
+        return [socket.socket(fileno=self._sockets.popleft()) for _ in range(count)]
+
+    def close(self) -> None:
+        """Close this end."""
+        self.socket.close()

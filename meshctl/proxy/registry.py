@@ -1,0 +1,171 @@
+"""What outlasts a snapshot: live services and endpoints by name.
+
+`compile` makes a snapshot without touching what runs, so that it can be refused or dropped; `adopt` makes it current. An
+endpoint that the new configuration still has keeps its connections, its health and its counts.
+"""
+
+from __future__ import annotations
+
+import ssl
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from meshctl import clock
+from meshctl.model.mesh import Mesh
+from meshctl.model.service import Endpoint, Service
+from meshctl.model.views import EndpointView, ServiceView, VersionView
+from meshctl.proxy.endpoint import LiveEndpoint
+from meshctl.proxy.service import LiveService, LiveVersion
+from meshctl.proxy.snapshot import Snapshot
+from meshctl.proxy.tls import CertificateProblem, client_context
+
+if TYPE_CHECKING:
+    from meshctl.model.service import UpstreamTls
+    from meshctl.proxy.worker import Worker
+
+Name = tuple[str, str, Endpoint, str]
+"""Service, version, the endpoint as configured (its weight apart) and the address it stands for."""
+
+
+class Registry:
+    """See the module."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._endpoints: dict[Name, LiveEndpoint] = {}
+        self._addresses: dict[tuple[str, int], tuple[str, ...]] = {}
+        self._contexts: dict[UpstreamTls, ssl.SSLContext] = {}
+
+    def __repr__(self) -> str:
+        return f"<Registry {len(self._endpoints)} endpoints, {len(self._addresses)} names>"
+
+    def compile(self, number: int, mesh: Mesh) -> Snapshot:
+        """The snapshot of a revision. Raises ValueError where it cannot be served."""
+        before = self._worker.snapshot.services
+        services: dict[str, LiveService] = {}
+        for config in mesh.services:
+            live = LiveService(self._worker, config)
+            if config.name in before:
+                live.budget = before[config.name].budget
+            try:
+                tls = self._context(config)
+            except CertificateProblem as problem:
+                raise ValueError(str(problem)) from problem
+            versions = []
+            for version in config.versions:
+                made = LiveVersion(self._worker, config, version.name, version.weight, version.endpoints)
+                made.tls = tls
+                made.limit = mesh.gateway.limits.upstream_connections
+                made.fill(self.find)
+                versions.append(made)
+            live.set_versions(versions)
+            services[config.name] = live
+        return Snapshot(number, mesh, services, self._worker)
+
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Make `snapshot`'s endpoints the live ones and let go of the others."""
+        self._sweep(snapshot)
+        live = {series.key for route in snapshot.routes for series in route.series.values()}
+        self._worker.counters.retire(live | {("", "", "")})
+
+    def resolved(self, host: str, port: int, addresses: tuple[str, ...]) -> None:
+        """A name's addresses are known, anew: versions that have it use them all."""
+        if self._addresses.get((host, port)) == addresses:
+            return
+        self._addresses[host, port] = addresses
+        snapshot = self._worker.snapshot
+        for service in snapshot.services.values():
+            for version in service.versions:
+                if any(config.host == host and config.port == port for config in version.configured):
+                    version.fill(self.find)
+        self._sweep(snapshot)
+
+    def find(self, version: LiveVersion, config: Endpoint) -> list[LiveEndpoint]:
+        """The live endpoints for one configured: known ones, or new ones that nobody uses until they are adopted."""
+        addresses = self._addresses.get((config.host, config.port)) or (config.address,)
+        found = []
+        for address in addresses:
+            name = self._name(version, config, address)
+            known = self._endpoints.get(name)
+            found.append(known or LiveEndpoint(self._worker, version.config, version.name, config, address))
+        return found
+
+    def names(self, snapshot: Snapshot) -> set[tuple[str, int]]:
+        """The host names that need addresses, with their ports."""
+        configured = (each for service in snapshot.services.values() for version in service.versions for each in version.configured)
+        return {(each.host, each.port) for each in configured if is_name(each)}
+
+    def endpoints(self) -> list[LiveEndpoint]:
+        """All live endpoints."""
+        return list(self._endpoints.values())
+
+    def views(self) -> list[ServiceView]:
+        """The services as this worker sees them."""
+        now = clock.monotonic()
+        return [_service_view(service, now) for service in self._worker.snapshot.services.values()]
+
+    def _sweep(self, snapshot: Snapshot) -> None:
+        now = clock.monotonic()
+        kept: dict[Name, LiveEndpoint] = {}
+        for service in snapshot.services.values():
+            for version in service.versions:
+                for endpoint in version.endpoints:
+                    endpoint.renew(version)
+                    kept[self._name(version, endpoint.config, endpoint.address)] = endpoint
+                version.rebuild(now)
+        for name, endpoint in self._endpoints.items():
+            if kept.get(name) is not endpoint:
+                endpoint.retire()
+        self._endpoints = kept
+
+    def _name(self, version: LiveVersion, config: Endpoint, address: str) -> Name:
+        return version.service, version.name, Endpoint(config.host, config.port, config.unix, config.tls), address
+
+    def _context(self, service: Service) -> ssl.SSLContext | None:
+        if not any(endpoint.tls for version in service.versions for endpoint in version.endpoints):
+            return None
+        context = self._contexts.get(service.tls)
+        if context is None:
+            context = self._contexts[service.tls] = client_context(service.tls)
+        return context
+
+
+def is_name(endpoint: Endpoint) -> bool:
+    """Whether the endpoint's host has to be looked up. "localhost" is left to each connection, which tries both
+    families: a server listens on one of them, seldom on both."""
+    if endpoint.unix or endpoint.host == "localhost":
+        return False
+    try:
+        ip_address(endpoint.host)
+    except ValueError:
+        return True
+    return False
+
+
+def _service_view(service: LiveService, now: float) -> ServiceView:
+    endpoints = []
+    versions = []
+    for version in service.versions:
+        usable = set(version.available)
+        versions.append(
+            VersionView(version.name, version.weight, len(version.endpoints), len(usable), version.requests)
+        )
+        for each in version.endpoints:
+            until = each.health.until
+            endpoints.append(
+                EndpointView(
+                    address=each.address,
+                    version=version.name,
+                    weight=each.weight,
+                    state=each.health.state(now),
+                    reason=each.health.reason(now),
+                    until=clock.wall() + until - now if until > now else 0.0,
+                    in_flight=each.in_flight,
+                    requests=each.requests,
+                    failures=each.failures,
+                    latency=each.ewma,
+                    connections=each.opened,
+                )
+            )
+    balance = service.config.balance
+    return ServiceView(service.name, balance.policy, tuple(versions), tuple(endpoints))

@@ -1,0 +1,138 @@
+"""A live service: its versions, the split between them and the balancer within each, with everything that changes while
+traffic flows. The decisions are `core`'s; this keeps what they decide about current."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from meshctl import clock
+from meshctl.core.balance import BALANCERS, Balancer
+from meshctl.core.outlier import next_return, usable
+from meshctl.core.retry import RetryBudget
+from meshctl.core.slow_start import effective_weight
+from meshctl.core.split import Split, bucket
+from meshctl.model.policy import Key
+from meshctl.model.service import Endpoint, Service
+from meshctl.proxy.endpoint import LiveEndpoint
+
+if TYPE_CHECKING:
+    from meshctl.proxy.exchange import Exchange
+    from meshctl.proxy.worker import Worker
+    from meshctl.wire.http1 import Request
+
+
+class LiveVersion:
+    """One version: its endpoints and the balancer over those that may be used."""
+
+    def __init__(
+        self, worker: Worker, service: Service, name: str, weight: float, configured: tuple[Endpoint, ...]
+    ) -> None:
+        self.worker = worker
+        self.config = service
+        self.service = service.name
+        self.name = name
+        self.weight = weight
+        self.configured = configured
+        self.tls: ssl.SSLContext | None = None
+        self.limit = 0
+        self.requests = 0
+        self.endpoints: list[LiveEndpoint] = []
+        self.available: list[LiveEndpoint] = []
+        self._key = service.balance.key
+        self._balancer: Balancer[LiveEndpoint] = BALANCERS[service.balance.policy](())
+
+    def __repr__(self) -> str:
+        return f"<LiveVersion {self.service}/{self.name} {len(self.available)} of {len(self.endpoints)} available>"
+
+    def fill(self, find: Callable[[LiveVersion, Endpoint], list[LiveEndpoint]]) -> None:
+        """Take the live endpoints that `find` has for those configured."""
+        self.endpoints = [live for config in self.configured for live in find(self, config)]
+
+    def warm_up(self, now: float) -> None:
+        """New endpoints' shares grow with time."""
+        slow = self.config.slow_start
+        if any(now - each.appeared < slow + 1.0 for each in self.endpoints):
+            self.rebuild(now)
+
+    def pick(self, exchange: Exchange) -> LiveEndpoint | None:
+        """The endpoint for a request, other than those it has tried."""
+        self.requests += 1
+        key = None if self._key is None else request_key(self._key, exchange.request, exchange.stream.client)
+        tried = exchange.tried
+        if tried:
+            return self._balancer.pick_other(key, clock.draw, tried) or self._balancer.pick(key, clock.draw)
+        return self._balancer.pick(key, clock.draw)
+
+    def rebuild(self, now: float) -> None:
+        """The set of usable endpoints or a weight has changed: compile the balancer anew."""
+        slow = self.config.slow_start
+        for each in self.endpoints:
+            each.weight = effective_weight(each.config.weight, now - each.appeared, slow)
+        self.available = usable(self.endpoints, now)
+        self._balancer = BALANCERS[self.config.balance.policy](self.available, start=self.worker.index)
+        comes_back = next_return(self.endpoints, now)
+        if comes_back is not None:
+            self.worker.rebuild_later(self, comes_back - now)
+
+    def failed(self, endpoint: LiveEndpoint, reason: str, now: float) -> None:
+        """A request failed at `endpoint`: it may be ejected for that, which changes the choice."""
+        endpoint.failures += 1
+        endpoint.is_failing = True
+        if endpoint.health.failed(reason, now, [each.health for each in self.endpoints if each.weight > 0]):
+            endpoint.counters.eject()
+            self.worker.notice(
+                "endpoint_ejected", service=self.service, endpoint=endpoint.address, reason=endpoint.health.reason(now)
+            )
+            self.rebuild(now)
+
+
+class LiveService:
+    """A service and how a request finds its version."""
+
+    def __init__(self, worker: Worker, service: Service) -> None:
+        self.config = service
+        self.name = service.name
+        self.counters = worker.counters.service(service.name)
+        self.budget = RetryBudget()
+        self.versions: list[LiveVersion] = []
+        self._split: Split[LiveVersion] | None = None
+        self._only: LiveVersion | None = None
+        self._sticky = service.sticky
+
+    def __repr__(self) -> str:
+        return f"<LiveService {self.name} {len(self.versions)} versions>"
+
+    def choose(self, request: Request, client: str) -> LiveVersion | None:
+        """The version for a request: by its sticky key's bucket where it has one, else by a draw."""
+        only = self._only
+        if only is not None:
+            return only
+        split = self._split
+        if split is None:
+            return None
+        if self._sticky is not None:
+            key = request_key(self._sticky, request, client)
+            if key is not None:
+                return split.by_bucket(bucket(key, self.name))
+        return split.draw(clock.draw())
+
+    def set_versions(self, versions: list[LiveVersion]) -> None:
+        """Take the versions of a new snapshot."""
+        self.versions = versions
+        weighted = [(version, version.weight) for version in versions if version.weight > 0]
+        self._only = weighted[0][0] if len(weighted) == 1 else None
+        # The split takes them all, in order: a weight of 0 keeps the place of a version's buckets.
+        self._split = Split([(version, version.weight) for version in versions]) if len(weighted) > 1 else None
+
+
+def request_key(key: Key, request: Request, client: str) -> str | None:
+    """What is hashed of a request; None where it does not carry it."""
+    if key.kind == "header":
+        return request.header(key.name)
+    if key.kind == "cookie":
+        return request.cookie(key.name)
+    if key.kind == "query":
+        return request.query(key.name)
+    return client

@@ -1,0 +1,125 @@
+"""A revision compiled for the hot path: everything about a request that can be known before it comes is decided here.
+
+A snapshot is made whole or not at all, and swapped in one assignment. What is live (endpoints, their connections and
+health, counters) is taken over from the one before by name, so that a change touches only what it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import TYPE_CHECKING
+
+from meshctl.core.paths import replace_prefix
+from meshctl.core.route_table import RouteTable
+from meshctl.model.mesh import Mesh
+from meshctl.model.route import HeaderEdits, Route
+from meshctl.observe.counters import Series
+from meshctl.proxy.filters import FILTERS, Filter
+from meshctl.wire.fields import Field, encode_fields, make
+from meshctl.wire.http1 import Response
+
+if TYPE_CHECKING:
+    from meshctl.proxy.service import LiveService
+    from meshctl.proxy.worker import Worker
+
+_NOTHING: frozenset[bytes] = frozenset()
+
+
+class CompiledRoute:
+    """A route with its edits as bytes, its filters as calls and its service live."""
+
+    def __init__(self, route: Route, service: LiveService | None, body_limit: int, worker: Worker) -> None:
+        self.config = route
+        self.name = route.name
+        self.service = service
+        self.timeout = route.timeout
+        self.retry = route.retry
+        self.body_bytes = route.body_bytes or body_limit
+        self.filters: tuple[Filter, ...] = tuple(made for make_filter in FILTERS.values() if (made := make_filter(route)))
+        # Towards the endpoint
+        self.target = _target(route)
+        self.authority = (route.rewrite.host or "").encode("latin-1")
+        self.request_drop = _dropped(route.request_headers)
+        self.request_lines = encode_fields(_added(route.request_headers))
+        # Towards the client
+        self._response_drop = _dropped(route.response_headers)
+        self._response_added = _added(route.response_headers)
+        # What is counted
+        versions = [version.name for version in service.versions] if service else [""]
+        name = route.service or ""
+        self.series: dict[str, Series] = {each: worker.counters.series(route.name, name, each) for each in (*versions, "")}
+
+    def __repr__(self) -> str:
+        return f"<CompiledRoute {self.name}>"
+
+    def response_fields(self, response: Response) -> list[Field]:
+        """The answer's fields that pass to the client, with the route's edits; a new list."""
+        drop = self._response_drop
+        if response.named:
+            drop = drop | response.named
+        if drop:
+            return [field for field in response.fields if field[0] not in drop] + self._response_added
+        return response.fields + self._response_added
+
+
+class Snapshot:
+    """One configuration as traffic sees it."""
+
+    def __init__(self, number: int, mesh: Mesh, services: dict[str, LiveService], worker: Worker) -> None:
+        gateway = mesh.gateway
+        self.number = number
+        self.mesh = mesh
+        self.services = services
+        self.body_limit = gateway.limits.body_bytes
+        self.head_limit = gateway.limits.head_bytes
+        self.header_count = gateway.limits.header_count
+        self.timeouts = gateway.timeouts
+        self.forwarded = gateway.forwarded
+        self.routes = [
+            CompiledRoute(route, services.get(route.service or ""), self.body_limit, worker) for route in mesh.routes
+        ]
+        self.table: RouteTable[CompiledRoute] = RouteTable([(route.config.match, route) for route in self.routes])
+        self._trusted: list[IPv4Network | IPv6Network] = [ip_network(text, strict=False) for text in gateway.trusted_proxies]
+
+    def __repr__(self) -> str:
+        return f"<Snapshot {self.number} {len(self.routes)} routes, {len(self.services)} services>"
+
+    def trusts(self, client: str) -> bool:
+        """Whether `client` is a proxy whose forwarding headers are believed."""
+        if not self._trusted or not client:
+            return False
+        address = ip_address(client.partition("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None) or address
+        return any(mapped in network for network in self._trusted)
+
+
+def _target(route: Route) -> Callable[[str], str] | None:
+    """How the path changes on its way; None where it goes on as it came."""
+    rewrite = route.rewrite
+    if rewrite.path is not None:
+        return partial(_always, rewrite.path)
+    if rewrite.prefix is not None:
+        # A regex has no prefix, so the whole path is replaced; an exact path is its own prefix.
+        match = route.match.path
+        prefix = "/" if match.kind == "regex" else match.value
+        return partial(_prefixed, prefix, rewrite.prefix)
+    return None
+
+
+def _always(target: str, path: str) -> str:
+    return target
+
+
+def _prefixed(prefix: str, new: str, path: str) -> str:
+    return replace_prefix(path, prefix, new)
+
+
+def _dropped(edits: HeaderEdits) -> frozenset[bytes]:
+    names = {name.lower().encode("latin-1") for name in edits.remove}
+    return frozenset(names | {name.lower().encode("latin-1") for name, _ in edits.set}) or _NOTHING
+
+
+def _added(edits: HeaderEdits) -> list[Field]:
+    return [make(name, value) for name, value in (*edits.set, *edits.add)]

@@ -1,0 +1,49 @@
+"""The client's side of an exchange, whatever HTTP version it speaks."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from meshctl.wire.fields import Field
+
+
+class Stream(Protocol):
+    """What an exchange may ask of its client. A connection that speaks HTTP/1.1 is one; HTTP/2 has many."""
+
+    client: str
+    """The client's address."""
+    scheme: str
+    listener: str
+    trusted: bool
+    """Whether the client is a proxy whose forwarding fields are believed."""
+
+    def send_head(self, status: int, fields: list[Field], length: int, *, body: bool, final: bool = True) -> None:
+        """The head of the answer: `length` of the body, negative when unknown; `body` is False where none follows;
+        `final` is False for an interim answer."""
+
+    def send_body(self, data: bytes) -> None:
+        """A piece of the body, sent at the next flush."""
+
+    def send_raw(self, data: bytes) -> None:
+        """A piece of a body of known length, or of a tunnel, sent at once."""
+
+    def send_end(self, trailers: list[Field]) -> None:
+        """The end of the body."""
+
+    def flush(self) -> None:
+        """Send what waits."""
+
+    def cut(self) -> None:
+        """End the client's stream in the middle, so that it notices."""
+
+    def done(self, now: float) -> None:
+        """The exchange has finished."""
+
+    def pause_body(self) -> None:
+        """Take no more of the request's body until `resume_body`."""
+
+    def resume_body(self) -> None:
+        """See `pause_body`."""
+
+    def to_tunnel(self, fields: list[Field]) -> None:
+        """Answer 101 with `fields` and pass bytes from now on."""

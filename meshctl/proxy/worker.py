@@ -1,0 +1,331 @@
+"""A worker: one process, one event loop, one core's worth of traffic. It takes orders from its supervisor over a
+channel, compiles revisions into snapshots, accepts on the sockets it is given and counts what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from typing import Final, NamedTuple
+
+import msgspec
+
+from meshctl import clock
+from meshctl.errors import MeshError
+from meshctl.model.mesh import AccessLog as AccessLogConfig
+from meshctl.model.mesh import Mesh, decode
+from meshctl.observe.access_log import AccessLog, open_access_log
+from meshctl.observe.counters import Counters
+from meshctl.observe.sample import encode as encode_sample
+from meshctl.proxy.downstream import Downstream
+from meshctl.proxy.exchange import Exchange
+from meshctl.proxy.housekeeping import Housekeeping
+from meshctl.proxy.listener import LiveListener
+from meshctl.proxy.messages import Abort, Answer, Ask, Channel, Commit, Drain, Message, Notice, Prepare, Prepared, Reopen
+from meshctl.proxy.registry import Registry
+from meshctl.proxy.service import LiveVersion
+from meshctl.proxy.snapshot import Snapshot
+from meshctl.proxy.tls import ListenerTls
+from meshctl.proxy.timers import COARSE, FINE, Deadlines
+from meshctl.proxy.upstream import UpstreamConnection
+
+HARD_STOP: Final = 1.0
+"""Seconds a worker has after its drain time to end what is left."""
+
+
+class Pending(NamedTuple):
+    """A revision that was compiled and waits for the supervisor's word."""
+
+    order: Prepare
+    snapshot: Snapshot
+    opened: dict[str, LiveListener]
+    renewed: dict[str, ListenerTls]
+
+
+class Worker:
+    """Everything one worker process holds."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, channel: Channel, index: int, workers: int) -> None:
+        self.loop = loop
+        self.index = index
+        self.workers = workers
+        self.counters = Counters()
+        self.registry = Registry(self)
+        self.snapshot = Snapshot(0, Mesh(), {}, self)
+        self.exchanges: Deadlines[Exchange] = Deadlines(loop, FINE)
+        self.clients: Deadlines[Downstream] = Deadlines(loop, COARSE)
+        self.kept: Deadlines[UpstreamConnection] = Deadlines(loop, COARSE)
+        self.listeners: dict[str, LiveListener] = {}
+        self.draining = False
+        self._channel = channel
+        self._pending: Pending | None = None
+        self._log_config = AccessLogConfig(path="off")
+        self._log: AccessLog | None = None
+        self._connection_limit = 0
+        self._id_prefix = b"%016x" % clock.bits(64)
+        self._id_count = 0
+        self.stopped = loop.create_future()
+        self.housekeeping = Housekeeping(self)
+        loop.add_reader(channel.socket, self._on_orders)
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.index} on {self.snapshot!r}, {len(self.clients)} clients, {len(self.exchanges)} exchanges>"
+
+    # calls from connections and exchanges
+
+    def next_request_id(self) -> bytes:
+        """An identifier no other request of this proxy has."""
+        self._id_count += 1
+        return b"%b-%08x" % (self._id_prefix, self._id_count)
+
+    def admits(self, client: Downstream) -> bool:
+        """Whether one more client connection may be open; it is counted either way."""
+        counters = self.counters
+        counters.accepted += 1
+        counters.connections += 1
+        self.clients.watch(client)
+        return counters.connections <= self._connection_limit
+
+    def left(self, client: Downstream) -> None:
+        """A client connection has ended."""
+        self.clients.discard(client)
+        self.counters.connections -= 1
+
+    def record(self, exchange: Exchange, seconds: float) -> None:
+        """Count and log a finished exchange."""
+        route = exchange.route
+        version = exchange.version.name if exchange.version else ""
+        status, reason = exchange.status, exchange.reason
+        if route is not None:
+            route.series[version].record(status, seconds, exchange.received, exchange.sent, reason)
+        else:
+            self.counters.series("").record(status, seconds, exchange.received, exchange.sent, reason)
+        if self._log is not None:
+            self._append(exchange, seconds, route.name if route else "", version)
+
+    def _append(self, exchange: Exchange, seconds: float, route: str, version: str) -> None:
+        assert self._log is not None
+        request = exchange.request
+        stream = exchange.stream
+        endpoint = exchange.endpoint
+        agent = ""
+        for low, _, value in request.fields:
+            if low == b"user-agent":
+                agent = value.decode("latin-1")
+                break
+        self._log.append(
+            clock.wall() - seconds,
+            exchange.request_id.decode("latin-1"),
+            exchange.traceparent[3:35].decode("latin-1"),
+            stream.client,
+            request.method,
+            request.host,
+            request.target.decode("latin-1"),
+            exchange.status,
+            exchange.reason,
+            route,
+            exchange.service.name if exchange.service else "",
+            version,
+            endpoint.address if endpoint else "",
+            seconds,
+            exchange.head_after,
+            exchange.received,
+            exchange.sent,
+            "HTTP/1.0" if request.is_http10 else "HTTP/1.1",
+            agent,
+            exchange.attempt,
+            stream.listener,
+        )
+
+    def rebuild_later(self, version: LiveVersion, seconds: float) -> None:
+        """An ejected endpoint of `version` returns in `seconds`: choose anew then."""
+        self.loop.call_later(max(seconds, 0.0) + FINE, lambda: version.rebuild(clock.monotonic()))
+
+    def record_refusal(self, client: Downstream, reason: str, status: int, request_id: bytes, sent: int) -> None:
+        """Count and log what was refused before it was a request."""
+        self.counters.refuse(reason)
+        if self._log is not None:
+            self._log.append(clock.wall(), request_id.decode(), "", client.client, "", "", "", status, reason, "", "", "", "",
+                             0.0, 0.0, 0, sent, "HTTP/1.1", "", 0, client.listener)  # fmt: skip
+
+    def notice(self, event: str, **fields: str) -> None:
+        """Tell the supervisor's log."""
+        self._send(Notice(event, fields))
+
+    # orders from the supervisor
+
+    def _on_orders(self) -> None:
+        try:
+            for message in self._channel.receive():
+                self._obey(message)
+        except EOFError:
+            # The supervisor is gone: nobody would restart or stop this worker, so it ends as if told to.
+            self.loop.remove_reader(self._channel.socket)
+            self.drain(self.snapshot.timeouts.drain)
+
+    def _obey(self, message: Message) -> None:
+        match message:
+            case Prepare():
+                self._prepare(message)
+            case Commit(number):
+                self._commit(number)
+            case Abort(number):
+                self._abort(number)
+            case Ask(number, what):
+                self._send(Answer(number, self._answer(what)))
+            case Reopen():
+                if self._log is not None:
+                    self._log.reopen()
+            case Drain(seconds):
+                self.drain(seconds)
+            case _:
+                pass
+
+    def _prepare(self, order: Prepare) -> None:
+        sockets = dict(zip(order.opened, self._channel.take_sockets(len(order.opened)), strict=True))
+        try:
+            snapshot = self.registry.compile(order.number, decode(order.mesh))
+            renewed = self._renewed(order)
+            opened = {
+                spec.key: LiveListener(self, spec, sockets[spec.key], snapshot.timeouts.handshake)
+                for spec in order.listeners
+                if spec.key not in self.listeners
+            }
+        except (MeshError, ValueError, OSError) as error:
+            for each in sockets.values():
+                each.close()
+            self._send(Prepared(order.number, refusal=str(error)))
+            return
+        self._pending = Pending(order, snapshot, opened, renewed)
+        self._send(Prepared(order.number))
+
+    def _renewed(self, order: Prepare) -> dict[str, ListenerTls]:
+        """The certificates of listeners that stay, loaded anew. Raises ValueError."""
+        found = {}
+        for spec in order.listeners:
+            known = self.listeners.get(spec.key)
+            made = known.prepare(spec) if known else None
+            if made is not None:
+                found[spec.key] = made
+        return found
+
+    def _commit(self, number: int) -> None:
+        pending, self._pending = self._pending, None
+        if pending is None or pending.order.number != number:
+            return
+        self.snapshot = pending.snapshot
+        self.registry.adopt(pending.snapshot)
+        gateway = pending.snapshot.mesh.gateway
+        self._connection_limit = max(1, gateway.limits.connections // self.workers)
+        if gateway.access_log != self._log_config:
+            self._change_log(gateway.access_log)
+        for key, tls in pending.renewed.items():
+            current = self.listeners[key].tls
+            if current is not None:
+                current.adopt(tls)
+        for listener in pending.opened.values():
+            listener.start()
+        wanted = {spec.key for spec in pending.order.listeners}
+        for key in self.listeners.keys() - wanted:
+            self.listeners.pop(key).close()
+        self.listeners |= pending.opened
+        self.housekeeping.adopt(pending.snapshot)
+
+    def _abort(self, number: int) -> None:
+        pending, self._pending = self._pending, None
+        if pending is not None and pending.order.number == number:
+            for listener in pending.opened.values():
+                listener.close()
+
+    def _answer(self, what: str) -> bytes:
+        if what == "sample":
+            if self._log is not None:
+                self.counters.log_dropped = self._log.dropped
+            return encode_sample(self.counters.export())
+        if what == "services":
+            return msgspec.msgpack.encode(self.registry.views())
+        return b""
+
+    def _send(self, message: Message) -> None:
+        try:
+            if not self._channel.send(message):
+                self.loop.add_writer(self._channel.socket, self._on_writable)
+        except OSError:
+            pass  # The supervisor is gone: reading its end tells, and ends this worker.
+
+    def _on_writable(self) -> None:
+        try:
+            if self._channel.flush():
+                self.loop.remove_writer(self._channel.socket)
+        except OSError:
+            self.loop.remove_writer(self._channel.socket)
+
+    # its log and its end
+
+    def _change_log(self, config: AccessLogConfig) -> None:
+        if self._log is not None:
+            self._log.close()
+        self._log_config = config
+        try:
+            self._log = open_access_log(config)
+        except MeshError as error:
+            self._log = None
+            self.notice("access_log_failed", error=error.message)
+
+    def flush_log(self) -> None:
+        """Write the lines that wait."""
+        if self._log is not None:
+            self._log.flush()
+
+    def drain(self, seconds: float) -> None:
+        """Accept no more, let clients go as their answers end, and stop within `seconds`."""
+        if self.draining:
+            return
+        self.draining = True
+        for listener in self.listeners.values():
+            listener.close()
+        for client in list(self.clients):
+            client.drain()
+        self.loop.call_later(seconds, self._give_up)
+        self._check_drained()
+
+    def _check_drained(self) -> None:
+        if not self.clients:
+            self._stop()
+        else:
+            self.loop.call_later(FINE, self._check_drained)
+
+    def _give_up(self) -> None:
+        for client in list(self.clients):
+            client.transport.abort()
+        self.loop.call_later(HARD_STOP, self._stop)
+
+    def _stop(self) -> None:
+        if not self.stopped.done():
+            self.stopped.set_result(None)
+
+    def close(self) -> None:
+        """Write what is left to write."""
+        self.housekeeping.stop()
+        if self._log is not None:
+            self._log.close()
+
+
+def run(end: socket.socket, index: int, workers: int) -> int:
+    """Be worker `index` of `workers` until told to drain; the exit status. Called in a process of its own."""
+    import uvloop
+
+    clock.reseed()
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    # Ctrl-C reaches the whole process group: the supervisor decides what follows from it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    worker = Worker(loop, Channel(end), index, workers)
+    loop.add_signal_handler(signal.SIGTERM, lambda: worker.drain(worker.snapshot.timeouts.drain))
+    try:
+        loop.run_until_complete(worker.stopped)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        worker.close()
+    return 0

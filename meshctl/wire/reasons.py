@@ -1,0 +1,83 @@
+"""Every refusal the proxy makes itself: its code, status and title, and the RFC 9457 body that tells the client. Pure.
+
+The same code stands in `x-meshctl-reason`, the access log and the metrics. Codes come from this table or, as
+`denied:<rule>`, from configuration; never from what a client sends.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+REASONS: Final[dict[str, tuple[int, str]]] = {
+    # the client's request
+    "bad_request": (400, "The request is not valid HTTP"),
+    "bad_path": (400, "The request's path is not valid"),
+    "bad_host": (400, "The request needs exactly one valid Host"),
+    "head_timeout": (408, "The request's head did not arrive in time"),
+    "body_timeout": (408, "The request's body did not arrive in time"),
+    "body_too_large": (413, "The request's body is larger than allowed"),
+    "uri_too_long": (414, "The request's target is longer than allowed"),
+    "head_too_large": (431, "The request's head is larger than allowed"),
+    "method_unknown": (501, "The request's method is not known"),
+    "method_unsupported": (501, "The gateway does not tunnel CONNECT"),
+    "coding_unsupported": (501, "The request's transfer coding is not supported"),
+    "version_unsupported": (505, "The request's HTTP version is not supported"),
+    # routing
+    "no_route": (404, "No route takes this request"),
+    # choosing where to send it
+    "no_endpoint": (503, "The service has no endpoint that can take the request"),
+    "overloaded": (503, "The gateway has as many connections as it accepts"),
+    "upstream_busy": (503, "The service's connections are all in use"),
+    # the upstream
+    "upstream_connect": (502, "The service could not be reached"),
+    "upstream_tls": (502, "The service's certificate was not accepted"),
+    "upstream_reset": (502, "The service closed the connection before it answered"),
+    "upstream_protocol": (502, "The service's answer is not valid HTTP"),
+    "upstream_timeout": (504, "The service did not answer in time"),
+    "connect_timeout": (504, "The service could not be reached in time"),
+    "route_timeout": (504, "The route's time for the whole exchange ran out"),
+    "internal": (500, "The gateway failed; this is a defect in it"),
+}
+
+CUT: Final[dict[str, str]] = {
+    "client_gone": "the client closed the connection before the answer was complete",
+    "upstream_cut": "the service closed the connection in the middle of its answer",
+    "stream_timeout": "no byte moved in either direction for the stream timeout",
+    "write_timeout": "the client took nothing of the answer for the write timeout",
+}
+"""How an exchange can end after its answer began: seen in the access log and metrics, no longer in a header."""
+
+CLIENT_GONE_STATUS: Final = 499
+"""What the log and metrics show for an exchange whose client left before any answer, as nginx does."""
+
+_LINE: Final = {code.value: b"HTTP/1.1 %d %b\r\n" % (code.value, code.phrase.encode()) for code in HTTPStatus}
+
+
+def status_line(status: int) -> bytes:
+    """The status line with the standard reason phrase, which carries no meaning (RFC 9112 §4)."""
+    return _LINE.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
+def status_of(reason: str) -> int:
+    """The status a refusal is answered with."""
+    found = REASONS.get(reason)
+    return found[0] if found else 403
+
+
+def problem(reason: str, *, detail: str, request_id: str, instance: str = "") -> bytes:
+    """The body of a refusal as application/problem+json (RFC 9457 §3), ended by a newline for people with curl."""
+    status, title = REASONS.get(reason, (403, "The request is not allowed"))
+    body: dict[str, object] = {
+        "type": f"urn:meshctl:reason:{reason}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "reason": reason,
+        "request_id": request_id,
+    }
+    if instance:
+        body["instance"] = instance
+    return msgspec.json.encode(body) + b"\n"

@@ -1,0 +1,32 @@
+"""The request target and Host: which host and path a request means (RFC 9112 §3.2, RFC 9110 §7.2). Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9._~-]+)?\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::([0-9]{0,5}))?", re.ASCII)
+
+
+def split_host(value: str) -> str | None:
+    """The host of a Host field or authority in lower case, without its port; None where it is not valid.
+
+    A trailing dot is dropped, so that "a.example." and "a.example" are one host. User information is refused.
+    """
+    found = _HOST.fullmatch(value)
+    if not found or (found[2] and int(found[2]) > 65535):
+        return None
+    return found[1].lower().removesuffix(".").strip("[]")
+
+
+def split_absolute(target: str) -> tuple[str, str] | None:
+    """The authority and the path with query of an absolute-form target; None for another scheme or no authority."""
+    scheme, mark, rest = target.partition("://")
+    if not mark or scheme.lower() not in {"http", "https"}:
+        return None
+    ends = [at for at in (rest.find("/"), rest.find("?")) if at >= 0]
+    end = min(ends, default=len(rest))
+    authority, path = rest[:end], rest[end:]
+    if not authority or "@" in authority:
+        return None
+    return authority, path if path.startswith("/") else f"/{path}"
