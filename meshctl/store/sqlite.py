@@ -203,7 +203,7 @@ class SqliteWatch:
 _Rows = list[Any]
 _Run = Callable[..., _Rows]
 
-# Connections that a forked child must not close: closing would touch the parent's file, and so would collecting them.
+# Connections that a forked child must not close ("How To Corrupt An SQLite Database File" §2.7), nor have collected.
 _abandoned: list[sqlite3.Connection] = []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +15,7 @@ from meshctl.control.acks import Report, acknowledge, await_acks, proxies, regis
 from meshctl.errors import MeshError
 from meshctl.model.views import Acknowledgement, ProxyRecord
 from meshctl.store.home import Home
+from meshctl.store.protocol import Audit, Delete, Expect, Put
 from meshctl.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -145,6 +146,24 @@ def test_two_register_at_once(home: Home, store: SqliteStore, child: Child) -> N
             for process in children:
                 _tell(process, "go")
     assert sorted(said) == ["already_running\n", "already_running\n", "mine\n"]
+
+
+def test_overtaken_while_registering(home: Home, store: SqliteStore, child: Child) -> None:
+    """Who is overtaken between looking for the id's holder and taking the id is told like one that came too late."""
+
+    class Slow(SqliteStore):
+        def transact(
+            self, changes: Sequence[Put | Delete], *, expect: Sequence[Expect] = (), audit: Audit | None = None
+        ) -> int:
+            _started(child(_PROXY, home.database, "gateway"))
+            return super().transact(changes, expect=expect, audit=audit)
+
+    slow = Slow(home.database)
+    with pytest.raises(MeshError, match="already runs") as caught:
+        register(slow, _record("gateway"), slow.grant(600))
+    slow.close()
+    assert caught.value.code == "already_running"
+    assert os.getpid() not in [record.pid for record in proxies(store)]
 
 
 def test_nobody_runs(store: SqliteStore, dead: int, lease: str) -> None:

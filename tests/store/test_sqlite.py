@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshctl.errors import MeshError
+from meshctl.store import sqlite_file
 from meshctl.store.home import Home
-from meshctl.store.protocol import Put
+from meshctl.store.protocol import Expect, Put
 from meshctl.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -81,6 +82,38 @@ def test_many_create_at_once(home: Home, child: Child) -> None:
     store.close()
     assert (said, keys) == (["done\n"] * 5, [f"by/{number}" for number in range(5)])
     assert [path.name for path in home.path.iterdir() if path.is_file()] == ["mesh.db"]
+
+
+def test_the_slower_maker_gives_way(home: Home) -> None:
+    """Who finishes making the store after somebody else did leaves the other's in place, and no leftovers."""
+    store = SqliteStore(home.database)
+    store.transact([Put("a", b"1")])
+    sqlite_file._create(home.database)
+    store.close()
+    again = SqliteStore(home.database)
+    assert (again.revision(), again.get("a") is not None) == (1, True)
+    again.close()
+    assert [path.name for path in home.path.iterdir() if path.is_file()] == ["mesh.db"]
+
+
+def test_nobody_writes_in_between(home: Home, store: SqliteStore) -> None:
+    """From the moment a transaction looks at its expectations until it commits nobody else can write."""
+    other = SqliteStore(home.database, wait=0)
+    refusals: list[str] = []
+
+    def now() -> float:
+        # Asked for inside the transaction, before it reads anything.
+        with pytest.raises(MeshError, match="locked") as caught:
+            other.transact([Put("a", b"other")])
+        refusals.append(caught.value.code)
+        return 0.0
+
+    slow = SqliteStore(home.database, now=now)
+    slow.transact([Put("a", b"slow")], expect=[Expect("a", 0)])
+    found = store.get("a")
+    for each in (slow, other):
+        each.close()
+    assert (refusals, found and found.value, store.revision()) == (["store_unavailable"], b"slow", 1)
 
 
 def test_races_have_one_winner(home: Home, store: SqliteStore, child: Child) -> None:
