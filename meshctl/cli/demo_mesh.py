@@ -43,7 +43,7 @@ service = "web"
 endpoints = ["127.0.0.1:{web_v1}"]
 
 [services.orders]
-health = {{ path = "/healthz", interval = "1s" }}
+health = {{ path = "/healthz", interval = "1s", timeout = "500ms" }}
 
 [services.orders.versions.v1]
 endpoints = ["127.0.0.1:{orders_v1}"]

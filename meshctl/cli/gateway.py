@@ -53,11 +53,12 @@ def up(
     """Start the gateway: from a mesh.toml, from routes given here, or from both. Ctrl-C stops it.
 
     With --route the request's path goes on as it came; a path in the URL takes the prefix's place."""
+    count = _workers(workers)
     from meshctl.control import gateway
 
-    options = _options(session, config, tuple(route or ()), tuple(listen or ()), admin, _workers(workers))
+    options = _options(session, config, tuple(route or ()), tuple(listen or ()), admin, count)
     if detach:
-        _tell_ready(session, gateway.up_detached(options), "meshctl gateway down stops it")
+        _tell_ready(session, gateway.up_detached(options), "`meshctl gateway down` stops it")
         return DONE
     gateway.up(
         options,
@@ -102,7 +103,7 @@ def reload(session: Session, timeout: TimeoutOption = 10.0) -> int:
         raise MeshError("failed", "the gateway was started without a file", hint="use `meshctl apply -c FILE`")
     mesh = session.load(Path(record.source))[1].mesh if record.source else None
     if record.routes:
-        mesh = adhoc.routes_mesh(record.routes, mesh)
+        mesh = adhoc.routes_mesh(record.routes, mesh, folder=str(Path.cwd()))
     assert mesh is not None
     with session.store() as store:
         applied = door.apply(store, mesh, source=record.source or "routes", who=who())
