@@ -185,6 +185,8 @@ class ServiceTable(Table):
     )
     tls: UpstreamTlsTable | None = Field(None, description="How https endpoints are verified.")
     timeouts: UpstreamTimeoutsTable | None = Field(None, description="How long the service may take.")
-    command: PlainText | None = Field(None, description="What `meshctl up` runs.", examples=["python orders.py"])
+    command: PlainText | None = Field(
+        None, description="Kept for later: the command that starts the service.", examples=["python orders.py"]
+    )
     endpoints: Endpoints | None = Field(None, description="Where the service listens, without versions.")
     versions: dict[Label, VersionTable] | None = Field(None, description="The service's versions by name.")
