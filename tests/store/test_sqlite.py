@@ -88,8 +88,8 @@ def test_the_slower_maker_gives_way(home: Home) -> None:
     """Who finishes making the store after somebody else did leaves the other's in place, and no leftovers."""
     store = SqliteStore(home.database)
     store.transact([Put("a", b"1")])
-    sqlite_file._create(home.database)
     store.close()
+    sqlite_file._create(home.database)
     again = SqliteStore(home.database)
     assert (again.revision(), again.get("a") is not None) == (1, True)
     again.close()
