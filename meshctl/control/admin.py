@@ -80,7 +80,12 @@ class Admin:
     async def _start(self) -> None:
         from aiohttp import web
 
-        application = web.Application(middlewares=[web.middleware(self._guard)])
+        @web.middleware
+        async def guard(request: web.Request, handler: Any) -> web.StreamResponse:
+            # aiohttp marks its middlewares, and a bound method cannot be marked.
+            return await self._guard(request, handler)
+
+        application = web.Application(middlewares=[guard])
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._metrics)
