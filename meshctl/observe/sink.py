@@ -30,13 +30,13 @@ class Sink:
     """Whole lines before an outlet: the file `path`, or what `fd` is open for where it is None. Raises MeshError."""
 
     __slots__ = (
+        "_is_stalled",
+        "_is_torn",
         "_look_at",
         "_now",
         "_outlet",
         "_path",
         "_refusal",
-        "_stalled",
-        "_torn",
         "_trouble",
         "_waiting",
         "dropped",
@@ -46,12 +46,12 @@ class Sink:
         self._path = path
         self._outlet: Outlet = share(fd) if path is None else open_file(path)
         self._waiting = bytearray()
-        self._torn = False  # the outlet has the beginning of the first line that waits
+        self._is_torn = False  # the outlet has the beginning of the first line that waits
         self._now = now
         self._look_at = now() + _LOOK_EVERY
         self.dropped = 0
         """Lines lost so far."""
-        self._stalled = False  # the reader took nothing more
+        self._is_stalled = False  # the reader took nothing more
         self._trouble = ""  # what the last write met
         self._refusal = ""  # what the last opening met
 
@@ -93,7 +93,7 @@ class Sink:
             self._refusal = error.message
             return False
         self._refusal = ""
-        if self._torn:  # the rest of a line is of no use in another file
+        if self._is_torn:  # the rest of a line is of no use in another file
             self._drop(self._waiting.index(b"\n") + 1)
         self._outlet.close()
         self._outlet = outlet
@@ -104,7 +104,7 @@ class Sink:
         """Pass on everything, waiting at most `patience` seconds for a slow reader; count what is lost; close."""
         deadline = self._now() + patience
         self._drain()
-        while self._waiting and self._stalled and self._is_writable(deadline - self._now()):
+        while self._waiting and self._is_stalled and self._is_writable(deadline - self._now()):
             self._drain()
         self._drop(len(self._waiting))
         self._outlet.close()
@@ -116,12 +116,12 @@ class Sink:
     def _pass_on(self, lines: bytes | bytearray) -> int:
         """Send what the outlet takes; how much of `lines` is done with, be it sent or lost."""
         done = 0
-        self._stalled = False
+        self._is_stalled = False
         try:
             while done < len(lines):
                 done += self._outlet.send(lines[done : self._end_of_piece(lines, done)])
         except BlockingIOError:
-            self._stalled = True
+            self._is_stalled = True
             self._trouble = "the reader of the log does not keep up"
         except OSError as error:
             self._trouble = f"the log cannot be written: {error.strerror}"
@@ -131,7 +131,7 @@ class Sink:
         else:
             self._trouble = ""
         if done:
-            self._torn = lines[done - 1] != _NEWLINE
+            self._is_torn = lines[done - 1] != _NEWLINE
         return done
 
     def _end_of_piece(self, lines: bytes | bytearray, start: int) -> int:
@@ -144,7 +144,7 @@ class Sink:
     def _drop(self, length: int) -> None:
         self.dropped += self._waiting.count(b"\n", 0, length)
         del self._waiting[:length]
-        self._torn = False
+        self._is_torn = False
 
     def _was_moved(self, path: str) -> bool:
         try:

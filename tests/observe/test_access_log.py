@@ -74,9 +74,8 @@ AS_TEXT = (
     'request_id="8f3c" trace_id="4bf92f3577b34da6a3ce929d0e0e4736"\n'
 )
 # The combined log format as log readers know it: seven fields, two of them quoted with backslashes inside.
-COMBINED = re.compile(
-    r'(\S+) (\S+) (\S+) \[([^\]]+)\] "((?:[^"\\]|\\.)*)" (\d{3}) (\d+) "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)" (.+)'
-)
+QUOTED = r'"((?:[^"\\]|\\.)*)"'
+COMBINED = re.compile(rf"(\S+) (\S+) (\S+) \[([^\]]+)\] {QUOTED} (\d{{3}}) (\d+) {QUOTED} {QUOTED} (.+)")
 CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 # What comes over the wire is bytes read as Latin-1; what comes otherwise may be anything a str can hold.
