@@ -183,11 +183,11 @@ class SqliteWatch:
         version = self._read("PRAGMA data_version")
         if version == self._version:
             return False
-        # Remembered before the revision is read: a commit between the two is then seen next time, not lost.
-        self._version = version
         # Leases are kept alive by commits too; they change nothing that anybody could read.
-        before, self._revision = self._revision, self._read("SELECT revision FROM store")
-        return self._revision != before
+        revision = self._read("SELECT revision FROM store")
+        # Remembered only now: where that read has failed the change is not told yet, and will be next time.
+        before, self._revision, self._version = self._revision, revision, version
+        return revision != before
 
     def close(self) -> None:
         """Give back the connection."""
