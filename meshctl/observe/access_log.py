@@ -76,31 +76,14 @@ class AccessLog:
             host = _cut(host, _LONGEST_HOST)
             user_agent = _cut(user_agent, _LONGEST_AGENT)
         lines = self._lines
-        lines.append(
-            Line(
-                self._stamp,
-                request_id,
-                trace_id,
-                client,
-                method,
-                host,
-                path,
-                status,
-                reason,
-                route,
-                service,
-                version,
-                endpoint,
-                seconds * 1e6 // 1 / 1000,
-                upstream_seconds * 1e6 // 1 / 1000,
-                received,
-                sent,
-                protocol,
-                user_agent,
-                retries,
-                listener,
-            )
-        )
+        # fmt: off
+        lines.append(Line(
+            self._stamp, request_id, trace_id, client, method, host, path, status, reason,
+            route, service, version, endpoint,
+            seconds * 1e6 // 1 / 1000, upstream_seconds * 1e6 // 1 / 1000,
+            received, sent, protocol, user_agent, retries, listener,
+        ))
+        # fmt: on
         if len(lines) >= _BATCH:
             self._pass_on()
 

@@ -148,7 +148,7 @@ def test_a_full_disk(tmp_path: Path, child: Child) -> None:
 def test_a_disk_that_stays_full() -> None:
     """On a device without space lines wait up to the limit and are counted beyond it and at the end; nothing raises,
     and closing does not wait for space."""
-    times = iter(range(5))
+    times = iter([0.0] * 5)
     sink = Sink("/dev/full", now=lambda: next(times))  # the sixth look at the clock would fail
     for start in range(0, 20_000, 100):
         sink.write(lines(start, 100))
@@ -277,8 +277,10 @@ def test_several_processes_write_whole_lines(tmp_path: Path, to_file: bool) -> N
     command = [sys.executable, "-c", WRITER, str(path) if to_file else "", LINE]
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     reader, writer = os.pipe()
-    streams = {"stdin": subprocess.PIPE, "stdout": writer, "stderr": subprocess.PIPE}
-    workers = [subprocess.Popen(command, env=environ, text=True, **streams) for _ in range(2)]
+    kept = subprocess.PIPE
+    workers = [
+        subprocess.Popen(command, env=environ, text=True, stdin=kept, stdout=writer, stderr=kept) for _ in range(2)
+    ]
     os.close(writer)
     for worker in workers:
         assert worker.stdin

@@ -19,7 +19,11 @@ REQUEST = st.tuples(
 )
 
 
-def record(counters: Counters, route: str, status: int, seconds: float, reason: str) -> None:
+Request = tuple[int, str, int, float, str]
+
+
+def record(counters: Counters, request: Request) -> None:
+    _, route, status, seconds, reason = request
     counters.accepted += 1
     counters.series(route, "s", "v").record(status, seconds, 1, 2, reason)
     counters.service("s").connect("ok" if status else "timeout")
@@ -33,17 +37,17 @@ def by_name(sample: Sample) -> tuple[object, ...]:
 
 
 @given(st.lists(REQUEST, max_size=40))
-def test_workers_add_up(requests: list[tuple[int, str, int, float, str]]) -> None:
+def test_workers_add_up(requests: list[Request]) -> None:
     """Requests spread over workers give the same merged sample as one worker that served them all."""
     workers, alone = [Counters() for _ in range(3)], Counters()
-    for worker, *request in requests:
-        record(workers[worker], *request)
-        record(alone, *request)
+    for request in requests:
+        record(workers[request[0]], request)
+        record(alone, request)
     assert by_name(alone.export()) == by_name(merge(counters.export() for counters in workers))
 
 
 @given(st.lists(st.one_of(REQUEST, st.integers(0, 2)), max_size=40))
-def test_counters_never_go_back(steps: list[tuple[int, str, int, float, str] | int]) -> None:
+def test_counters_never_go_back(steps: list[Request | int]) -> None:
     """Whatever workers die and start again, what was reported once stays in the sum, and nothing is counted twice."""
     totals, workers, all_along = Totals(), [Counters() for _ in range(3)], Counters()
     for step in steps:
@@ -51,9 +55,9 @@ def test_counters_never_go_back(steps: list[tuple[int, str, int, float, str] | i
             totals.lost(step)
             workers[step] = Counters()
             continue
-        worker, *request = step
-        record(workers[worker], *request)
-        record(all_along, *request)
+        worker = step[0]
+        record(workers[worker], step)
+        record(all_along, step)
         totals.update(worker, workers[worker].export())
         assert by_name(all_along.export()) == by_name(totals.merged())
 
