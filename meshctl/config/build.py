@@ -100,13 +100,14 @@ def _route(table: RouteTable, name: str) -> Route:
     return Route(**given)
 
 
+# Tables of headers are sorted: TOML gives their keys no order, so files that say the same give equal meshes.
 def _match(table: RouteTable) -> Match:
     return Match(
         hosts=tuple(dict.fromkeys(table.hosts or ())),
         path=_path(table.path) if table.path else PathMatch(),
         methods=tuple(dict.fromkeys(table.methods or ())),
-        headers=tuple(_value(name, value) for name, value in (table.headers or {}).items()),
-        query=tuple(_value(name, value) for name, value in (table.query or {}).items()),
+        headers=tuple(_value(name, value) for name, value in sorted((table.headers or {}).items())),
+        query=tuple(_value(name, value) for name, value in sorted((table.query or {}).items())),
     )
 
 
@@ -126,8 +127,8 @@ def _value(name: str, table: ValueTable) -> ValueMatch:
 
 def _edits(table: HeaderEditsTable) -> HeaderEdits:
     return HeaderEdits(
-        set=tuple((table.set or {}).items()),
-        add=tuple((name, value) for name, values in (table.add or {}).items() for value in values),
+        set=tuple(sorted((table.set or {}).items())),
+        add=tuple((name, value) for name, values in sorted((table.add or {}).items()) for value in values),
         remove=tuple(table.remove or ()),
     )
 

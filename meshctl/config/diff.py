@@ -100,6 +100,8 @@ def _summary(value: Any) -> str:
         return "versions " + ", ".join(value["versions"])
     if "endpoints" in value:
         return ", ".join(value["endpoints"])
+    if value and all(isinstance(each, dict) for each in value.values()):
+        return ", ".join(value)
     return ", ".join(f"{name} = {_summary(each)}" for name, each in value.items())
 
 

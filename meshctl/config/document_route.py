@@ -39,6 +39,9 @@ def _values(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+Prefix = Annotated[str, Field(pattern="^/")]
+
+
 class PathTable(Table):
     """A condition on the path: one of prefix, exact and regex."""
 
@@ -135,7 +138,7 @@ class RouteTable(Table):
     hosts: Annotated[list[HostPattern], Field(min_length=1)] | None = Field(
         None, description='Hosts, exact or "*.example.com"; left out, every host.', examples=[["api.example.com"]]
     )
-    path: Annotated[PathTable, BeforeValidator(_path, json_schema_input_type=str | PathTable)] | None = Field(
+    path: Annotated[PathTable, BeforeValidator(_path, json_schema_input_type=Prefix | PathTable)] | None = Field(
         None, description="A prefix on segment boundaries, { exact = … } or { regex = … }.", examples=["/v1/orders"]
     )
     methods: Annotated[list[Method], Field(min_length=1)] | None = Field(

@@ -63,7 +63,7 @@ def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
     if isinstance(value, dict):
         for key, each in value.items():
             yield from _leaves((*path, key), each)
-    elif isinstance(value, list) and any(isinstance(each, dict) for each in value):
+    elif isinstance(value, list) and (path == ("routes",) or any(isinstance(each, dict) for each in value)):
         for number, each in enumerate(value):
             yield from _leaves((*path, number), each)
     else:

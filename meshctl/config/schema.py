@@ -40,6 +40,10 @@ def _property(schema: dict[str, Any], default: Any) -> dict[str, Any]:
         found = branches[0] | found
     elif branches:
         found["anyOf"] = branches
+    if "patternProperties" in found:
+        # The name's description is not the table's, and names that fit no pattern are none.
+        found["additionalProperties"] = False
+        found.pop("propertyNames", None)
     return found if default is None or isinstance(default, dict) else found | {"default": default}
 
 

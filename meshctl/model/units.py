@@ -49,22 +49,25 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest exact text `parse_duration` reads back: 0.25 → "250ms", 90 → "1m30s"."""
-    if seconds <= 0:
+    """The shortest exact text `parse_duration` reads back: 0.25 → "250ms", 90 → "1m30s". Exact to the nanosecond."""
+    if seconds < 5e-10:
         return "0s"
     if seconds < 1e-3:
-        return f"{seconds * 1e6:g}us"
+        return f"{_decimal(seconds * 1e6)}us"
     if seconds < 1:
-        return f"{seconds * 1e3:g}ms"
-    if seconds < 60:
-        return f"{seconds:g}s"
-    out, left = "", seconds
+        return f"{_decimal(seconds * 1e3)}ms"
+    out, left = "", round(seconds, 9)
     for unit in ("d", "h", "m"):
         whole = int(left // _DURATION[unit])
         if whole:
             out += f"{whole}{unit}"
-            left -= whole * _DURATION[unit]
-    return out if left < 1e-9 else f"{out}{left:g}s"
+            left = round(left - whole * _DURATION[unit], 9)
+    return f"{out}{_decimal(left)}s" if left or not out else out
+
+
+def _decimal(value: float) -> str:
+    """Without exponent and needless zeros."""
+    return f"{value:.9f}".rstrip("0").rstrip(".")
 
 
 def parse_size(text: str) -> int:

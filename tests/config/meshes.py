@@ -1,0 +1,164 @@
+"""Hypothesis strategies for meshes such as a file can describe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+
+from meshctl.model.mesh import AccessLog, Certificate, Gateway, Listener, Mesh
+from meshctl.model.policy import (
+    Balance,
+    DownstreamTimeouts,
+    Ejection,
+    HealthCheck,
+    Key,
+    Limits,
+    Retry,
+    UpstreamTimeouts,
+)
+from meshctl.model.route import HeaderEdits, Match, PathMatch, Redirect, Respond, Rewrite, Route, ValueMatch
+from meshctl.model.service import Endpoint, Service, UpstreamTls, Version
+
+labels = st.sampled_from(["a", "b", "orders", "v-1", "default", "x9"])
+seconds = st.sampled_from([0.0005, 0.25, 1.0, 1.5, 75.0, 90.0, 3600.0, 86461.25])
+sizes = st.sampled_from([1024, 1500, 65536, 10_000_000])
+counts = st.integers(1, 1000)
+weights = st.sampled_from([0.5, 1.0, 2.0, 90.0])
+paths = st.sampled_from(["/", "/a", "/a/b", "/caf%C3%A9"])
+hosts = st.sampled_from(["h", "a.example.com", "127.0.0.1"])
+words = st.sampled_from(["", "x", 'quo"te', "a\\b", "é\n"])
+header_values = st.sampled_from(["", "x", 'quo"te', "a b"])
+headers = st.sampled_from(["x-a", "x-b", "accept"])
+statuses = st.sampled_from([200, 404, 503])
+files = st.sampled_from(["/etc/mesh/c.pem", "/run/x.pem"])
+
+
+def distinct(strategy: st.SearchStrategy[Any], by: str, most: int = 3) -> st.SearchStrategy[tuple[Any, ...]]:
+    """Tuples of values that differ in the attribute `by`."""
+    return st.lists(strategy, max_size=most, unique_by=lambda each: getattr(each, by)).map(tuple)
+
+
+def some(kind: type[Any], **fields: Any) -> st.SearchStrategy[Any]:
+    """A struct with any of the fields given, the others left to their defaults."""
+    return st.fixed_dictionaries({}, optional=fields).map(lambda given: kind(**given))
+
+
+def all_of(kind: type[Any], strategy: st.SearchStrategy[Any]) -> dict[str, st.SearchStrategy[Any]]:
+    """The same strategy for each of the struct's fields."""
+    return dict.fromkeys(kind.__struct_fields__, strategy)
+
+
+keys = st.one_of(
+    st.just(Key("client_ip")),
+    st.builds(Key, st.just("header"), headers),
+    st.builds(Key, st.sampled_from(["cookie", "query"]), st.sampled_from(["id", "User"])),
+)
+values = st.one_of(
+    st.builds(ValueMatch, headers, st.just("exact"), header_values),
+    st.builds(ValueMatch, headers, st.just("regex"), st.just("[a-z]+")),
+    st.builds(ValueMatch, headers, st.just("present")),
+)
+conditions = distinct(values, "name", 2).map(lambda found: tuple(sorted(found, key=lambda each: each.name)))
+path_matches = st.builds(PathMatch, st.sampled_from(["prefix", "exact", "regex"]), paths)
+pairs = st.dictionaries(headers, header_values, max_size=2)
+edits = st.builds(
+    HeaderEdits,
+    set=pairs.map(lambda found: tuple(sorted(found.items()))),
+    add=st.dictionaries(headers, st.lists(header_values, min_size=1, max_size=2), max_size=2).map(
+        lambda found: tuple((name, value) for name, each in sorted(found.items()) for value in each)
+    ),
+    remove=st.lists(headers, unique=True).map(tuple),
+)
+endpoints = st.one_of(
+    st.builds(Endpoint, hosts, st.integers(1, 65535), tls=st.booleans(), weight=weights),
+    st.builds(Endpoint, st.just("::1"), st.integers(1, 9), weight=weights),
+    st.builds(Endpoint, unix=st.sampled_from(["/run/a.sock", "/run/b.sock"]), weight=weights),
+)
+some_endpoints = distinct(endpoints, "address").filter(bool)
+versions = st.one_of(
+    some_endpoints.map(lambda found: (Version("default", found),)),
+    distinct(st.builds(Version, labels, some_endpoints, weights), "name").filter(bool),
+)
+ejections = some(
+    Ejection, enabled=st.booleans(), failures=counts, base=st.sampled_from([0.5, 7.0]), share=st.just(0.25)
+)
+checks = some(
+    HealthCheck,
+    path=paths,
+    host=hosts,
+    interval=seconds,
+    timeout=seconds,
+    healthy=counts,
+    unhealthy=counts,
+    statuses=st.just((200, 204)),
+)
+balances = st.one_of(
+    st.builds(Balance, st.sampled_from(["least_load", "random", "round_robin"])),
+    st.builds(Balance, st.just("hash"), keys),
+)
+services = st.builds(
+    Service,
+    name=labels,
+    versions=versions,
+    balance=balances,
+    sticky=st.none() | keys,
+    health=st.none() | checks,
+    ejection=ejections,
+    slow_start=st.just(0.0) | seconds,
+    tls=some(UpstreamTls, ca=files, server_name=hosts, verify=st.booleans()),
+    timeouts=some(UpstreamTimeouts, **all_of(UpstreamTimeouts, seconds)),
+    command=st.sampled_from([None, "python a.py", 'sh -c "x"']),
+)
+matches = st.builds(
+    Match,
+    hosts=st.lists(st.sampled_from(["a.b", "*.a.b", "127.0.0.1"]), unique=True, max_size=2).map(tuple),
+    path=path_matches,
+    methods=st.lists(st.sampled_from(["GET", "POST"]), unique=True, max_size=2).map(tuple),
+    headers=conditions,
+    query=conditions,
+)
+redirects = some(Redirect, scheme=st.just("https"), host=hosts, port=counts, status=st.sampled_from([301, 308]))
+responds = some(Respond, status=statuses, body=words, content_type=st.just("text/html"))
+retries = some(Retry, attempts=st.integers(0, 10), on=st.sampled_from([(), ("connect",), ("503", "timeout")]))
+rewrites = st.one_of(st.just(Rewrite()), some(Rewrite, path=paths, host=hosts), some(Rewrite, host=hosts))
+listeners = st.builds(
+    Listener,
+    st.sampled_from(["127.0.0.1", "", "::1", "localhost"]),
+    st.integers(0, 65535),
+    st.lists(st.builds(Certificate, files, files), max_size=2).map(tuple),
+)
+gateways = some(
+    Gateway,
+    listeners=distinct(listeners, "port").filter(bool),
+    workers=st.integers(0, 4),
+    admin=st.sampled_from(["off", "127.0.0.1:0", "[::1]:0"]),
+    access_log=some(AccessLog, path=st.sampled_from(["off", "/x.log"]), format=st.just("text"), redact=st.booleans()),
+    trusted_proxies=st.sampled_from([(), ("10.0.0.0/8", "::1/128")]),
+    forwarded=st.booleans(),
+    timeouts=some(DownstreamTimeouts, **all_of(DownstreamTimeouts, seconds)),
+    limits=some(Limits, connections=counts, head_bytes=sizes, header_count=counts, body_bytes=sizes),
+)
+
+
+@st.composite
+def meshes(draw: st.DrawFn) -> Mesh:
+    """A mesh that a file can say without errors."""
+    found = draw(distinct(services, "name", 2))
+    goals: list[dict[str, Any]] = [{"service": each.name} for each in found]
+    rules = []
+    for number in range(draw(st.integers(0, 3))):
+        action = draw(st.sampled_from([*goals, {"redirect": Redirect(path="/x")}, {"respond": Respond()}]))
+        if "redirect" in action:
+            action = {"redirect": msgspec.structs.replace(draw(redirects), path="/x")}
+        if "respond" in action:
+            action = {"respond": draw(responds.filter(lambda each: each.status != 204))}
+        if "service" in action:
+            action = action | {"retry": draw(retries), "rewrite": draw(rewrites), "timeout": draw(seconds)}
+            action |= {"body_bytes": draw(sizes), "request_headers": draw(edits)}
+        # A host of its own, so that no route hides another.
+        match = msgspec.structs.replace(draw(matches), hosts=(f"h{number}.example.com",))
+        rules.append(Route(name=f"r{number}", match=match, response_headers=draw(edits), **action))
+    name = draw(labels)
+    return Mesh(name, f"{name}.mesh", draw(gateways), tuple(rules), found)
