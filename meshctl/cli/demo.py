@@ -25,11 +25,11 @@ _PLAIN_EVERY: Final = 2.0
 _TRY: Final = """\
 The demo runs at {url}  (two services, two versions of one; Ctrl-C ends it all). Try in another terminal:
 
-  curl {url}/                                   # the service web
-  curl {url}/v1/orders                          # 90 % orders v1, 10 % v2
-  curl -H 'x-beta: yes' {url}/v1/orders         # always v2
-  curl -i {url}/orders.php                      # a redirect
-  curl {admin}/metrics                    # Prometheus
+  curl {url}/                             the service web
+  curl {url}/v1/orders                    90 % orders v1, 10 % v2
+  curl -H 'x-beta: yes' {url}/v1/orders   always v2
+  curl -i {url}/orders.php                a redirect
+  curl {admin}/metrics
   meshctl routes ls --home {home}
   meshctl routes explain GET /v1/orders --home {home}
   meshctl services show orders --home {home}

@@ -12,7 +12,7 @@ from meshctl.cli.command import FileOption, Output, OutputOption, examples
 from meshctl.cli.proxies import ask_running, gateway_record
 from meshctl.cli.render import clean
 from meshctl.cli.session import Session
-from meshctl.errors import DONE, MeshError
+from meshctl.errors import MeshError
 
 if TYPE_CHECKING:
     from meshctl.control.gateway import GatewayOptions
@@ -49,7 +49,7 @@ def up(
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Run in the background; return when it is ready.")
     ] = False,
-) -> int:
+) -> None:
     """Start the gateway: from a mesh.toml, from routes given here, or from both. Ctrl-C stops it.
 
     With --route the request's path goes on as it came; a path in the URL takes the prefix's place."""
@@ -59,7 +59,7 @@ def up(
     options = _options(session, config, tuple(route or ()), tuple(listen or ()), admin, count)
     if detach:
         _tell_ready(session, gateway.up_detached(options), "`meshctl gateway down` stops it")
-        return DONE
+        return
     gateway.up(
         options,
         on_ready=lambda view: _tell_ready(session, view, "Ctrl-C stops it"),

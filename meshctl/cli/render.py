@@ -51,8 +51,8 @@ def milliseconds(seconds: float) -> str:
 
 
 def share(fraction: float) -> str:
-    """A share for people: 0.1 → "10%"."""
-    return f"{number(fraction * 100)}%"
+    """A share for people, to three digits: 0.1 → "10%"."""
+    return f"{fraction * 100:.3g}%"
 
 
 class Terminal:

@@ -28,8 +28,12 @@ Meshctl = Callable[..., Ended]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory, outside any checkout."""
+    """An empty working directory, outside any checkout, with a mesh's state of its own."""
+    # Of this process and its children, whatever folder they start in.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [os.getcwd(), *sys.path])))
     monkeypatch.chdir(tmp_path)
+    # The home of commands that run where there is no mesh.toml.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path
 
 
@@ -51,7 +55,7 @@ def process(folder: Path) -> Meshctl:
 
     def call(*arguments: object, **environment: str) -> Ended:
         done = subprocess.run(
-            command(*arguments), capture_output=True, text=True, timeout=60, env=child_environment(**environment)
+            command(*arguments), capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -61,8 +65,3 @@ def process(folder: Path) -> Meshctl:
 def command(*arguments: object) -> list[str]:
     """The words that start meshctl as a process."""
     return [sys.executable, "-m", "meshctl", *map(str, arguments)]
-
-
-def child_environment(**more: str) -> dict[str, str]:
-    """This environment, with this process's import path, so that the same meshctl runs from any folder."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [os.getcwd(), *sys.path])), **more}

@@ -62,7 +62,7 @@ def test_latencies(value: float, shown: str) -> None:
 
 def test_shares() -> None:
     """A share is a percentage."""
-    assert [share(0.0), share(0.005), share(0.1), share(1.0)] == ["0%", "0.50%", "10.0%", "100%"]
+    assert [share(0.0), share(0.005), share(0.1), share(1.0)] == ["0%", "0.5%", "10%", "100%"]
 
 
 @pytest.mark.parametrize(("environment", "is_coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])

@@ -11,7 +11,7 @@ import pytest
 
 from meshctl import __version__
 
-from .conftest import Meshctl, child_environment, command
+from .conftest import Meshctl, command
 
 
 @pytest.mark.parametrize("flag", ["--version", "-V"])
@@ -23,7 +23,7 @@ def test_version(flag: str, process: Meshctl) -> None:
 def loaded(*arguments: str) -> set[str]:
     """The modules a command line has imported when it ends."""
     traced = [sys.executable, "-X", "importtime", *command(*arguments)[1:]]
-    done = subprocess.run(traced, capture_output=True, text=True, env=child_environment(), timeout=60, check=True)
+    done = subprocess.run(traced, capture_output=True, text=True, timeout=60, check=True)
     return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
 
 
@@ -49,7 +49,7 @@ def test_version_costs_little_more_than_python(folder: Path) -> None:
 
     def cost(arguments: list[str]) -> float:
         start = perf_counter()
-        subprocess.run(arguments, check=True, capture_output=True, env=child_environment())
+        subprocess.run(arguments, check=True, capture_output=True)
         return perf_counter() - start
 
     rounds = [(cost([sys.executable, "-c", "pass"]), cost(command("--version"))) for _ in range(7)]

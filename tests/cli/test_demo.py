@@ -1,0 +1,77 @@
+"""The demo: real traffic, and nothing left of it, however it ends."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from .conftest import command
+
+Demo = subprocess.Popen[str]
+
+
+@pytest.fixture
+def demo(folder: Path) -> Iterator[Demo]:
+    """A running demo, from the moment it shows its first figures."""
+    process = subprocess.Popen(command("demo"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def first_figures(demo: Demo) -> str:
+    """The demo's first line of figures."""
+    assert demo.stdout is not None
+    line = demo.stdout.readline()
+    assert line, demo.stderr.read() if demo.stderr else ""
+    return line
+
+
+def family(demo: Demo) -> list[psutil.Process]:
+    """Every process that the demo has started, at any distance."""
+    found = psutil.Process(demo.pid).children(recursive=True)
+    assert len(found) >= 5  # three services, the gateway and its worker
+    return found
+
+
+def test_a_demo_with_an_end(folder: Path) -> None:
+    """`--for` ends the demo by itself: with 0, traffic, no failed request, both versions' shares, and nothing left."""
+    done = subprocess.run(command("demo", "--for", "3s"), capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.splitlines()[-1]
+    found = re.match(r"(\d+) requests, 0 failed; orders v1 \d+%.*everything is stopped", last)
+    assert found, last
+    assert int(found[1]) > 10
+    (home,) = set(re.findall(r"--home (\S+)", done.stderr))
+    assert not Path(home).parent.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_in_order(demo: Demo, number: signal.Signals) -> None:
+    """Ctrl-C ends the demo with 0, no request failed, and no process left; so does SIGTERM."""
+    first_figures(demo)
+    processes = family(demo)
+    demo.send_signal(number)
+    out, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 0
+    assert "0 failed" in out.splitlines()[-1]
+    assert psutil.wait_procs(processes, timeout=10)[1] == []
+
+
+@pytest.mark.skipif("sys.platform != 'linux'", reason="only Linux tells a process that its parent died")
+def test_kill_leaves_nothing(demo: Demo) -> None:
+    """After kill -9 of the demo its services and its gateway end by themselves."""
+    first_figures(demo)
+    processes = family(demo)
+    demo.kill()
+    assert psutil.wait_procs(processes, timeout=40)[1] == []
+    # Nobody was left to remove the folder; the next demo makes its own.
+    for folder in Path(tempfile.gettempdir()).glob("meshctl-demo-*"):
+        assert not [process for process in processes if process.is_running()], folder
