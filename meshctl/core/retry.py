@@ -55,13 +55,13 @@ class RetryBudget:
         self._requests = 0
         self._retries = 0
 
-    def deposit(self, now: float) -> None:
-        """A request (not a retry) begins."""
+    def deposit(self, now: float, count: int = 1) -> None:
+        """Requests (not retries) have begun."""
         index = floor(now / self._width)
         if index != self._index:
             self._forget(index)
-        self._deposits[index % _BUCKETS] += 1
-        self._requests += 1
+        self._deposits[index % _BUCKETS] += count
+        self._requests += count
 
     def withdraw(self, now: float) -> bool:
         """True where the budget has a retry left, which is then spent."""

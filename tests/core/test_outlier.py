@@ -76,6 +76,7 @@ def test_rests_double_up_to_the_longest() -> None:
     now, rests = 0.0, []
     for _ in range(5):
         assert fail(peers[0], peers, now)
+        assert peers[0].reason(now) == "5 failures in a row: connect"
         rests.append(peers[0].until - now)
         now = peers[0].until
     assert rests == [10, 20, 40, 60, 60]

@@ -86,6 +86,14 @@ def test_shifts_move_only_whom_they_must(
     assert moved(layout(*before), layout(*after)) == expected
 
 
+def test_places() -> None:
+    """Versions grow from the places that are promised, and the first one has the rest."""
+    places = layout(50, 10, 10, 10, 10, 10)
+    expected = {"v2": 0, "v3": 9000, "v4": 5000, "v5": 4000, "v6": 2500}
+    for version, start in expected.items():
+        assert places[start : start + 1000] == [version] * 1000
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100))
 def test_growth_keeps_its_own(stable: int, start: int, growth: int) -> None:
