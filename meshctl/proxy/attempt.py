@@ -134,7 +134,9 @@ class Attempt:
         if not may_retry(route.retry, method=self.request.method, reason=why, sent=sent, attempt=self.attempt,
                          replayable=self.replayable):  # fmt: skip
             return False
-        allowed = service.budget.withdraw(clock.monotonic())
+        now = clock.monotonic()
+        service.settle(now)
+        allowed = service.budget.withdraw(now)
         service.counters.retry("sent" if allowed else "budget")
         return allowed
 

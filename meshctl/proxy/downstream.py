@@ -46,6 +46,7 @@ class Downstream(RequestReader, asyncio.Protocol):
         self.listener = listener.address
         self.client = ""
         self.trusted = False
+        self.forwarding = (b"", b"")
         self.deadline = NEVER
         self.deadline_reason = ""
         # What is going on
@@ -214,6 +215,7 @@ class Downstream(RequestReader, asyncio.Protocol):
         """See `exchange.Stream`."""
         if self._chunked:
             self._out.append(last_chunk(trailers))
+        self.flush()
 
     def flush(self) -> None:
         """See `exchange.Stream`."""
@@ -254,7 +256,11 @@ class Downstream(RequestReader, asyncio.Protocol):
         elif not self._starting and (self._waiting or self._refused or self._after_upgrade):
             self._next()
         elif not self._waiting:
-            self._expect(self.worker.snapshot.timeouts.idle, "idle", now)
+            self.deadline = now + self.worker.snapshot.timeouts.idle
+            self.deadline_reason = "idle"
+            if self._paused:
+                # The body came before the connection it was meant for, or was never wanted: go on reading.
+                self.resume_body()
 
     def pause_body(self) -> None:
         """See `exchange.Stream`."""

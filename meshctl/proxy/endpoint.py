@@ -1,7 +1,7 @@
 """A live endpoint: its connections, kept and opened, and what is known of how it fares.
 
-    exchange ──acquire──▶ idle connection ─────────────▶ connected
-                       └▶ waiting ◀── opened or given back ┘
+    exchange ──▶ idle connection ────────────────────▶ connected
+              └▶ waiting (queue) ◀── opened or given back ┘
 
 An exchange that finds no idle connection waits in line; whichever comes first, a new connection or one given back, serves
 the first in line. Live endpoints outlast snapshots: a reload that does not touch one keeps its connections and counts.
@@ -71,19 +71,15 @@ class LiveEndpoint:
         state = "retired" if self.retired else f"{len(self.idle)} idle of {self.opened}"
         return f"<LiveEndpoint {self.service}/{self.version} {self.address} {state}, {self.in_flight} in flight>"
 
-    def acquire(self, exchange: Exchange) -> UpstreamConnection | None:
-        """An idle connection for `exchange`, or None: it is connected later, through `on_connected` or `on_connect_failed`."""
-        if self.idle:
-            # The last one used is the least likely to be closed by the endpoint right now.
-            return self.idle.pop()
+    def queue(self, exchange: Exchange) -> None:
+        """There is no idle connection: `exchange` waits for `on_connected` or `on_connect_failed`."""
         if len(self._line) >= LONGEST_LINE:
             exchange.on_connect_failed("upstream_busy", f"{len(self._line)} requests already wait for a connection")
-            return None
+            return
         self._line.append(exchange)
         if self.opened < self.limit:
             self.opened += 1
             spawn(self._open(), name=f"connect {self.address}")
-        return None
 
     def leave(self, exchange: Attempt) -> None:
         """Take an exchange that no longer waits out of the line."""
@@ -92,14 +88,14 @@ class LiveEndpoint:
                 del self._line[at]
                 return
 
-    def give_back(self, connection: UpstreamConnection) -> None:
+    def give_back(self, connection: UpstreamConnection, now: float) -> None:
         """A connection is free again: the first in line takes it, or it is kept."""
         if self.retired:
             connection.close()
         elif self._line:
             self._line.popleft().on_connected(connection)
         else:
-            connection.rest(clock.monotonic() + self.timeouts.idle)
+            connection.deadline = now + self.timeouts.idle
             self.idle.append(connection)
 
     def lost(self, connection: UpstreamConnection) -> None:
@@ -158,7 +154,7 @@ class LiveEndpoint:
             self.counters.connect("ok")
             if connection.is_closing():
                 return
-            self.give_back(connection)
+            self.give_back(connection, clock.monotonic())
 
     async def _connect(self) -> UpstreamConnection:
         loop = self.worker.loop

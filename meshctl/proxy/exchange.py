@@ -138,40 +138,45 @@ class Exchange(Attempt):
     def forward(self) -> None:
         """Send the request on: at once over a kept connection, else when one is open."""
         endpoint = self.endpoint
+        service = self.service
         assert endpoint is not None
+        assert service is not None
         endpoint.in_flight += 1
         endpoint.requests += 1
-        if not self.attempt and self.service is not None:
-            self.service.budget.deposit(self.started)
-        self.worker.exchanges.watch(self)
-        connection = endpoint.acquire(self)
-        if connection is not None:
-            self.on_connected(connection)
-        elif self.endpoint is endpoint and not self.finished:
-            self.wait(endpoint.timeouts.connect, "connect_timeout")
+        if not self.attempt:
+            service.begun += 1
+        exchanges = self.worker.exchanges
+        exchanges.add(self)
+        if not exchanges.is_ticking:
+            exchanges.start()
+        if endpoint.idle:
+            # The last one used is the least likely to be closed by the endpoint right now.
+            self.on_connected(endpoint.idle.pop())
+            return
+        self.wait(endpoint.timeouts.connect, "connect_timeout")
+        endpoint.queue(self)
 
     def answer(self, response: Response) -> None:
         """Send the answer's head to the client."""
         route = self.route
         assert route is not None
-        fields = route.response_fields(response)
+        fields = response.fields
+        if response.named or route.edits_response:
+            fields = route.edit_response(response)
         fields.append((b"x-request-id", b"X-Request-Id", self.request_id))
         self.stream.send_head(response.status, fields, response.length, body=response.has_body)
 
-    def finish(self) -> None:
+    def finish(self, now: float) -> None:
         """The end of every exchange: what happened goes to the endpoint, the metrics and the access log, exactly once."""
         if self.finished:
             return
         self.finished = True
-        self.deadline = NEVER
         worker = self.worker
-        now = clock.monotonic()
         endpoint = self.endpoint
         worker.exchanges.discard(self)
         if endpoint is not None:
             endpoint.in_flight -= 1
-        worker.counters.in_flight -= 1
-        worker.record(self, now - self.started)
+        worker.record(self, now)
         self.stream.done(now)
 
     # calls from the stream
@@ -201,7 +206,7 @@ class Exchange(Attempt):
         self.reason = "client_gone"
         self.status = self.status or CLIENT_GONE_STATUS
         self.release()
-        self.finish()
+        self.finish(clock.monotonic())
 
     def on_client_full(self) -> None:
         """The client takes no more for now."""
@@ -217,8 +222,7 @@ class Exchange(Attempt):
 
     def on_connected(self, connection: UpstreamConnection) -> None:
         """A connection is there: send what there is of the request."""
-        request = self.request
-        connection.start(self, answers_head=request.method == "HEAD")
+        connection.start(self, answers_head=self.request.method == "HEAD")
         self.connection = connection
         head = encode_request(self)
         connection.transport.write(head + self.take_parts() if self.parts else head)
@@ -276,14 +280,13 @@ class Exchange(Attempt):
         self.move()
         self.stream.send_raw(data)
 
-    def on_response_end(self, trailers: list[Field]) -> None:
+    def on_response_end(self, trailers: list[Field], now: float) -> None:
         """The answer is complete."""
         self.connection = None
         if self.finished:
             return
         self.stream.send_end(passing_trailers(trailers) if trailers else trailers)
-        self.stream.flush()
-        self.finish()
+        self.finish(now)
 
     def on_upstream_lost(self, reason: str, detail: str, *, reset: bool = False) -> None:
         """The connection ended before the answer did."""
@@ -339,7 +342,7 @@ class Exchange(Attempt):
         assert self.route is not None
         self.tunnel = True
         self.replayable = False
-        fields = [*self.route.response_fields(response), make("Connection", "Upgrade"),
+        fields = [*self.route.edit_response(response), make("Connection", "Upgrade"),
                   (b"upgrade", b"Upgrade", response.upgrade)]  # fmt: skip
         self.stream.to_tunnel(fields)
         self.deadline_reason = "stream_timeout"
@@ -363,7 +366,7 @@ class Exchange(Attempt):
     def on_tunnel_end(self) -> None:
         """The endpoint has nothing more to say: the tunnel ends once the client has everything."""
         self.release()
-        self.finish()
+        self.finish(clock.monotonic())
 
     # how it ends
 
@@ -392,8 +395,7 @@ class Exchange(Attempt):
             self.sent = len(body)
             stream.send_body(body)
         stream.send_end([])
-        stream.flush()
-        self.finish()
+        self.finish(clock.monotonic())
 
     def fail(self, reason: str, detail: str) -> None:
         """Give up: with an answer while there was none, else by cutting the client's stream so that it notices."""
@@ -405,5 +407,5 @@ class Exchange(Attempt):
             return
         self.reason = reason
         self.stream.cut()
-        self.finish()
+        self.finish(clock.monotonic())
 

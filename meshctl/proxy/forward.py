@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshctl.wire.fields import encode_fields
-
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
 
@@ -18,38 +16,46 @@ def encode_request(exchange: Exchange) -> bytes:
     request = exchange.request
     route = exchange.route
     assert route is not None
+    special = request.special
     drop = route.request_drop
     if request.named:
         drop = drop | request.named
     fields = request.fields
     if drop:
         fields = [field for field in fields if field[0] not in drop]
-    if request.length > 0:
-        framing = b"Content-Length: %d\r\n" % request.length
-    elif request.chunked:
-        framing = b"Transfer-Encoding: chunked\r\n"
-    else:
-        framing = b"Content-Length: 0\r\n" if b"content-length" in request.special else b""
-    if request.upgrade:
-        framing += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % request.upgrade
-    if request.expects_continue and not request.is_http10 and request.length and not exchange.attempt:
-        framing += b"Expect: 100-continue\r\n"
     if exchange.is_verbatim and route.target is None:
         target = request.target
     else:
         target = forwarded_target(exchange).encode("latin-1")
-    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%bX-Request-Id: %b\r\ntraceparent: %b\r\n%b%b%b\r\n" % (
+    agent = special.get(b"user-agent")
+    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b%bX-Request-Id: %b\r\ntraceparent: %b\r\n%b%b\r\n" % (
         request.method.encode(),
         target,
         route.authority or request.authority or endpoint_authority(exchange),
-        encode_fields(fields),
+        b"" if agent is None or b"user-agent" in drop else b"User-Agent: %b\r\n" % agent,
+        b"".join([b"%b: %b\r\n" % (name, value) for _, name, value in fields]),
         forwarding_lines(exchange),
         exchange.request_id,
         exchange.traceparent,
-        VIA,
         route.request_lines,
-        framing,
+        b"" if not request.length and not request.is_marked else _framing(exchange),
     )
+
+
+def _framing(exchange: Exchange) -> bytes:
+    """How long the body is, what is expected before it, and which protocol is asked for after it."""
+    request = exchange.request
+    if request.length > 0:
+        lines = b"Content-Length: %d\r\n" % request.length
+    elif request.chunked:
+        lines = b"Transfer-Encoding: chunked\r\n"
+    else:
+        lines = b"Content-Length: 0\r\n" if b"content-length" in request.special else b""
+    if request.upgrade:
+        lines += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % request.upgrade
+    if request.expects_continue and not request.is_http10 and request.length and not exchange.attempt:
+        lines += b"Expect: 100-continue\r\n"
+    return lines
 
 
 def forwarded_target(exchange: Exchange) -> str:
@@ -62,29 +68,40 @@ def forwarded_target(exchange: Exchange) -> str:
 
 
 def forwarding_lines(exchange: Exchange) -> bytes:
-    """X-Forwarded-For, -Proto and -Host, and Forwarded (RFC 7239) where asked for. What a peer sent of them counts only if
-    it is trusted; else it is replaced, so that nobody invents an address."""
+    """X-Forwarded-For, -Proto and -Host, and Via; Forwarded (RFC 7239) where asked for. What a peer sent of them counts
+    only if it is trusted; else it is replaced, so that nobody invents an address."""
     stream = exchange.stream
-    request = exchange.request
-    special = request.special
-    client = stream.client.encode("latin-1")
-    proto, host = stream.scheme.encode(), request.authority
-    chain = client
-    if stream.trusted:
-        proto = special.get(b"x-forwarded-proto", proto)
-        host = special.get(b"x-forwarded-host", host)
-        before = special.get(b"x-forwarded-for")
-        chain = before + b", " + client if before else client
-    lines = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (chain, proto, host)
-    via = special.get(b"via")
-    if via:
-        lines += b"Via: %b\r\n" % via
-    if not exchange.snapshot.forwarded:
-        return lines
-    node = b'"[%b]"' % client if b":" in client else client
-    element = b'for=%b;proto=%b;host="%b"' % (node, stream.scheme.encode(), request.authority.replace(b'"', b""))
-    before = special.get(b"forwarded") if stream.trusted else None
-    return lines + b"Forwarded: %b\r\n" % (before + b", " + element if before else element)
+    authority = exchange.request.authority
+    if stream.trusted or exchange.snapshot.forwarded or b"via" in exchange.request.special:
+        return _trusting_lines(exchange)
+    if stream.forwarding[0] != authority:
+        # The same for every request of a connection that asks for one host.
+        stream.forwarding = authority, _lines(stream.client.encode("latin-1"), stream.scheme.encode(), authority, VIA)
+    return stream.forwarding[1]
+
+
+def _lines(chain: bytes, proto: bytes, host: bytes, rest: bytes) -> bytes:
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n%b" % (chain, proto, host, rest)
+
+
+def _trusting_lines(exchange: Exchange) -> bytes:
+    stream, request = exchange.stream, exchange.request
+    special = request.special if stream.trusted else {}
+    client, scheme = stream.client.encode("latin-1"), stream.scheme.encode()
+    before = special.get(b"x-forwarded-for")
+    passed = request.special.get(b"via")
+    rest = b"Via: %b, 1.1 meshctl\r\n" % passed if passed else VIA
+    if exchange.snapshot.forwarded:
+        node = b'"[%b]"' % client if b":" in client else client
+        element = b'for=%b;proto=%b;host="%b"' % (node, scheme, request.authority.replace(b'"', b""))
+        chain = special.get(b"forwarded")
+        rest += b"Forwarded: %b\r\n" % (chain + b", " + element if chain else element)
+    return _lines(
+        before + b", " + client if before else client,
+        special.get(b"x-forwarded-proto", scheme),
+        special.get(b"x-forwarded-host", request.authority),
+        rest,
+    )
 
 
 def endpoint_authority(exchange: Exchange) -> bytes:

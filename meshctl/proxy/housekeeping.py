@@ -66,7 +66,11 @@ class Housekeeping:
     def _tick(self) -> None:
         worker = self._worker
         self._handle = worker.loop.call_later(FLUSH_EVERY, self._tick)
+        worker.set_clock()
         worker.flush_log()
+        now = clock.monotonic()
+        for service in worker.snapshot.services.values():
+            service.settle(now)
         self._ticks += 1
         if self._ticks % round(CERTIFICATES_EVERY / FLUSH_EVERY) == 0:
             self._refresh_certificates()

@@ -41,6 +41,7 @@ class LiveVersion:
         self.endpoints: list[LiveEndpoint] = []
         self.available: list[LiveEndpoint] = []
         self._key = service.balance.key
+        self._only: LiveEndpoint | None = None
         self._balancer: Balancer[LiveEndpoint] = BALANCERS[service.balance.policy](())
 
     def __repr__(self) -> str:
@@ -59,6 +60,8 @@ class LiveVersion:
     def pick(self, exchange: Exchange) -> LiveEndpoint | None:
         """The endpoint for a request, other than those it has tried."""
         self.requests += 1
+        if self._only is not None and not exchange.tried:
+            return self._only
         key = None if self._key is None else request_key(self._key, exchange.request, exchange.stream.client)
         tried = exchange.tried
         if tried:
@@ -72,6 +75,8 @@ class LiveVersion:
             each.weight = effective_weight(each.config.weight, now - each.appeared, slow)
         self.available = usable(self.endpoints, now)
         self._balancer = BALANCERS[self.config.balance.policy](self.available, start=self.worker.index)
+        weighted = self._balancer.candidates
+        self._only = weighted[0] if len(weighted) == 1 else None
         comes_back = next_return(self.endpoints, now)
         if comes_back is not None:
             self.worker.rebuild_later(self, comes_back - now)
@@ -99,6 +104,8 @@ class LiveService:
         self.versions: list[LiveVersion] = []
         self._split: Split[LiveVersion] | None = None
         self._only: LiveVersion | None = None
+        self.begun = 0
+        """Requests since `settle`: the budget hears of them a few times a second, not each time."""
         self._sticky = service.sticky
 
     def __repr__(self) -> str:
@@ -117,6 +124,12 @@ class LiveService:
             if key is not None:
                 return split.by_bucket(bucket(key, self.name))
         return split.draw(clock.draw())
+
+    def settle(self, now: float) -> None:
+        """Tell the retry budget of the requests that have begun."""
+        if self.begun:
+            self.budget.deposit(now, self.begun)
+            self.begun = 0
 
     def set_versions(self, versions: list[LiveVersion]) -> None:
         """Take the versions of a new snapshot."""

@@ -46,6 +46,7 @@ class CompiledRoute:
         # Towards the client
         self._response_drop = _dropped(route.response_headers)
         self._response_added = _added(route.response_headers)
+        self.edits_response = bool(self._response_drop or self._response_added)
         # What is counted
         versions = [version.name for version in service.versions] if service else [""]
         name = route.service or ""
@@ -54,14 +55,12 @@ class CompiledRoute:
     def __repr__(self) -> str:
         return f"<CompiledRoute {self.name}>"
 
-    def response_fields(self, response: Response) -> list[Field]:
+    def edit_response(self, response: Response) -> list[Field]:
         """The answer's fields that pass to the client, with the route's edits; a new list."""
         drop = self._response_drop
         if response.named:
             drop = drop | response.named
-        if drop:
-            return [field for field in response.fields if field[0] not in drop] + self._response_added
-        return response.fields + self._response_added
+        return [field for field in response.fields if field[0] not in drop] + self._response_added
 
 
 class Snapshot:

@@ -16,6 +16,8 @@ class Stream(Protocol):
     listener: str
     trusted: bool
     """Whether the client is a proxy whose forwarding fields are believed."""
+    forwarding: tuple[bytes, bytes]
+    """The last Host and the forwarding fields made for it."""
 
     def send_head(self, status: int, fields: list[Field], length: int, *, body: bool, final: bool = True) -> None:
         """The head of the answer: `length` of the body, negative when unknown; `body` is False where none follows;
@@ -28,7 +30,7 @@ class Stream(Protocol):
         """A piece of a body of known length, or of a tunnel, sent at once."""
 
     def send_end(self, trailers: list[Field]) -> None:
-        """The end of the body."""
+        """The end of the body; everything is sent."""
 
     def flush(self) -> None:
         """Send what waits."""

@@ -38,15 +38,23 @@ class Deadlines(set[T]):
         self._loop = loop
         self._period = period
         self._handle: asyncio.TimerHandle | None = None
+        self.is_ticking = False
 
     def watch(self, member: T) -> None:
         """Add a member and see to it that the set is looked at."""
         self.add(member)
-        if self._handle is None:
-            self._handle = self._loop.call_later(self._period, self._tick)
+        if not self.is_ticking:
+            self.start()
+
+    def start(self) -> None:
+        """Look at the set until it is empty. Whoever adds without `watch`, to save the call, asks `is_ticking` itself."""
+        self.is_ticking = True
+        self._handle = self._loop.call_later(self._period, self._tick)
 
     def _tick(self) -> None:
-        self._handle = self._loop.call_later(self._period, self._tick) if self else None
+        self.is_ticking = False
+        if self:
+            self.start()
         now = clock.monotonic()
         for member in [one for one in self if one.deadline <= now]:
             member.on_deadline(now)
@@ -56,3 +64,4 @@ class Deadlines(set[T]):
         if self._handle:
             self._handle.cancel()
             self._handle = None
+            self.is_ticking = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
+from meshctl import clock
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.http1 import UNTIL_CLOSE, Malformed, Response, ResponseReader
 
@@ -29,7 +30,6 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         super().__init__()
         self.endpoint = endpoint
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self.reused = False
         self.deadline = NEVER
         # Per exchange
         self.exchange: Exchange | None = None
@@ -94,7 +94,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         response = self._response
         self.exchange = None
         if response is not None and response.length == UNTIL_CLOSE and response.has_body and exc is None:
-            exchange.on_response_end([])
+            exchange.on_response_end([], clock.monotonic())
         elif response is None:
             exchange.on_upstream_lost("upstream_reset", "the connection was closed before the answer", reset=True)
         else:
@@ -151,11 +151,6 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         self._body = 0
         self._head_bytes = 0
 
-    def rest(self, until: float) -> None:
-        """Wait for the next exchange, at the longest until `until` on the monotonic clock."""
-        self.deadline = until
-        self.reused = True
-
     def on_deadline(self, now: float) -> None:
         """It has rested for long enough."""
         self.deadline = NEVER
@@ -201,31 +196,27 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
     def _end(self, exchange: Exchange, *, reusable: bool) -> None:
         trailers = self.take_trailers()
         response = cast(Response, self._response)
+        now = clock.monotonic()
         self.exchange = None
         self._response = None
         if self.answers_head:
             self.renew_parser()
-        if reusable and response.keep_alive and exchange.is_sent():
-            self._keep(response)
+        if reusable and response.keep_alive and exchange.body_ended:
+            self.endpoint.give_back(self, now)
+            if b"keep-alive" in response.special and self.exchange is None:
+                self._keep(response.special[b"keep-alive"], now)
         else:
             self.transport.close()
-        exchange.on_response_end(trailers)
+        exchange.on_response_end(trailers, now)
 
-    def _keep(self, response: Response) -> None:
-        self.endpoint.give_back(self)
-        hint = response.special.get(b"keep-alive")
-        if hint and self.exchange is None:
-            self.deadline = min(self.deadline, _kept_until(hint, self.deadline, self.endpoint.timeouts.idle))
+    def _keep(self, hint: bytes, now: float) -> None:
+        """Heed `Keep-Alive: timeout=5`, less one second so that the endpoint does not close under a request."""
+        for part in hint.split(b","):
+            name, _, value = part.strip().partition(b"=")
+            if name.lower() == b"timeout" and value.isdigit():
+                self.deadline = min(self.deadline, now + max(0.5, int(value) - 1.0))
 
     def _break(self, exchange: Exchange, reason: str, detail: str) -> None:
         self.abort()
         exchange.on_upstream_lost(reason if self._response is None else "upstream_cut", detail)
 
-
-def _kept_until(hint: bytes, deadline: float, idle: float) -> float:
-    """The deadline a `Keep-Alive: timeout=5` leaves: one second less, so that the endpoint does not close under a request."""
-    for part in hint.split(b","):
-        name, _, value = part.strip().partition(b"=")
-        if name.lower() == b"timeout" and value.isdigit():
-            return deadline - idle + max(0.5, int(value) - 1.0)
-    return deadline

@@ -64,6 +64,9 @@ class Worker:
         self._connection_limit = 0
         self._id_prefix = b"%016x" % clock.bits(64)
         self._id_count = 0
+        self.wall_offset = 0.0
+        """What makes a wall clock's time of a monotonic one; renewed a few times a second, since the former may be set."""
+        self.set_clock()
         self.stopped = loop.create_future()
         self.housekeeping = Housekeeping(self)
         loop.add_reader(channel.socket, self._on_orders)
@@ -91,48 +94,42 @@ class Worker:
         self.clients.discard(client)
         self.counters.connections -= 1
 
-    def record(self, exchange: Exchange, seconds: float) -> None:
+    def record(self, exchange: Exchange, now: float) -> None:
         """Count and log a finished exchange."""
+        counters = self.counters
+        counters.in_flight -= 1
         route = exchange.route
+        endpoint = exchange.endpoint
         version = exchange.version.name if exchange.version else ""
-        status, reason = exchange.status, exchange.reason
-        if route is not None:
-            route.series[version].record(status, seconds, exchange.received, exchange.sent, reason)
-        else:
-            self.counters.series("").record(status, seconds, exchange.received, exchange.sent, reason)
-        if self._log is not None:
-            self._append(exchange, seconds, route.name if route else "", version)
-
-    def _append(self, exchange: Exchange, seconds: float, route: str, version: str) -> None:
-        assert self._log is not None
+        seconds = now - exchange.started
+        status, reason, received, sent = exchange.status, exchange.reason, exchange.received, exchange.sent
+        series = route.series[version] if route is not None else counters.series("")
+        series.record(status, seconds, received, sent, reason)
+        log = self._log
+        if log is None:
+            return
         request = exchange.request
         stream = exchange.stream
-        endpoint = exchange.endpoint
-        agent = ""
-        for low, _, value in request.fields:
-            if low == b"user-agent":
-                agent = value.decode("latin-1")
-                break
-        self._log.append(
-            clock.wall() - seconds,
+        log.append(
+            exchange.started + self.wall_offset,
             exchange.request_id.decode("latin-1"),
             exchange.traceparent[3:35].decode("latin-1"),
             stream.client,
             request.method,
             request.host,
-            request.target.decode("latin-1"),
-            exchange.status,
-            exchange.reason,
-            route,
-            exchange.service.name if exchange.service else "",
+            request.target_text,
+            status,
+            reason,
+            route.name if route is not None else "",
+            exchange.service.name if exchange.service is not None else "",
             version,
-            endpoint.address if endpoint else "",
+            endpoint.address if endpoint is not None else "",
             seconds,
             exchange.head_after,
-            exchange.received,
-            exchange.sent,
+            received,
+            sent,
             "HTTP/1.0" if request.is_http10 else "HTTP/1.1",
-            agent,
+            request.special.get(b"user-agent", b"").decode("latin-1"),
             exchange.attempt,
             stream.listener,
         )
@@ -147,6 +144,10 @@ class Worker:
         if self._log is not None:
             self._log.append(clock.wall(), request_id.decode(), "", client.client, "", "", "", status, reason, "", "", "", "",
                              0.0, 0.0, 0, sent, "HTTP/1.1", "", 0, client.listener)  # fmt: skip
+
+    def set_clock(self) -> None:
+        """Compare the clocks anew."""
+        self.wall_offset = clock.wall() - clock.monotonic()
 
     def notice(self, event: str, **fields: str) -> None:
         """Tell the supervisor's log."""

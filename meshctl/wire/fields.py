@@ -37,6 +37,7 @@ REQUEST_READ: Final = HOP_BY_HOP | {
     b"x-forwarded-proto",
     b"x-forwarded-host",
     b"forwarded",
+    b"user-agent",
 }
 """Request fields the proxy reads and writes anew; everything else passes untouched."""
 

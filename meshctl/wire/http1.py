@@ -44,13 +44,15 @@ class Request:
     """A request's head. `fields` are those that may pass; what the proxy reads itself is in `special`, by lower-case name."""
 
     __slots__ = (
-        "authority", "chunked", "fields", "host", "is_http10", "keep_alive", "length", "method", "named", "path", "query_string",
-        "special", "target", "upgrade",
+        "authority", "chunked", "fields", "host", "is_http10", "is_marked", "keep_alive", "length", "method", "named", "path", "query_string",
+        "special", "target", "target_text", "upgrade",
     )  # fmt: skip
 
     method: str
     target: bytes
     """As sent."""
+    target_text: str
+    """The same, decoded as Latin-1."""
     path: str
     """Of the target, as sent; the exchange normalises it before anything is decided by it."""
     query_string: str | None
@@ -61,6 +63,8 @@ class Request:
     """The Host as sent, port included."""
     length: int
     """Content-Length; 0 without a body, -1 when the body is chunked."""
+    is_marked: bool
+    """Whether its head says how the connection or the body is to be treated, beyond keep-alive."""
     named: frozenset[bytes]
     """Field names the Connection field asks to drop."""
     upgrade: bytes
@@ -102,6 +106,7 @@ class Request:
         self.upgrade = b""
         self.length = 0
         self.chunked = False
+        self.is_marked = False
 
 
 class Response:
@@ -217,6 +222,7 @@ class RequestReader:
             self._fail("method_unsupported", "CONNECT is not answered")
         self._read_target(request, url)
         if b"content-length" in special or b"transfer-encoding" in special:
+            request.is_marked = True
             self._read_framing(request)
         if b"connection" in special:
             self._read_connection(request)
@@ -226,9 +232,11 @@ class RequestReader:
 
     def _read_target(self, request: Request, url: bytes) -> None:
         request.target = url
-        target = url.decode("latin-1")
+        target = request.target_text = url.decode("latin-1")
         host = request.special.get(b"host")
-        if target[0] != "/" and target != "*":
+        if target[0] == "/":
+            pass
+        elif target != "*":
             absolute = split_absolute(target)
             if absolute is None:
                 self._fail("bad_request", "the target is neither a path nor an http URL")
@@ -237,7 +245,7 @@ class RequestReader:
             authority, target = absolute
             if host is not None or request.is_http10:
                 host = authority.encode("latin-1")
-        elif target == "*" and request.method != "OPTIONS":
+        elif request.method != "OPTIONS":
             self._fail("bad_request", 'the target "*" is for OPTIONS')
         if "#" in target:
             self._fail("bad_path", "a request target has no fragment")
@@ -271,6 +279,7 @@ class RequestReader:
     def _read_connection(self, request: Request) -> None:
         value = request.special[b"connection"]
         if value not in {b"keep-alive", b"close", b"Keep-Alive", b"Close"}:
+            request.is_marked = True
             request.named = named_by_connection(value)
             if b"upgrade" in request.named and not request.length:
                 request.upgrade = _passing_upgrade(request.special.get(b"upgrade"))
