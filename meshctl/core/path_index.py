@@ -46,9 +46,10 @@ class PathIndex(Generic[T]):
                 exact.setdefault(value, []).append((methods, conditions, target))
             else:
                 prefixes.setdefault(prefix_key(value), []).append((methods, conditions, target))
-        self._exact = exact
-        self._prefixes = SegmentTree(prefixes)
-        self._regexes = SegmentTree(regexes) if regexes else None
+        # Tuples lie closer together than lists.
+        self._exact = {path: tuple(rules) for path, rules in exact.items()}
+        self._prefixes = SegmentTree({path: tuple(rules) for path, rules in prefixes.items()})
+        self._regexes = SegmentTree({path: tuple(rules) for path, rules in regexes.items()}) if regexes else None
 
     def find(self, request: Matchable, path: str) -> T | None:
         """The target of the best rule that takes `request`, whose normalised path is `path`."""
@@ -76,7 +77,7 @@ class PathIndex(Generic[T]):
         return None
 
 
-def _first_regex(node: Node[list[_RegexRule[T]]] | None, request: Matchable, path: str) -> T | None:
+def _first_regex(node: Node[tuple[_RegexRule[T], ...]] | None, request: Matchable, path: str) -> T | None:
     """The regex rule of the least rank that takes `request`, among those at `node` and above."""
     best: tuple[int, T] | None = None
     while node is not None:

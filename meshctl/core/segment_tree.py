@@ -53,9 +53,13 @@ class SegmentTree(Generic[V]):
 
     def _link(self) -> None:
         """Connect each place with the prefixes on its way to the top. Not by recursion: prefixes may be deep."""
+        nothing: dict[str, Node[V]] = {}
         todo: list[tuple[Node[V], Node[V] | None]] = [(self.top, None)]
         while todo:
             node, above = todo.pop()
             node.above = above
             node.nearest = above if node.value is None else node
+            if not node.below:
+                # One for all: ten thousand empty dicts of their own would be as many misses in the processor's cache.
+                node.below = nothing
             todo += [(below, node.nearest) for below in node.below.values()]
