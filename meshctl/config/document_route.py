@@ -6,20 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from meshctl.config.scalars import (
-    Duration,
+from meshctl.config.scalars import Duration, HostPattern, Label, PlainHost, RouteName, Size
+from meshctl.config.scalars_http import (
     EditableHeader,
     HeaderName,
     HeaderValue,
-    HostPattern,
-    Label,
     Method,
-    PlainHost,
     PrefixPath,
     Regex,
     RetryCondition,
-    RouteName,
-    Size,
     UrlPath,
 )
 from meshctl.config.table import ONE_KEY, Table, distinct_keys, either, shorthand

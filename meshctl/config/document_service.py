@@ -8,18 +8,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from meshctl.config.endpoints import parse_endpoint
 from meshctl.config.problems import Wrong, did_you_mean, quoted
-from meshctl.config.scalars import (
-    Duration,
-    HeaderName,
-    Label,
-    Percent,
-    Period,
-    PlainHost,
-    PlainText,
-    UrlPath,
-    kind_of,
-    text,
-)
+from meshctl.config.scalars import Duration, Label, Percent, Period, PlainHost, PlainText, kind_of, text
+from meshctl.config.scalars_http import HeaderName, UrlPath
 from meshctl.config.table import ONE_KEY, Table, either
 
 Weight = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]

@@ -105,7 +105,7 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
     return _did_you_mean(word, tuple(names)) if len(word) <= _LONGEST_WORD else ""
 
 
-# Files repeat their mistakes, and comparing words is slow: without memory it is a third of the time of a bad large file.
+# Files repeat their mistakes, and comparing words is slow: without memory it takes a third of a bad file's time.
 @lru_cache(maxsize=64)
 def _did_you_mean(word: str, names: tuple[str, ...]) -> str:
     near = get_close_matches(word.lower(), names, n=1, cutoff=0.6)

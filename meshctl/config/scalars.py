@@ -1,31 +1,22 @@
-"""The single values of mesh.toml: durations, sizes, hosts, header names… as pydantic types with messages for people.
+"""The single values of mesh.toml: durations, sizes, names, hosts… as pydantic types with messages for people.
 
 Each is a function from what the file says to what the model holds, which raises `Wrong` or ValueError. It knows nothing
-of the tables the values stand in.
+of the tables the values stand in. What belongs to HTTP messages is next door in `scalars_http`.
 """
 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
 
-from meshctl.config.problems import Wrong, did_you_mean, quoted
-from meshctl.core.paths import normalise
+from meshctl.config.problems import Wrong, quoted
 from meshctl.model import names, units
 from meshctl.model.address import parse_address
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
-_FIELD_VALUE: Final = re.compile(r"[\x20-\x7e\t]*", re.ASCII)
-_LONGEST_REGEX: Final = 4096
-# Per connection or framing (RFC 9110 §7.6.1): the proxy alone may write them.
-_PROXY_OWNED: Final = frozenset(
-    ["connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"]
-)
 _KINDS: Final = {
     bool: "a boolean",
     int: "an integer",
@@ -160,91 +151,6 @@ def address(value: object) -> tuple[str, int]:
     return host, port
 
 
-def header_name(value: object) -> str:
-    """A header's name in lower case (RFC 9110 §5.1)."""
-
-    def check(given: str) -> str:
-        if not _TOKEN.fullmatch(given):
-            raise ValueError('expected a header name such as "x-user": letters, digits and hyphens')
-        return given.lower()
-
-    return str(checked(value, check))
-
-
-def editable_header(value: object) -> str:
-    """The name of a header that a configuration may change."""
-    name = header_name(value)
-    if name == "host":
-        raise Wrong('"host" is not changed as a header', hint="use rewrite.host")
-    if name in _PROXY_OWNED:
-        raise Wrong(f"{quoted(name)} belongs to the connection: the proxy alone writes it")
-    return name
-
-
-def header_value(value: object) -> str:
-    """A header's value: visible ASCII, spaces and tabs inside (RFC 9110 §5.5)."""
-
-    def check(given: str) -> str:
-        if not _FIELD_VALUE.fullmatch(given) or given != given.strip():
-            raise ValueError("expected visible ASCII characters, without control characters or space around them")
-        return given
-
-    return str(checked(value, check))
-
-
-def method(value: object) -> str:
-    """A request method, in capitals."""
-
-    def check(given: str) -> str:
-        if not _TOKEN.fullmatch(given) or given != given.upper():
-            hint = f"did you mean {quoted(given.upper())}?" if _TOKEN.fullmatch(given) else ""
-            raise Wrong(f"{quoted(given)} is not a method", expected='a method in capitals such as "GET"', hint=hint)
-        return given
-
-    return str(checked(value, check))
-
-
-def url_path(value: object) -> str:
-    """A path as requests are matched: absolute and normalised (RFC 3986 §6.2.2), what is not ASCII percent-encoded."""
-
-    def check(given: str) -> str:
-        if given and not given.startswith("/"):
-            raise Wrong(
-                f"{quoted(given)} is not a path", expected='"/" first', hint=f"did you mean {quoted('/' + given)}?"
-            )
-        if not given or not given.isprintable() or any(c in given for c in "?# "):
-            raise ValueError('expected a path such as "/v1/orders", without "?", "#", spaces or control characters')
-        if any(part in (".", "..") for part in given.split("/")):
-            raise ValueError('expected a path without "." and ".." segments')
-        return normalise(given)
-
-    return str(checked(value, check))
-
-
-def prefix_path(value: object) -> str:
-    """A path prefix: "/v1/" and "/v1" are the same, for prefixes end on segment boundaries."""
-    return url_path(value).removesuffix("/") or "/"
-
-
-def regex(value: object) -> str:
-    """A regular expression that compiles."""
-
-    def check(given: str) -> str:
-        if len(given) > _LONGEST_REGEX:
-            raise ValueError(f"expected at most {_LONGEST_REGEX} characters")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")  # what Python will soon read differently is refused today
-                re.compile(given)
-        except (re.error, OverflowError, RecursionError, Warning) as error:
-            raise Wrong(
-                f"{quoted(given)} does not compile: {str(error).lower()}", expected="a regular expression"
-            ) from error
-        return given
-
-    return str(checked(value, check))
-
-
 def plain_text(value: object) -> str:
     """A string that is not empty and has no control characters: a file path, a cookie's name, a media type."""
 
@@ -256,53 +162,30 @@ def plain_text(value: object) -> str:
     return str(checked(value, check))
 
 
-def retry_condition(value: object) -> str:
-    """ "connect", "reset", "timeout" or a status."""
-    words = ("connect", "reset", "timeout")
-    expected = '"connect", "reset", "timeout" or a status such as "503"'
-    if isinstance(value, int):
-        raise Wrong(f"{value} is not a string", expected=expected, hint=f'did you mean "{value}"?')
-    given = text(value, expected)
-    if given not in words and not re.fullmatch(r"[45][0-9]{2}", given, re.ASCII):
-        raise Wrong(f"{quoted(given)} is not valid", expected=expected, hint=did_you_mean(given, words))
-    return given
-
-
-def _string(*examples: str, pattern: str | None = None) -> Any:
+def string(*examples: str, pattern: str | None = None) -> Any:
+    """For the JSON schema: a string, with examples and the pattern of good ones."""
     return Annotated[str, Field(examples=list(examples), pattern=pattern)]
 
 
 _DURATION_PATTERN = r"^(0|([0-9]+(\.[0-9]+)?(us|µs|ms|s|m|h|d))+)$"
 _SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?B|B)$"
-_TIME = _string("250ms", "2s", "1m30s", pattern=_DURATION_PATTERN)
-_BYTES = _string("64KiB", "10MB", "512B", pattern=_SIZE_PATTERN)
+_TIME = string("250ms", "2s", "1m30s", pattern=_DURATION_PATTERN)
+_BYTES = string("64KiB", "10MB", "512B", pattern=_SIZE_PATTERN)
 
 Duration = Annotated[float, BeforeValidator(duration, json_schema_input_type=_TIME)]
 Period = Annotated[float, BeforeValidator(period, json_schema_input_type=_TIME)]
 Size = Annotated[int, BeforeValidator(size, json_schema_input_type=_BYTES)]
 HeadSize = Annotated[int, BeforeValidator(head_size, json_schema_input_type=_BYTES)]
-Percent = Annotated[float, BeforeValidator(percent, json_schema_input_type=_string("50%", pattern=r"^[0-9.]+ ?%$"))]
+Percent = Annotated[float, BeforeValidator(percent, json_schema_input_type=string("50%", pattern=r"^[0-9.]+ ?%$"))]
 Label = Annotated[
-    str, BeforeValidator(label, json_schema_input_type=_string("orders", pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))
+    str, BeforeValidator(label, json_schema_input_type=string("orders", pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))
 ]
-RouteName = Annotated[str, BeforeValidator(route_name, json_schema_input_type=_string("orders"))]
+RouteName = Annotated[str, BeforeValidator(route_name, json_schema_input_type=string("orders"))]
 HostPattern = Annotated[
-    str, BeforeValidator(host_pattern, json_schema_input_type=_string("api.example.com", "*.example.com"))
+    str, BeforeValidator(host_pattern, json_schema_input_type=string("api.example.com", "*.example.com"))
 ]
-TrustDomain = Annotated[str, BeforeValidator(trust_domain, json_schema_input_type=_string("shop.mesh"))]
-PlainHost = Annotated[str, BeforeValidator(plain_host, json_schema_input_type=_string("api.example.com"))]
-Network = Annotated[str, BeforeValidator(network, json_schema_input_type=_string("10.0.0.0/8", "::1/128"))]
-Address = Annotated[
-    tuple[str, int], BeforeValidator(address, json_schema_input_type=_string("127.0.0.1:8080", ":8443"))
-]
-HeaderName = Annotated[str, BeforeValidator(header_name, json_schema_input_type=_string("x-user"))]
-EditableHeader = Annotated[str, BeforeValidator(editable_header, json_schema_input_type=_string("x-user"))]
-HeaderValue = Annotated[str, BeforeValidator(header_value, json_schema_input_type=str)]
-Method = Annotated[str, BeforeValidator(method, json_schema_input_type=_string("GET", "POST"))]
-UrlPath = Annotated[str, BeforeValidator(url_path, json_schema_input_type=_string("/v1/orders", pattern="^/"))]
-PrefixPath = Annotated[str, BeforeValidator(prefix_path, json_schema_input_type=_string("/v1/orders", pattern="^/"))]
-Regex = Annotated[str, BeforeValidator(regex, json_schema_input_type=_string("v[0-9]+"))]
+TrustDomain = Annotated[str, BeforeValidator(trust_domain, json_schema_input_type=string("shop.mesh"))]
+PlainHost = Annotated[str, BeforeValidator(plain_host, json_schema_input_type=string("api.example.com"))]
+Network = Annotated[str, BeforeValidator(network, json_schema_input_type=string("10.0.0.0/8", "::1/128"))]
+Address = Annotated[tuple[str, int], BeforeValidator(address, json_schema_input_type=string("127.0.0.1:8080", ":8443"))]
 PlainText = Annotated[str, BeforeValidator(plain_text, json_schema_input_type=str)]
-RetryCondition = Annotated[
-    str, BeforeValidator(retry_condition, json_schema_input_type=_string("connect", "reset", "timeout", "503"))
-]
