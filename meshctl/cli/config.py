@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -63,7 +64,7 @@ def history(
             f"{each.number}{' *' if each.number == number else ''}",
             clock.timestamp(each.at),
             each.who,
-            each.source,
+            _source(each.source),
             each.hash[:12],
         )
         for each in found
@@ -102,3 +103,8 @@ def _value(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+
+
+def _source(source: str) -> str:
+    """Where a revision came from; a file below the working directory without the way to there."""
+    return source.removeprefix(f"{Path.cwd()}/")

@@ -184,7 +184,17 @@ def _workers(text: str | None) -> int | None:
 def _tell_ready(session: Session, view: ProxyView, how_to_stop: str) -> None:
     urls = "  ".join(listener.url for listener in view.listeners)
     admin = f"  admin {view.admin}" if view.admin else ""
-    session.terminal.say(f"meshctl gateway ready  {urls}  (revision {view.revision}){admin}  {how_to_stop}")
+    session.terminal.say(f"meshctl gateway ready  {urls}  ({_content(session, view)}){admin}  {how_to_stop}")
+
+
+def _content(session: Session, view: ProxyView) -> str:
+    from meshctl.control.revisions import revision
+
+    with session.store() as store:
+        mesh = revision(store, view.revision).mesh()
+    parts = [("route", mesh.routes), ("service", mesh.services)]
+    counts = [f"{len(items)} {word}{'' if len(items) == 1 else 's'}" for word, items in parts]
+    return ", ".join([*counts, f"revision {view.revision}"])
 
 
 def _show(session: Session, view: ProxyView, now: float) -> None:

@@ -122,7 +122,9 @@ class Terminal:
         from rich.console import Console
         from rich.live import Live
 
-        return Live(get_renderable=render, console=Console(file=self.out), auto_refresh=False, transient=False)
+        return Live(
+            get_renderable=render, console=Console(file=self.out, highlight=False), auto_refresh=False, transient=False
+        )
 
     def _talk(self, text: str) -> None:
         self.err.write("\n".join(map(clean, text.split("\n"))) + "\n")
