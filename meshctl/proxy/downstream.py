@@ -16,7 +16,7 @@ from meshctl import clock
 from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.chunks import chunk, last_chunk
-from meshctl.wire.fields import Field, encode_fields
+from meshctl.wire.fields import Fields, encode_fields, lines
 from meshctl.wire.http1 import Malformed, Request, RequestReader
 from meshctl.wire.reasons import problem, status_line, status_of
 
@@ -32,6 +32,14 @@ LINGER: Final = 2.0
 connection, and the answer could be lost on its way (RFC 9112 §9.6)."""
 JOIN_LIMIT: Final = 65_536
 """Bytes up to which the parts of an answer are copied together for one write."""
+
+
+def _whole(count: int) -> bytes:
+    """The format of an answer with `count` fields and its body."""
+    return b"%b" + lines(count) + b"Content-Length: %d\r\n%b\r\n%b"
+
+
+_WHOLE: Final = [_whole(count) for count in range(64)]
 
 
 class Downstream(RequestReader, asyncio.Protocol):
@@ -65,6 +73,7 @@ class Downstream(RequestReader, asyncio.Protocol):
         self._lingering = False
         self._starting = False
         self._paused = False
+        self._is_full = False
         # The answer
         self._out: list[bytes] = []
         self._chunked = False
@@ -125,19 +134,26 @@ class Downstream(RequestReader, asyncio.Protocol):
         self.deadline = NEVER
         self.worker.left(self)
         exchange = self.exchange
+        self.worker.counters.in_flight -= len(self._waiting)
         self._waiting.clear()
         if exchange is not None:
             exchange.on_client_gone()
 
     def pause_writing(self) -> None:
+        self._is_full = True
         if self.exchange is not None:
             self.exchange.on_client_full()
         self._expect(self.worker.snapshot.timeouts.write, "write_timeout", clock.monotonic())
 
     def resume_writing(self) -> None:
-        self.deadline = NEVER
+        self._is_full = False
         if self.exchange is not None:
+            self.deadline = NEVER
             self.exchange.on_client_ready()
+        elif self._closing:
+            self._expect(self.worker.snapshot.timeouts.write, "write_timeout", clock.monotonic())
+        else:
+            self._next()
 
     # httptools calls these
 
@@ -152,7 +168,8 @@ class Downstream(RequestReader, asyncio.Protocol):
         exchange = Exchange(self.worker, self, request)
         self._incoming = exchange
         self.worker.counters.in_flight += 1
-        if self.exchange is not None or self._waiting:
+        if self.exchange is not None or self._waiting or self._is_full:
+            # Answers to a client that takes none must not pile up either.
             self._waiting.append(exchange)
             self._pause()
             return
@@ -160,6 +177,7 @@ class Downstream(RequestReader, asyncio.Protocol):
         exchange.begin()
 
     def on_body(self, data: bytes) -> None:
+        self._head_bytes = 0
         self._body += len(data)
         self._pass_body(data)
 
@@ -172,8 +190,8 @@ class Downstream(RequestReader, asyncio.Protocol):
 
     # the exchange calls these
 
-    def send_head(self, status: int, fields: list[Field], length: int, *, body: bool, final: bool = True) -> None:
-        """See `exchange.Stream`."""
+    def send_head(self, status: int, fields: Fields, length: int, *, body: bool, final: bool = True) -> None:
+        """See `stream.Stream`."""
         if not final:
             self._out.append(b"%b%b\r\n" % (status_line(status), encode_fields(fields)))
             return
@@ -191,7 +209,7 @@ class Downstream(RequestReader, asyncio.Protocol):
         else:
             close = True
             framing = b""
-        if self._receiving is not None and self._receiving.expects_continue and status >= 300:
+        if status >= 300 and request is not None and request is self._receiving and request.expects_continue:
             # The client may never send the body it announced, or may: only a new connection is unambiguous.
             close = True
         self._close_after = close
@@ -201,24 +219,43 @@ class Downstream(RequestReader, asyncio.Protocol):
             framing += b"Connection: keep-alive\r\n"
         self._out.append(b"%b%b%b\r\n" % (status_line(status), encode_fields(fields), framing))
 
+    def send_whole(self, status: int, fields: Fields, body: bytes) -> None:
+        """See `stream.Stream`."""
+        exchange = self.exchange
+        request = exchange.request if exchange is not None else None
+        framing = b""
+        if request is None or request.is_http10 or self._receiving is not None or self._closing or self.worker.draining:
+            self.send_head(status, fields, len(body), body=True)
+            self._out.append(body)
+            self.flush()
+            return
+        if not request.keep_alive:
+            self._close_after = True
+            framing = b"Connection: close\r\n"
+        count = len(fields) // 2
+        self.transport.write(
+            (_WHOLE[count] if count < len(_WHOLE) else _whole(count))
+            % (status_line(status), *fields, len(body), framing, body)
+        )
+
     def send_body(self, data: bytes) -> None:
-        """See `exchange.Stream`."""
+        """See `stream.Stream`."""
         self._out.append(chunk(data) if self._chunked else data)
 
     def send_raw(self, data: bytes) -> None:
-        """See `exchange.Stream`."""
+        """See `stream.Stream`."""
         if self._out:
             self.flush()
         self.transport.write(data)
 
-    def send_end(self, trailers: list[Field]) -> None:
-        """See `exchange.Stream`."""
+    def send_end(self, trailers: Fields) -> None:
+        """See `stream.Stream`."""
         if self._chunked:
             self._out.append(last_chunk(trailers))
         self.flush()
 
     def flush(self) -> None:
-        """See `exchange.Stream`."""
+        """See `stream.Stream`."""
         out = self._out
         if not out:
             return
@@ -231,24 +268,25 @@ class Downstream(RequestReader, asyncio.Protocol):
         self._out = []
 
     def cut(self) -> None:
-        """See `exchange.Stream`."""
+        """See `stream.Stream`."""
         self._out.clear()
         self._closing = True
         self.transport.abort()
 
     def done(self, now: float) -> None:
-        """See `exchange.Stream`."""
+        """See `stream.Stream`."""
         self.exchange = None
         if self._incoming is not None and self._incoming.finished:
             self._incoming = None
         if self._tunnel is not None or self._close_after or self._closing:
             self._tunnel = None
             self._end_connection()
-        elif self._receiving is not None and self._receiving.upgrade:
-            # The endpoint declined: what came after the head is the next request.
-            self._receiving = self._incoming = None
-            self._next()
-        elif self._receiving is not None:
+        elif self._receiving is not None and self._incoming is None:
+            if self._receiving.upgrade:
+                # The endpoint declined: what came after the head is the next request.
+                self._receiving = None
+                self._next()
+                return
             # The answer came before the body's end: the rest is thrown away, within bounds.
             self._discarded = 0
             self._expect(self.worker.snapshot.timeouts.body, "body_timeout", now)
@@ -263,17 +301,19 @@ class Downstream(RequestReader, asyncio.Protocol):
                 self.resume_body()
 
     def pause_body(self) -> None:
-        """See `exchange.Stream`."""
+        """See `stream.Stream`."""
         self._pause()
 
     def resume_body(self) -> None:
-        """See `exchange.Stream`."""
+        """See `stream.Stream`."""
         if self._paused and not self._waiting and not self._closing:
             self._paused = False
             self.transport.resume_reading()
+            if self._receiving is not None and self.deadline == NEVER:
+                self._expect(self.worker.snapshot.timeouts.body, "body_timeout", clock.monotonic())
 
-    def to_tunnel(self, fields: list[Field]) -> None:
-        """See `exchange.Stream`."""
+    def to_tunnel(self, fields: Fields) -> None:
+        """See `stream.Stream`."""
         self.transport.write(b"%b%b\r\n" % (status_line(101), encode_fields(fields)))
         self._tunnel = self.exchange
         self._receiving = None
@@ -290,19 +330,20 @@ class Downstream(RequestReader, asyncio.Protocol):
         if reason == "head_timeout" and self._head_bytes:
             self._refuse(reason, f"the head did not arrive within {self.worker.snapshot.timeouts.head:g}s")
         elif reason == "body_timeout" and self.exchange is not None:
-            self._close_after = True
+            self._closing = True
             self.exchange.fail(reason, f"no byte of the body arrived within {self.worker.snapshot.timeouts.body:g}s")
         elif reason == "write_timeout" and self.exchange is not None:
             self.exchange.fail(reason, "")
-        else:
+        elif reason == "write_timeout":
             self._closing = True
-            self.transport.abort() if reason == "write_timeout" else self.transport.close()
+            self.transport.abort()
+        else:
+            self._close()
 
     def drain(self) -> None:
         """The proxy stops: an idle connection ends now, a busy one after its answer."""
         if self.exchange is None and not self._waiting and self._receiving is None:
-            self._closing = True
-            self.transport.close()
+            self._close()
 
     # the rest is private
 
@@ -314,6 +355,9 @@ class Downstream(RequestReader, asyncio.Protocol):
         if not self._paused and not self._closing:
             self._paused = True
             self.transport.pause_reading()
+            if self.deadline_reason == "body_timeout":
+                # A client that is not listened to is not late.
+                self.deadline = NEVER
 
     def _check_head(self) -> None:
         """Part of a head is there: it must not be too long, nor take too long."""
@@ -337,8 +381,9 @@ class Downstream(RequestReader, asyncio.Protocol):
         if self._discarded > DISCARD_LIMIT and not self._closing:
             self._end_connection()
 
-    def _end_request(self, trailers: list[Field]) -> None:
+    def _end_request(self, trailers: Fields) -> None:
         self._receiving = None
+        self._head_bytes = 0
         incoming, self._incoming = self._incoming, None
         if incoming is not None:
             if incoming is self.exchange and self._body:
@@ -352,7 +397,11 @@ class Downstream(RequestReader, asyncio.Protocol):
         left = receiving.length - self._body
         if left >= RAW_FROM and not self._waiting:
             self._raw_left = left
-        if self.deadline == NEVER and self.exchange is not None and not self._paused:
+        if self._head_bytes > self.worker.snapshot.head_limit:
+            # Trailers or a chunk's extensions that do not end; a piece of the body begins the count anew.
+            limit = f"at most {self.worker.snapshot.head_limit} bytes"
+            self._on_malformed(Malformed("head_too_large", f"what comes with the body may have {limit}"))
+        elif self.deadline == NEVER and self.exchange is not None and not self._paused:
             self._expect(self.worker.snapshot.timeouts.body, "body_timeout", clock.monotonic())
 
     def _take_raw(self, data: bytes) -> bytes:
@@ -388,16 +437,23 @@ class Downstream(RequestReader, asyncio.Protocol):
     def _next(self) -> None:
         """Begin what waits for its turn. A loop, not a recursion: many answers of our own may follow each other."""
         self._starting = True
-        while self.exchange is None and self._waiting and not self._closing:
+        while self.exchange is None and self._waiting and not self._closing and not self._is_full:
             exchange = self.exchange = self._waiting.popleft()
-            exchange.begin()
+            if self._refused is not None and exchange is self._incoming:
+                # What has come of its body is not one: nobody gets any of it.
+                self._closing = True
+                exchange.identify()
+                exchange.fail(self._refused.reason, self._refused.detail)
+            else:
+                exchange.begin()
         self._starting = False
-        if self.exchange is not None or self._closing:
+        if self.exchange is not None or self._closing or self._is_full:
             return
         if self._refused is not None:
             self._refuse(self._refused.reason, self._refused.detail)
             return
-        self._expect(self.worker.snapshot.timeouts.idle, "idle", clock.monotonic())
+        if self._receiving is None:
+            self._expect(self.worker.snapshot.timeouts.idle, "idle", clock.monotonic())
         self.resume_body()
         data, self._after_upgrade = self._after_upgrade, b""
         if data:
@@ -408,7 +464,7 @@ class Downstream(RequestReader, asyncio.Protocol):
             if not self._closing:
                 self._refuse(error.reason, error.detail)
         elif self._receiving is not None and self._incoming is self.exchange and self.exchange is not None:
-            self._close_after = True
+            self._closing = True
             self.exchange.fail(error.reason, error.detail)
         else:
             # Answer in order: the requests before it first.
@@ -417,6 +473,10 @@ class Downstream(RequestReader, asyncio.Protocol):
 
     def _refuse(self, reason: str, detail: str) -> None:
         """Answer what is no request and close."""
+        if self._receiving is not None:
+            # It belongs to a request that has its answer: a second one would be taken for the next request's.
+            self._end_connection()
+            return
         worker = self.worker
         request_id = worker.next_request_id()
         body = problem(reason, detail=detail, request_id=request_id.decode())
@@ -429,15 +489,22 @@ class Downstream(RequestReader, asyncio.Protocol):
         worker.record_refusal(self, reason, status, request_id, len(body))
         self._end_connection()
 
+    def _close(self) -> None:
+        """Close once the client has everything, or has taken nothing for too long."""
+        self._closing = True
+        self.transport.close()
+        self._expect(self.worker.snapshot.timeouts.write, "write_timeout", clock.monotonic())
+
     def _end_connection(self) -> None:
         """Close so that the client can still read its answer: say goodbye, then read on for a while."""
         if self._lingering:
             return
         self._closing = True
+        self.worker.counters.in_flight -= len(self._waiting)
         self._waiting.clear()
         reading = self._receiving is not None or self._refused is not None or self._head_bytes
         if not reading or not self.transport.can_write_eof() or self.transport.is_closing():
-            self.transport.close()
+            self._close()
             return
         self._lingering = True
         self.transport.write_eof()
@@ -449,5 +516,5 @@ class Downstream(RequestReader, asyncio.Protocol):
 
 def request_size(request: Request) -> int:
     """The bytes of a head as sent, but for white space."""
-    fields = sum(len(name) + len(value) + 4 for _, name, value in request.fields)
+    fields = sum(map(len, request.fields)) + 2 * len(request.fields)
     return len(request.target) + fields + sum(len(name) + len(value) + 4 for name, value in request.special.items())

@@ -53,6 +53,8 @@ class LiveEndpoint:
         self.check_changed = False
         # Live
         self.health = EndpointHealth(service.ejection, service.health)
+        self.is_compared = True
+        """Whether its latency is weighed against others'."""
         self.is_failing = False
         """Whether its last answer was a failure."""
         self.counters: ServiceCounters = worker.counters.service(service.name)

@@ -19,8 +19,8 @@ from meshctl.proxy.attempt import Attempt
 from meshctl.proxy.forward import encode_request
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.chunks import chunk, last_chunk
-from meshctl.wire.fields import Field, make, passing_trailers
-from meshctl.wire.http1 import Request, Response
+from meshctl.wire.fields import Fields, make, passing_trailers
+from meshctl.wire.http1 import CHUNKED, Request, Response
 from meshctl.wire.reasons import CLIENT_GONE_STATUS, problem, status_of
 from meshctl.wire.tracing import new_traceparent, valid_request_id, valid_traceparent
 
@@ -95,7 +95,7 @@ class Exchange(Attempt):
             host = f" of host {request.host}" if request.host else ""
             return self.reply("no_route", f"no route takes {request.method} {path}{host}")
         limit = route.body_bytes
-        if limit and request.length > limit:
+        if limit and (request.length > limit or self.received > limit):
             return self.reply("body_too_large", f"the body may have at most {limit} bytes")
         if route.timeout:
             self.total_deadline = self.started + route.timeout
@@ -156,15 +156,20 @@ class Exchange(Attempt):
         self.wait(endpoint.timeouts.connect, "connect_timeout")
         endpoint.queue(self)
 
-    def answer(self, response: Response) -> None:
-        """Send the answer's head to the client."""
+    def answer(self, response: Response, body: bytes | None = None) -> None:
+        """Send the answer to the client: its head alone, or all of it where the body came with it."""
         route = self.route
         assert route is not None
         fields = response.fields
         if response.named or route.edits_response:
             fields = route.edit_response(response)
-        fields.append((b"x-request-id", b"X-Request-Id", self.request_id))
-        self.stream.send_head(response.status, fields, response.length, body=response.has_body)
+        fields.append(b"X-Request-Id")
+        fields.append(self.request_id)
+        if body is None:
+            self.stream.send_head(response.status, fields, response.length, body=response.has_body)
+        else:
+            self.sent = len(body)
+            self.stream.send_whole(response.status, fields, body)
 
     def finish(self, now: float) -> None:
         """The end of every exchange: what happened goes to the endpoint, the metrics and the access log, exactly once."""
@@ -185,16 +190,17 @@ class Exchange(Attempt):
         """A piece of the request's body."""
         size = len(data)
         self.received += size
-        limit = self.snapshot.body_limit if self.route is None else self.route.body_bytes
+        # Before its turn there is no route yet: what came with the head waits, `match` looks at how much that is.
+        limit = 0 if self.route is None else self.route.body_bytes
         if limit and self.received > limit:
             self.fail("body_too_large", f"the body may have at most {limit} bytes")
             return
-        self.send_part(chunk(data) if self.request.chunked else data)
+        self.send_part(chunk(data) if self.request.length == CHUNKED else data)
 
-    def on_body_end(self, trailers: list[Field]) -> None:
+    def on_body_end(self, trailers: Fields) -> None:
         """The request's body is complete."""
         self.body_ended = True
-        if self.request.chunked:
+        if self.request.length == CHUNKED:
             self.send_part(last_chunk(passing_trailers(trailers)))
         if self.connection is not None and not self.status:
             self.wait(self.connection.endpoint.timeouts.response, "upstream_timeout")
@@ -205,18 +211,22 @@ class Exchange(Attempt):
             return
         self.reason = "client_gone"
         self.status = self.status or CLIENT_GONE_STATUS
+        if self.tunnel and self.connection is not None:
+            # Its last words are on their way.
+            self.connection.end_soon()
+            self.connection = None
         self.release()
         self.finish(clock.monotonic())
 
     def on_client_full(self) -> None:
         """The client takes no more for now."""
         if self.connection is not None:
-            self.connection.transport.pause_reading()
+            self.connection.pause()
 
     def on_client_ready(self) -> None:
         """The client takes more again."""
         if self.connection is not None:
-            self.connection.transport.resume_reading()
+            self.connection.resume()
 
     # calls from the endpoint
 
@@ -245,29 +255,34 @@ class Exchange(Attempt):
             self.stream.send_head(response.status, response.fields, 0, body=False, final=False)
             self.stream.flush()
 
-    def on_response(self, response: Response) -> None:
-        """The answer's head: for the client, or a reason to ask another endpoint."""
-        now = clock.monotonic()
+    def on_response(self, response: Response, body: bytes | None, now: float) -> bool:
+        """The answer's head, with the body where it came whole: for the client (True), or a reason to ask another
+        endpoint."""
         endpoint = self.endpoint
         assert endpoint is not None
         status = response.status
-        self.head_after = now - self.started
-        endpoint.ewma = observe(endpoint.ewma, endpoint.ewma_at, now, self.head_after)
-        endpoint.ewma_at = now
+        took = self.head_after = now - self.started
+        if endpoint.is_compared:
+            endpoint.ewma = observe(endpoint.ewma, endpoint.ewma_at, now, took)
+            endpoint.ewma_at = now
+        else:
+            endpoint.ewma = took
         if status >= 500:
             self.note_failure(f"status {status}")
             if self.retry_status(status):
-                return
+                return False
         elif endpoint.is_failing:
             endpoint.is_failing = False
             endpoint.health.succeeded()
         self.status = status
         if status == 101:
             self.open_tunnel(response)
-            return
-        self.deadline_reason = "stream_timeout"
-        self.deadline = min(now + endpoint.timeouts.stream, self.total_deadline)
-        self.answer(response)
+            return True
+        if body is None:
+            self.deadline_reason = "stream_timeout"
+            self.deadline = min(now + endpoint.timeouts.stream, self.total_deadline)
+        self.answer(response, body)
+        return True
 
     def on_response_body(self, data: bytes) -> None:
         """A piece of the answer's body."""
@@ -280,13 +295,21 @@ class Exchange(Attempt):
         self.move()
         self.stream.send_raw(data)
 
-    def on_response_end(self, trailers: list[Field], now: float) -> None:
-        """The answer is complete."""
+    def on_response_end(self, trailers: Fields, now: float) -> None:
+        """The answer is complete, trailers and all."""
         self.connection = None
         if self.finished:
             return
         self.stream.send_end(passing_trailers(trailers) if trailers else trailers)
         self.finish(now)
+
+    def on_whole_response(self, response: Response, body: bytes, now: float) -> None:
+        """The answer came in one piece: the usual case, with the fewest steps."""
+        if self.finished:
+            return
+        self.connection = None
+        if self.on_response(response, body, now):
+            self.finish(now)
 
     def on_upstream_lost(self, reason: str, detail: str, *, reset: bool = False) -> None:
         """The connection ended before the answer did."""
@@ -342,8 +365,7 @@ class Exchange(Attempt):
         assert self.route is not None
         self.tunnel = True
         self.replayable = False
-        fields = [*self.route.edit_response(response), make("Connection", "Upgrade"),
-                  (b"upgrade", b"Upgrade", response.upgrade)]  # fmt: skip
+        fields = [*self.route.edit_response(response), *make("Connection", "Upgrade"), b"Upgrade", response.upgrade]
         self.stream.to_tunnel(fields)
         self.deadline_reason = "stream_timeout"
         self.move()
@@ -379,15 +401,15 @@ class Exchange(Attempt):
         """Answer with a refusal of our own. Always False, so that a phase can end with it."""
         status = status_of(reason)
         body = problem(reason, detail=detail, request_id=self.request_id.decode(), instance=self.request.path)
-        fields = [make("Content-Type", "application/problem+json"), make("X-Meshctl-Reason", reason)]
+        fields = make("Content-Type", "application/problem+json", "X-Meshctl-Reason", reason)
         self.answer_with(status, fields, body, reason)
         return False
 
-    def answer_with(self, status: int, fields: list[Field], body: bytes, reason: str) -> None:
+    def answer_with(self, status: int, fields: Fields, body: bytes, reason: str) -> None:
         """Answer without any endpoint."""
         self.status = status
         self.reason = reason
-        fields = [*fields, (b"x-request-id", b"X-Request-Id", self.request_id)]
+        fields = [*fields, b"X-Request-Id", self.request_id]
         stream = self.stream
         is_head = self.request.method == "HEAD"
         stream.send_head(status, fields, len(body), body=not is_head)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from meshctl.wire.fields import lines, without
+from meshctl.wire.http1 import CHUNKED
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
 
-VIA = b"Via: 1.1 meshctl\r\n"
+VIA: Final = b"Via: 1.1 meshctl\r\n"
 """RFC 9110 §7.6.3: what passes a gateway says so."""
+
+
+_START: Final = b"%b %b HTTP/1.1\r\nHost: %b\r\n"
+_END: Final = b"%b%bX-Request-Id: %b\r\ntraceparent: %b\r\n%b%b\r\n"
+_HEADS: Final = [_START + lines(count) + _END for count in range(64)]
 
 
 def encode_request(exchange: Exchange) -> bytes:
@@ -16,29 +24,31 @@ def encode_request(exchange: Exchange) -> bytes:
     request = exchange.request
     route = exchange.route
     assert route is not None
-    special = request.special
-    drop = route.request_drop
-    if request.named:
-        drop = drop | request.named
     fields = request.fields
-    if drop:
-        fields = [field for field in fields if field[0] not in drop]
+    agent = request.special.get(b"user-agent")
+    drop = route.request_drop
+    if drop or request.named:
+        drop = drop | request.named
+        fields = without(fields, drop)
+        if b"user-agent" in drop:
+            agent = None
+    count = len(fields) // 2
+    head = _HEADS[count] if count < len(_HEADS) else _START + lines(count) + _END
     if exchange.is_verbatim and route.target is None:
         target = request.target
     else:
         target = forwarded_target(exchange).encode("latin-1")
-    agent = special.get(b"user-agent")
-    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b%bX-Request-Id: %b\r\ntraceparent: %b\r\n%b%b\r\n" % (
+    return head % (
         request.method.encode(),
         target,
         route.authority or request.authority or endpoint_authority(exchange),
-        b"" if agent is None or b"user-agent" in drop else b"User-Agent: %b\r\n" % agent,
-        b"".join([b"%b: %b\r\n" % (name, value) for _, name, value in fields]),
+        *fields,
+        b"" if agent is None else b"User-Agent: %b\r\n" % agent,
         forwarding_lines(exchange),
         exchange.request_id,
         exchange.traceparent,
         route.request_lines,
-        b"" if not request.length and not request.is_marked else _framing(exchange),
+        _framing(exchange) if request.is_marked else b"",
     )
 
 
@@ -46,16 +56,16 @@ def _framing(exchange: Exchange) -> bytes:
     """How long the body is, what is expected before it, and which protocol is asked for after it."""
     request = exchange.request
     if request.length > 0:
-        lines = b"Content-Length: %d\r\n" % request.length
-    elif request.chunked:
-        lines = b"Transfer-Encoding: chunked\r\n"
+        said = b"Content-Length: %d\r\n" % request.length
+    elif request.length == CHUNKED:
+        said = b"Transfer-Encoding: chunked\r\n"
     else:
-        lines = b"Content-Length: 0\r\n" if b"content-length" in request.special else b""
+        said = b"Content-Length: 0\r\n" if b"content-length" in request.special else b""
     if request.upgrade:
-        lines += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % request.upgrade
+        said += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % request.upgrade
     if request.expects_continue and not request.is_http10 and request.length and not exchange.attempt:
-        lines += b"Expect: 100-continue\r\n"
-    return lines
+        said += b"Expect: 100-continue\r\n"
+    return said
 
 
 def forwarded_target(exchange: Exchange) -> str:

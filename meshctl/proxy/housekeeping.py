@@ -74,7 +74,7 @@ class Housekeeping:
         self._ticks += 1
         if self._ticks % round(CERTIFICATES_EVERY / FLUSH_EVERY) == 0:
             self._refresh_certificates()
-            self._warm_up()
+            self._age()
 
     def _refresh_certificates(self) -> None:
         for listener in self._worker.listeners.values():
@@ -83,13 +83,11 @@ class Housekeeping:
                 event = "certificate_refused" if outcome else "certificate_reloaded"
                 self._worker.notice(event, listener=listener.address, error=outcome)
 
-    def _warm_up(self) -> None:
+    def _age(self) -> None:
         now = clock.monotonic()
         for service in self._worker.snapshot.services.values():
-            if not service.config.slow_start:
-                continue
             for version in service.versions:
-                version.warm_up(now)
+                version.age(now)
 
     async def _look_up(self, host: str, port: int) -> None:
         worker = self._worker

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshctl import clock
-from meshctl.core.balance import BALANCERS, Balancer
+from meshctl.core.balance import BALANCERS, Balancer, decayed
 from meshctl.core.outlier import next_return, usable
 from meshctl.core.retry import RetryBudget
 from meshctl.core.slow_start import effective_weight
@@ -51,10 +51,15 @@ class LiveVersion:
         """Take the live endpoints that `find` has for those configured."""
         self.endpoints = [live for config in self.configured for live in find(self, config)]
 
-    def warm_up(self, now: float) -> None:
-        """New endpoints' shares grow with time."""
+    def age(self, now: float) -> None:
+        """Once a second: latencies that nobody confirms fade, so that a slow endpoint is tried again; new endpoints' shares
+        grow."""
+        for each in self.endpoints if len(self.endpoints) > 1 else ():
+            if each.ewma:
+                each.ewma = decayed(each.ewma, each.ewma_at, now)
+                each.ewma_at = now
         slow = self.config.slow_start
-        if any(now - each.appeared < slow + 1.0 for each in self.endpoints):
+        if slow and any(now - each.appeared < slow + 1.0 for each in self.endpoints):
             self.rebuild(now)
 
     def pick(self, exchange: Exchange) -> LiveEndpoint | None:
@@ -74,9 +79,11 @@ class LiveVersion:
         for each in self.endpoints:
             each.weight = effective_weight(each.config.weight, now - each.appeared, slow)
         self.available = usable(self.endpoints, now)
-        self._balancer = BALANCERS[self.config.balance.policy](self.available, start=self.worker.index)
+        self._balancer = BALANCERS[self.config.balance.policy](self.available, start=self.worker.index + self.requests)
         weighted = self._balancer.candidates
         self._only = weighted[0] if len(weighted) == 1 else None
+        for each in self.endpoints:
+            each.is_compared = len(self.endpoints) > 1
         comes_back = next_return(self.endpoints, now)
         if comes_back is not None:
             self.worker.rebuild_later(self, comes_back - now)

@@ -17,7 +17,7 @@ from meshctl.model.mesh import Mesh
 from meshctl.model.route import HeaderEdits, Route
 from meshctl.observe.counters import Series
 from meshctl.proxy.filters import FILTERS, Filter
-from meshctl.wire.fields import Field, encode_fields, make
+from meshctl.wire.fields import Fields, encode_fields, make, without
 from meshctl.wire.http1 import Response
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ class CompiledRoute:
     def __repr__(self) -> str:
         return f"<CompiledRoute {self.name}>"
 
-    def edit_response(self, response: Response) -> list[Field]:
+    def edit_response(self, response: Response) -> Fields:
         """The answer's fields that pass to the client, with the route's edits; a new list."""
         drop = self._response_drop
         if response.named:
             drop = drop | response.named
-        return [field for field in response.fields if field[0] not in drop] + self._response_added
+        return without(response.fields, drop) + self._response_added
 
 
 class Snapshot:
@@ -120,5 +120,5 @@ def _dropped(edits: HeaderEdits) -> frozenset[bytes]:
     return frozenset(names | {name.lower().encode("latin-1") for name, _ in edits.set}) or _NOTHING
 
 
-def _added(edits: HeaderEdits) -> list[Field]:
-    return [make(name, value) for name, value in (*edits.set, *edits.add)]
+def _added(edits: HeaderEdits) -> Fields:
+    return make(*(text for pair in (*edits.set, *edits.add) for text in pair))

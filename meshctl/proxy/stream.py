@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from meshctl.wire.fields import Field
+from meshctl.wire.fields import Fields
 
 
 class Stream(Protocol):
@@ -19,9 +19,12 @@ class Stream(Protocol):
     forwarding: tuple[bytes, bytes]
     """The last Host and the forwarding fields made for it."""
 
-    def send_head(self, status: int, fields: list[Field], length: int, *, body: bool, final: bool = True) -> None:
+    def send_head(self, status: int, fields: Fields, length: int, *, body: bool, final: bool = True) -> None:
         """The head of the answer: `length` of the body, negative when unknown; `body` is False where none follows;
         `final` is False for an interim answer."""
+
+    def send_whole(self, status: int, fields: Fields, body: bytes) -> None:
+        """A whole answer that has a body, or could have had one."""
 
     def send_body(self, data: bytes) -> None:
         """A piece of the body, sent at the next flush."""
@@ -29,7 +32,7 @@ class Stream(Protocol):
     def send_raw(self, data: bytes) -> None:
         """A piece of a body of known length, or of a tunnel, sent at once."""
 
-    def send_end(self, trailers: list[Field]) -> None:
+    def send_end(self, trailers: Fields) -> None:
         """The end of the body; everything is sent."""
 
     def flush(self) -> None:
@@ -47,5 +50,5 @@ class Stream(Protocol):
     def resume_body(self) -> None:
         """See `pause_body`."""
 
-    def to_tunnel(self, fields: list[Field]) -> None:
+    def to_tunnel(self, fields: Fields) -> None:
         """Answer 101 with `fields` and pass bytes from now on."""

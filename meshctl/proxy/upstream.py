@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 HEAD_LIMIT: Final = 262_144
 """The longest response head accepted, in bytes."""
+LAST_WORDS: Final = 5.0
+"""Seconds an endpoint has to take what was written to a connection that ends."""
 RAW_FROM: Final = 16_384
 """Bytes still to come from which a body is counted instead of parsed."""
 
@@ -34,7 +36,11 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         # Per exchange
         self.exchange: Exchange | None = None
         self._response: Response | None = None
+        self._is_answered = False
         self._ended = False
+        self._is_reusable = True
+        self._is_paused = False
+        self._pieces: list[bytes] = []
         self._body = 0
         self._raw_left = 0
         self._head_bytes = 0
@@ -60,24 +66,15 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         if exchange.tunnel:
             exchange.on_tunnel_data(data)
             return
-        broken: Malformed | None = None
-        rest: bytes | None = None
+        rest = None
         try:
             rest = self.feed(data)
         except Malformed as error:
-            broken = error
-        response = self._response
-        if self._ended:
-            self._end(exchange, reusable=broken is None)
-        elif broken:
-            self._break(exchange, "upstream_protocol", broken.detail)
-        elif rest is not None:
-            exchange.on_tunnel_data(rest)
-        elif response is None:
-            self._count_head(exchange, len(data))
-        else:
-            self._consider_raw(response)
-            exchange.stream.flush()
+            if not self._ended:
+                self._break(exchange, "upstream_protocol", error.detail)
+                return
+            self._is_reusable = False
+        self._pass_on(exchange, len(data), rest)
 
     def eof_received(self) -> bool | None:
         exchange = self.exchange
@@ -108,30 +105,29 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         if self.exchange is not None:
             self.exchange.on_upstream_ready()
 
-    # httptools calls these
+    # httptools calls these: they only note what there is, `_pass_on` acts once the whole read is known
+
+    def on_message_begin(self) -> None:
+        # The first byte of a message; the only sign of one that begins behind an answer and does not end with the read.
+        if self._ended:
+            self._fail("bytes after the end of the answer")
 
     def on_response(self, response: Response) -> None:
-        exchange = self.exchange
-        if exchange is None or self._ended:
+        if self._ended or self._response is not None:
             self._fail("an answer nobody asked for")
-            return
         self._response = response
-        if not response.has_body and response.status != 101:
-            self._ended = self.answers_head
-        exchange.on_response(response)
+        if not response.has_body and self.answers_head:
+            self._ended = True
 
     def on_informational(self, response: Response) -> None:
-        if self.exchange is None or self._ended:
+        if self._ended or self.exchange is None:
             self._fail("an answer nobody asked for")
-            return
         self.exchange.on_informational(response)
 
     def on_body(self, data: bytes) -> None:
-        if self.exchange is None or self._ended:
+        if self._ended:
             self._fail("bytes after the end of the answer")
-            return
-        self._body += len(data)
-        self.exchange.on_response_body(data)
+        self._pieces.append(data)
 
     def on_message_complete(self) -> None:
         # Also called for interim answers and after a 101, which end nothing.
@@ -146,16 +142,22 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         self.exchange = exchange
         self.deadline = NEVER
         self.answers_head = answers_head
-        self._response = None
-        self._ended = False
-        self._body = 0
-        self._head_bytes = 0
 
     def on_deadline(self, now: float) -> None:
-        """It has rested for long enough."""
+        """It has rested, or been about to end, for long enough."""
         self.deadline = NEVER
         if self.exchange is None:
-            self.close()
+            self.abort() if self.is_closing() else self.close()
+
+    def pause(self) -> None:
+        """Read no more of the answer until `resume`."""
+        self._is_paused = True
+        self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """See `pause`."""
+        self._is_paused = False
+        self.transport.resume_reading()
 
     def is_closing(self) -> bool:
         """Whether it can no longer be used."""
@@ -170,7 +172,53 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         self.exchange = None
         self.transport.abort()
 
+    def end_soon(self) -> None:
+        """End it once the endpoint has what was written; its exchange hears no more of it."""
+        self.exchange = None
+        self.transport.close()
+        self.deadline = clock.monotonic() + LAST_WORDS
+
     # the rest is private
+
+    def _pass_on(self, exchange: Exchange, size: int, rest: bytes | None) -> None:
+        """Hand on what one read brought."""
+        response = self._response
+        if response is None:
+            self._count_head(exchange, size)
+            return
+        pieces = self._pieces
+        if self._ended and not self._is_answered and len(pieces) <= 1 and response.has_body and response.length >= 0:
+            body = pieces[0] if pieces else b""
+            pieces.clear()
+            now = clock.monotonic()
+            self._let_go(exchange, response, now)
+            exchange.on_whole_response(response, body, now)
+            return
+        if not self._is_answered:
+            self._is_answered = True
+            if not exchange.on_response(response, None, clock.monotonic()) or exchange.finished:
+                return
+        if rest is not None:
+            exchange.on_tunnel_data(rest)
+            return
+        if pieces:
+            self._head_bytes = 0
+        elif not self._ended:
+            # Trailers, or a chunk's extensions: they may not go on for ever.
+            self._count_head(exchange, size)
+            if self.exchange is None:
+                return
+        for piece in pieces:
+            self._body += len(piece)
+            exchange.on_response_body(piece)
+        pieces.clear()
+        if self._ended:
+            self._end(exchange)
+            return
+        if response.length - self._body >= RAW_FROM and response.has_body:
+            self._raw_left = response.length - self._body
+        exchange.move()
+        exchange.stream.flush()
 
     def _take_raw(self, exchange: Exchange, data: bytes) -> None:
         """A piece of a body of known length: counted, not parsed, which saves a copy and a pass."""
@@ -181,33 +229,41 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
             return
         self._raw_left = 0
         self.renew_parser()
+        self._is_reusable = left == 0
         exchange.on_raw_body(data[:left] if left else data)
-        self._end(exchange, reusable=left == 0)
-
-    def _consider_raw(self, response: Response) -> None:
-        if response.length > 0 and response.has_body and response.length - self._body >= RAW_FROM:
-            self._raw_left = response.length - self._body
+        self._end(exchange)
 
     def _count_head(self, exchange: Exchange, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > HEAD_LIMIT:
             self._break(exchange, "upstream_protocol", f"the answer's head is longer than {HEAD_LIMIT} bytes")
 
-    def _end(self, exchange: Exchange, *, reusable: bool) -> None:
+    def _end(self, exchange: Exchange) -> None:
+        """The answer is complete: the connection is free, or closed where it cannot be used again."""
         trailers = self.take_trailers()
-        response = cast(Response, self._response)
         now = clock.monotonic()
+        if self._response is not None:
+            self._let_go(exchange, self._response, now)
+        exchange.on_response_end(trailers, now)
+
+    def _let_go(self, exchange: Exchange, response: Response, now: float) -> None:
+        """Ready this connection for the next exchange."""
+        is_reusable = self._is_reusable and response.keep_alive and exchange.body_ended
         self.exchange = None
         self._response = None
+        self._ended = self._is_answered = False
+        self._body = self._head_bytes = 0
+        if not is_reusable:
+            self.transport.close()
+            return
         if self.answers_head:
             self.renew_parser()
-        if reusable and response.keep_alive and exchange.body_ended:
-            self.endpoint.give_back(self, now)
-            if b"keep-alive" in response.special and self.exchange is None:
-                self._keep(response.special[b"keep-alive"], now)
-        else:
-            self.transport.close()
-        exchange.on_response_end(trailers, now)
+        if self._is_paused:
+            # The client was full when the last piece came; the next one must not wait for that.
+            self.resume()
+        self.endpoint.give_back(self, now)
+        if b"keep-alive" in response.special and self.exchange is None:
+            self._keep(response.special[b"keep-alive"], now)
 
     def _keep(self, hint: bytes, now: float) -> None:
         """Heed `Keep-Alive: timeout=5`, less one second so that the endpoint does not close under a request."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
-from meshctl.wire.fields import Field, encode_fields
+from meshctl.wire.fields import Fields, encode_fields
 
 LAST: Final = b"0\r\n\r\n"
 """The last chunk, without trailers."""
@@ -16,6 +15,6 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def last_chunk(trailers: Iterable[Field]) -> bytes:
+def last_chunk(trailers: Fields) -> bytes:
     """The last chunk with its trailer section."""
     return b"0\r\n%b\r\n" % encode_fields(trailers)

@@ -1,14 +1,16 @@
 """Header fields: which never pass a proxy, which a proxy reads itself, and how a list of them becomes bytes.
 
-Fields are triples (lower-case name, name as sent, value). Pure; knows nothing of connections.
+Fields are one flat list: name as sent, value, name, value… A list of pairs would cost a tuple for each field and a format
+for each line; a flat one becomes bytes in one call. Pure; knows nothing of connections.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterator
 from typing import Final
 
-Field = tuple[bytes, bytes, bytes]
+Fields = list[bytes]
+"""Names and values in turn."""
 
 HOP_BY_HOP: Final = frozenset(
     (
@@ -26,19 +28,13 @@ HOP_BY_HOP: Final = frozenset(
 )
 """Fields that concern one connection only and never pass (RFC 9110 §7.6.1, RFC 9113 §8.2.2)."""
 
-REQUEST_READ: Final = HOP_BY_HOP | {
-    b"host",
-    b"content-length",
-    b"expect",
-    b"via",
-    b"x-request-id",
-    b"traceparent",
-    b"x-forwarded-for",
-    b"x-forwarded-proto",
-    b"x-forwarded-host",
-    b"forwarded",
-    b"user-agent",
-}
+_FORWARDING: Final = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"))
+
+REQUEST_READ: Final = (
+    HOP_BY_HOP
+    | _FORWARDING
+    | {b"host", b"content-length", b"expect", b"via", b"x-request-id", b"traceparent", b"user-agent"}
+)
 """Request fields the proxy reads and writes anew; everything else passes untouched."""
 
 RESPONSE_READ: Final = HOP_BY_HOP | {b"content-length", b"x-request-id"}
@@ -47,22 +43,57 @@ RESPONSE_READ: Final = HOP_BY_HOP | {b"content-length", b"x-request-id"}
 NEVER_NAMED: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization", b"cookie"))
 """What a Connection field may not strip from a message: a sender that names them is trying to hide them from us or the next hop."""
 
-_TRAILERS_FORBIDDEN: Final = HOP_BY_HOP | {
-    b"host",
-    b"content-length",
-    b"content-encoding",
-    b"content-type",
-    b"content-range",
-    b"authorization",
-    b"set-cookie",
-    b"cookie",
-    b"cache-control",
-    b"expect",
-    b"x-forwarded-for",
-    b"x-forwarded-proto",
-    b"x-forwarded-host",
-    b"forwarded",
-}
+_TRAILERS_FORBIDDEN: Final = (
+    HOP_BY_HOP
+    | _FORWARDING
+    | {
+        b"host",
+        b"content-length",
+        b"content-encoding",
+        b"content-type",
+        b"content-range",
+        b"authorization",
+        b"set-cookie",
+        b"cookie",
+        b"cache-control",
+        b"expect",
+    }
+)
+
+MOST_NAMES: Final = 4_096
+"""Spellings of field names remembered, so that clients cannot make the proxy remember without bound."""
+
+LINE: Final = b"%b: %b\r\n"
+_LINES: Final = [LINE * count for count in range(256)]
+
+
+def collector(
+    fields: Fields, special: dict[bytes, bytes], read: frozenset[bytes], passing: set[bytes],
+    repeated: Callable[[bytes, bytes], None],
+) -> Callable[[bytes, bytes], None]:  # fmt: skip
+    """The parser's `on_header`: what is `read` goes into `special` by lower-case name, everything else to `fields`.
+
+    Called for every field of every message, so it is a closure over what it needs. `passing` remembers spellings of names
+    that are not read: known ones cost one look-up. `repeated` is told of a special field's second occurrence."""
+    append = fields.append
+
+    def on_header(name: bytes, value: bytes) -> None:
+        if name in passing:
+            append(name)
+            append(value)
+            return
+        low = name.lower()
+        if low not in read:
+            if len(passing) < MOST_NAMES:
+                passing.add(name)
+            append(name)
+            append(value)
+        elif low in special:
+            repeated(low, value)
+        else:
+            special[low] = value
+
+    return on_header
 
 
 def tokens(value: bytes) -> list[bytes]:
@@ -75,17 +106,32 @@ def named_by_connection(value: bytes) -> frozenset[bytes]:
     return frozenset(tokens(value)) - NEVER_NAMED
 
 
-def encode_fields(fields: Iterable[Field]) -> bytes:
+def lines(count: int) -> bytes:
+    """The format of `count` header lines."""
+    return _LINES[count] if count < len(_LINES) else LINE * count
+
+
+def encode_fields(fields: Fields) -> bytes:
     """The fields as header lines, each ended by CRLF."""
-    return b"".join([b"%b: %b\r\n" % (name, value) for _, name, value in fields])
+    return lines(len(fields) // 2) % tuple(fields)
 
 
-def passing_trailers(fields: Iterable[Field]) -> list[Field]:
+def pairs(fields: Fields) -> Iterator[tuple[bytes, bytes]]:
+    """Name and value of each field."""
+    names = iter(fields)
+    return zip(names, names, strict=True)
+
+
+def without(fields: Fields, names: Container[bytes]) -> Fields:
+    """The fields but for those whose lower-case name is among `names`; a new list."""
+    return [each for name, value in pairs(fields) if name.lower() not in names for each in (name, value)]
+
+
+def passing_trailers(fields: Fields) -> Fields:
     """The trailer fields that may pass: none that would frame, route or authorise a message (RFC 9110 §6.5.1)."""
-    return [field for field in fields if field[0] not in _TRAILERS_FORBIDDEN]
+    return without(fields, _TRAILERS_FORBIDDEN)
 
 
-def make(name: str, value: str) -> Field:
-    """A field from configuration text, which has been checked for control characters."""
-    raw = name.encode("latin-1")
-    return (raw.lower(), raw, value.encode("latin-1"))
+def make(*texts: str) -> Fields:
+    """Fields from names and values in turn, as configuration text, which has been checked for control characters."""
+    return [text.encode("latin-1") for text in texts]

@@ -18,7 +18,7 @@ from httptools import (
     HttpResponseParser,
 )
 
-from meshctl.wire.fields import REQUEST_READ, RESPONSE_READ, Field, named_by_connection, tokens
+from meshctl.wire.fields import REQUEST_READ, RESPONSE_READ, Fields, collector, named_by_connection, pairs, tokens
 from meshctl.wire.target import split_absolute, split_host
 
 METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE")}
@@ -26,6 +26,7 @@ IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE
 """Methods that may be sent twice with the effect of once (RFC 9110 §9.2.2)."""
 
 _NO_NAMES: Final[frozenset[bytes]] = frozenset()
+_NO_FIELDS: Final[Fields] = []
 _SINGLE: Final = frozenset((b"host", b"content-length", b"transfer-encoding"))
 _UPGRADES_REFUSED: Final = frozenset((b"h2c", b"tls/1.0", b"http/2.0"))
 # An h2c upgrade that passed a proxy would be a tunnel around every rule it enforces; TLS is the listener's business.
@@ -40,14 +41,18 @@ class Malformed(Exception):
         self.detail = detail
 
 
+# Spellings of field names that pass, learnt from traffic; shared by all connections of a process.
+_REQUEST_PASSING: Final[set[bytes]] = set()
+_RESPONSE_PASSING: Final[set[bytes]] = set()
+
+
 class Request:
-    """A request's head. `fields` are those that may pass; what the proxy reads itself is in `special`, by lower-case name."""
+    """A request's head. `fields` are those that may pass; what the proxy reads itself is in `special`, by lower-case name.
 
-    __slots__ = (
-        "authority", "chunked", "fields", "host", "is_http10", "is_marked", "keep_alive", "length", "method", "named", "path", "query_string",
-        "special", "target", "target_text", "upgrade",
-    )  # fmt: skip
+    Made for every request: what is usually so is a class attribute."""
 
+    fields: Fields
+    special: dict[bytes, bytes]
     method: str
     target: bytes
     """As sent."""
@@ -55,19 +60,21 @@ class Request:
     """The same, decoded as Latin-1."""
     path: str
     """Of the target, as sent; the exchange normalises it before anything is decided by it."""
-    query_string: str | None
+    query_string: str | None = None
     """What follows the "?", as sent; None without one."""
     host: str
     """In lower case, without port; "" where an HTTP/1.0 client sent none."""
     authority: bytes
     """The Host as sent, port included."""
-    length: int
+    is_http10 = False
+    keep_alive: bool
+    length = 0
     """Content-Length; 0 without a body, -1 when the body is chunked."""
-    is_marked: bool
+    is_marked = False
     """Whether its head says how the connection or the body is to be treated, beyond keep-alive."""
-    named: frozenset[bytes]
+    named = _NO_NAMES
     """Field names the Connection field asks to drop."""
-    upgrade: bytes
+    upgrade = b""
     """The protocol asked for, b"" for none that may pass."""
 
     @property
@@ -81,7 +88,7 @@ class Request:
         if low in REQUEST_READ:
             found = self.authority if low == b"host" else self.special.get(low)
             return None if found is None else found.decode("latin-1")
-        values = [value for key, _, value in self.fields if key == low]
+        values = [value for key, value in pairs(self.fields) if key.lower() == low]
         return b", ".join(values).decode("latin-1") if values else None
 
     def query(self, name: str) -> str | None:
@@ -99,30 +106,18 @@ class Request:
                 return value.strip('"')
         return None
 
-    def __init__(self, fields: list[Field], special: dict[bytes, bytes]) -> None:
-        self.fields = fields
-        self.special = special
-        self.named = _NO_NAMES
-        self.upgrade = b""
-        self.length = 0
-        self.chunked = False
-        self.is_marked = False
-
 
 class Response:
     """A response's head. `length` is -1 when the body is chunked, -2 when it ends with the connection."""
 
-    __slots__ = ("fields", "has_body", "keep_alive", "length", "named", "special", "status", "upgrade")
-
-    def __init__(self, status: int, fields: list[Field], special: dict[bytes, bytes]) -> None:
-        self.status = status
-        self.fields = fields
-        self.special = special
-        self.named = _NO_NAMES
-        self.length = 0
-        self.has_body = True
-        self.keep_alive = False
-        self.upgrade = b""
+    status: int
+    fields: Fields
+    special: dict[bytes, bytes]
+    named = _NO_NAMES
+    length = 0
+    has_body = True
+    keep_alive = False
+    upgrade = b""
 
 
 CHUNKED: Final = -1
@@ -137,10 +132,11 @@ class RequestReader:
 
     def __init__(self) -> None:
         self._url = b""
-        self._fields: list[Field] = []
+        self._fields: Fields = []
         self._special: dict[bytes, bytes] = {}
         self._malformed: Malformed | None = None
         self._skips_head = False
+        self.on_header = collector(self._fields, self._special, REQUEST_READ, _REQUEST_PASSING, self._repeated)
         self._parser = HttpRequestParser(self)
 
     def on_request(self, request: Request) -> None:
@@ -171,49 +167,45 @@ class RequestReader:
         """Go on with the body of a request that asked for an upgrade in vain, which llhttp would not read."""
         self._parser = HttpRequestParser(self)
         self._skips_head = True
-        framing = b"Transfer-Encoding: chunked" if request.chunked else b"Content-Length: %d" % request.length
+        framing = b"Transfer-Encoding: chunked" if request.length == CHUNKED else b"Content-Length: %d" % request.length
         self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
 
-    def take_trailers(self) -> list[Field]:
+    def take_trailers(self) -> Fields:
         """The trailer fields of the message that just ended."""
-        fields = self._fields
-        if fields:
-            self._fields = []
         if self._special:
-            self._special = {}
-        return fields
+            self._special.clear()
+        fields = self._fields
+        if not fields:
+            return _NO_FIELDS
+        trailers = fields.copy()
+        fields.clear()
+        return trailers
 
     def on_url(self, url: bytes) -> None:
         self._url += url
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        low = name.lower()
-        if low not in REQUEST_READ:
-            self._fields.append((low, name, value))
-            return
-        special = self._special
-        if low not in special:
-            special[low] = value
-        elif low in _SINGLE:
-            self._fail("bad_host" if low == b"host" else "bad_request", f'the field "{low.decode()}" is given twice')
-        else:
-            special[low] += b", " + value
+    def _repeated(self, name: bytes, value: bytes) -> None:
+        if name in _SINGLE:
+            self._fail("bad_host" if name == b"host" else "bad_request", f'the field "{name.decode()}" is given twice')
+        self._special[name] += b", " + value
 
     def on_headers_complete(self) -> None:
-        request = Request(self._fields, self._special)
-        special = self._special
+        request = Request()
+        request.fields = self._fields.copy()
+        special = request.special = self._special.copy()
+        self._fields.clear()
+        self._special.clear()
         parser = self._parser
-        self._fields = []
-        self._special = {}
         url, self._url = self._url, b""
         if self._skips_head:
             self._skips_head = False
             return
-        if len(request.fields) + len(special) > self.max_fields:
+        if len(request.fields) // 2 + len(special) > self.max_fields:
             self._fail("head_too_large", f"more than {self.max_fields} header fields")
         version = parser.get_http_version()
-        request.is_http10 = version == "1.0"
-        if version != "1.1" and not request.is_http10:
+        if version == "1.0":
+            request.is_http10 = True
+        elif version != "1.1":
             self._fail("version_unsupported", f"HTTP/{version} is not spoken here")
         raw = parser.get_method()
         method = request.method = METHODS.get(raw) or raw.decode("latin-1")
@@ -251,7 +243,8 @@ class RequestReader:
             self._fail("bad_path", "a request target has no fragment")
         path, mark, query = target.partition("?")
         request.path = path
-        request.query_string = query if mark else None
+        if mark:
+            request.query_string = query
         if host is None:
             if not request.is_http10:
                 self._fail("bad_host", "the Host field is missing")
@@ -273,7 +266,6 @@ class RequestReader:
             self._fail("bad_request", "an HTTP/1.0 request has no transfer coding")
         if coding.strip(b" \t").lower() != b"chunked":
             self._fail("coding_unsupported", "the only transfer coding read here is chunked")
-        request.chunked = True
         request.length = CHUNKED
 
     def _read_connection(self, request: Request) -> None:
@@ -296,9 +288,10 @@ class ResponseReader:
     max_fields = 200
 
     def __init__(self) -> None:
-        self._fields: list[Field] = []
+        self._fields: Fields = []
         self._special: dict[bytes, bytes] = {}
         self._malformed: Malformed | None = None
+        self.on_header = collector(self._fields, self._special, RESPONSE_READ, _RESPONSE_PASSING, self._repeated)
         self._parser = HttpResponseParser(self)
         self.answers_head = False
 
@@ -324,33 +317,30 @@ class ResponseReader:
         """Forget a message in the middle: the rest of its body is read without the parser, or it has none (HEAD)."""
         self._parser = HttpResponseParser(self)
 
-    def take_trailers(self) -> list[Field]:
+    def take_trailers(self) -> Fields:
         """The trailer fields of the message that just ended."""
-        fields = self._fields
-        if fields:
-            self._fields = []
         if self._special:
-            self._special = {}
-        return fields
+            self._special.clear()
+        fields = self._fields
+        if not fields:
+            return _NO_FIELDS
+        trailers = fields.copy()
+        fields.clear()
+        return trailers
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        low = name.lower()
-        if low not in RESPONSE_READ:
-            self._fields.append((low, name, value))
-        elif low in self._special:
-            self._special[low] += b", " + value
-        else:
-            self._special[low] = value
+    def _repeated(self, name: bytes, value: bytes) -> None:
+        self._special[name] += b", " + value
 
     def on_headers_complete(self) -> None:
         parser = self._parser
-        special = self._special
-        response = Response(parser.get_status_code(), self._fields, special)
-        self._fields = []
-        self._special = {}
-        if len(response.fields) > self.max_fields:
+        response = Response()
+        response.fields = self._fields.copy()
+        special = response.special = self._special.copy()
+        self._fields.clear()
+        self._special.clear()
+        if len(response.fields) // 2 > self.max_fields:
             self._fail(f"more than {self.max_fields} header fields")
-        status = response.status
+        status = response.status = parser.get_status_code()
         version = parser.get_http_version()
         if version not in {"1.1", "1.0"} or status < 100 or status > 999:
             self._fail(f"HTTP/{version} with status {status} is not an answer to HTTP/1.1")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from meshctl.model.route import HeaderEdits
-from meshctl.wire.fields import Field, make
+from meshctl.wire.fields import Fields, make, without
 
 
-def edit(fields: list[Field], edits: HeaderEdits) -> list[Field]:
+def edit(fields: Fields, edits: HeaderEdits) -> Fields:
     """`fields` without those removed or set, then those set and added."""
     dropped = {name.lower().encode("latin-1") for name in (*edits.remove, *(name for name, _ in edits.set))}
-    kept = [field for field in fields if field[0] not in dropped]
-    return kept + [make(name, value) for name, value in (*edits.set, *edits.add)]
+    return without(fields, dropped) + make(*(text for pair in (*edits.set, *edits.add) for text in pair))

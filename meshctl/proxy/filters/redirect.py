@@ -26,7 +26,7 @@ def compile_filter(route: Route) -> Filter | None:
     prefix = "/" if matched.kind == "regex" else matched.value
 
     def answer(exchange: Exchange) -> Reply:
-        fields = [make("Location", location(redirect, prefix, exchange))]
+        fields = make("Location", location(redirect, prefix, exchange))
         return Reply(redirect.status, edit(fields, route.response_headers))
 
     return answer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshctl.wire.fields import Field
+from meshctl.wire.fields import Fields
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
@@ -17,7 +17,7 @@ class Reply(msgspec.Struct, frozen=True):
     """An answer without any endpoint. `reason` is empty where the answer is what the user configured."""
 
     status: int
-    fields: list[Field]
+    fields: Fields
     body: bytes = b""
     reason: str = ""
 

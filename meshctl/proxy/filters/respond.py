@@ -19,7 +19,7 @@ def compile_filter(route: Route) -> Filter | None:
     if respond is None:
         return None
     body = respond.body.encode()
-    fields = [make("Content-Type", respond.content_type)] if body else []
+    fields = make("Content-Type", respond.content_type) if body else []
     reply = Reply(respond.status, edit(fields, route.response_headers), body)
 
     def answer(_exchange: Exchange) -> Reply:
