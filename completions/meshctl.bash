@@ -5,30 +5,24 @@ _meshctl() {
     COMPREPLY=()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case "${at:+$at }$word" in
-            "init"|"validate"|"diff"|"apply"|"completions"|"demo"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show") at=${at:+$at }$word ;;
+            "demo"|"init"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at=${at:+$at }$word ;;
         esac
     done
     case "$previous" in
         --home) COMPREPLY=($(compgen -d -- "$current")); return ;;
+        --for|--expect|--timeout|-r|--route|-l|--listen|--admin|-n|--lines|-H|--header) COMPREPLY=(); return ;;
         -t|--template) COMPREPLY=($(compgen -W "minimal canary tls full" -- "$current")); return ;;
         -o|--output) COMPREPLY=($(compgen -W "table json" -- "$current")); return ;;
         -c|--config) COMPREPLY=($(compgen -f -- "$current")); return ;;
-        --expect|--timeout|--for|-n|--lines|-r|--route|-l|--listen|--admin|-H|--header) COMPREPLY=(); return ;;
         -w|--workers) COMPREPLY=($(compgen -W "auto" -- "$current")); return ;;
     esac
     case "$at" in
-        "") words="init validate diff apply completions demo config gateway routes services" flags="--home -q --quiet -V --version -h --help" ;;
+        "") words="demo init validate diff apply gateway routes services config completions" flags="--home -q --quiet -V --version -h --help" ;;
+        "demo") words="" flags="--for --home -q --quiet -h --help" ;;
         "init") words="" flags="-t --template --force --home -q --quiet -h --help" ;;
         "validate") words="" flags="-o --output --home -q --quiet -h --help" ;;
         "diff") words="" flags="-c --config --exit-code -o --output --home -q --quiet -h --help" ;;
         "apply") words="" flags="-c --config --expect --timeout -o --output --home -q --quiet -h --help" ;;
-        "completions") words="bash zsh fish" flags="--home -q --quiet -h --help" ;;
-        "demo") words="" flags="--for --home -q --quiet -h --help" ;;
-        "config") words="show schema history rollback" flags="-h --help" ;;
-        "config show") words="" flags="-c --config -o --output --home -q --quiet -h --help" ;;
-        "config schema") words="" flags="--home -q --quiet -h --help" ;;
-        "config history") words="" flags="-n --lines -o --output --home -q --quiet -h --help" ;;
-        "config rollback") words="" flags="--timeout -o --output --home -q --quiet -h --help" ;;
         "gateway") words="up status reload down logs" flags="-h --help" ;;
         "gateway up") words="" flags="-c --config -r --route -l --listen --admin -w --workers -d --detach --home -q --quiet -h --help" ;;
         "gateway status") words="" flags="-o --output --home -q --quiet -h --help" ;;
@@ -41,6 +35,12 @@ _meshctl() {
         "services") words="ls show" flags="-h --help" ;;
         "services ls") words="" flags="-o --output --home -q --quiet -h --help" ;;
         "services show") words="" flags="-o --output --home -q --quiet -h --help" ;;
+        "config") words="show schema history rollback" flags="-h --help" ;;
+        "config show") words="" flags="-c --config -o --output --home -q --quiet -h --help" ;;
+        "config schema") words="" flags="--home -q --quiet -h --help" ;;
+        "config history") words="" flags="-n --lines -o --output --home -q --quiet -h --help" ;;
+        "config rollback") words="" flags="--timeout -o --output --home -q --quiet -h --help" ;;
+        "completions") words="bash zsh fish" flags="--home -q --quiet -h --help" ;;
     esac
     case "$current" in
         -*) COMPREPLY=($(compgen -W "$flags" -- "$current")) ;;

@@ -5,29 +5,36 @@ _meshctl() {
     local -a commands
     for (( index = 2; index < CURRENT; index++ )); do
         case "${at:+$at }${words[index]}" in
-            "init"|"validate"|"diff"|"apply"|"completions"|"demo"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show") at="${at:+$at }${words[index]}"; last=$index ;;
+            "demo"|"init"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
         esac
     done
     words=(meshctl "${(@)words[last+1,-1]}")
     (( CURRENT -= last - 1 ))
     case "$at" in
         "")
+            commands+=('demo:Run a gateway in front of two small services, one in two versions, with live traffic to look at')
             commands+=('init:Write a mesh.toml to start from')
             commands+=('validate:Check a mesh.toml and tell every problem at once, each with its line')
             commands+=('diff:Show what applying a mesh.toml would change')
             commands+=('apply:Make a mesh.toml the current revision, and wait until every running proxy has taken it')
-            commands+=('completions:Print the completion script of a shell')
-            commands+=('demo:Run a gateway in front of two small services, one in two versions, with live traffic to look at')
-            commands+=('config:The configuration in force, its schema, and the way back to an earlier one')
-            commands+=('gateway:The gateway: start it, look at it, change it, stop it')
+            commands+=('gateway:Start the gateway, look at it, change it, stop it')
             commands+=('routes:The live routes, and which of them takes a request')
-            commands+=('services:The services behind the routes')
+            commands+=('services:The services behind the routes: versions, endpoints, health')
+            commands+=('config:The configuration in force, its schema, and the way back to an earlier one')
+            commands+=('completions:Print the completion script of a shell')
             _arguments \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-V[Show the version and end]' '*--version[Show the version and end]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '1:command:{ _describe command commands }' ;;
+        "demo")
+            _arguments \
+                '*--for[End by itself after this long, "10s" for one]:DURATION: ' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
         "init")
             _arguments \
                 '*-t[What to start from]:minimal canary tls full:(minimal canary tls full)' '*--template[What to start from]:minimal canary tls full:(minimal canary tls full)' \
@@ -62,57 +69,6 @@ _meshctl() {
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:: :' ;;
-        "completions")
-            _arguments \
-                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
-                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
-                '*-h[Show this text]' '*--help[Show this text]' \
-                '*:bash|zsh|fish:(bash zsh fish)' ;;
-        "demo")
-            _arguments \
-                '*--for[End by itself after this long, "10s" for one]:DURATION: ' \
-                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
-                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
-                '*-h[Show this text]' '*--help[Show this text]' \
-                '*:: :' ;;
-        "config")
-            commands+=('show:Show every setting of a mesh.toml that is in force: its value, and its line in the file or "default"')
-            commands+=('schema:Print the JSON Schema of mesh.toml, for completion and checks in editors')
-            commands+=('history:List the revisions that can be rolled back to, newest first: when, by whom and from what each was applied')
-            commands+=('rollback:Apply an earlier revision again, as a new one, and wait until every running proxy has taken it')
-            _arguments \
-                '*-h[Show this text]' '*--help[Show this text]' \
-                '1:command:{ _describe command commands }' ;;
-        "config show")
-            _arguments \
-                '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
-                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
-                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
-                '*-h[Show this text]' '*--help[Show this text]' \
-                '*:: :' ;;
-        "config schema")
-            _arguments \
-                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
-                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
-                '*-h[Show this text]' '*--help[Show this text]' \
-                '*:: :' ;;
-        "config history")
-            _arguments \
-                '*-n[How many, newest first]:N: ' '*--lines[How many, newest first]:N: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
-                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
-                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
-                '*-h[Show this text]' '*--help[Show this text]' \
-                '*:: :' ;;
-        "config rollback")
-            _arguments \
-                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
-                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
-                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
-                '*-h[Show this text]' '*--help[Show this text]' \
-                '*:REVISION: ' ;;
         "gateway")
             commands+=('up:Start the gateway: from a mesh.toml, from routes given here, or from both')
             commands+=('status:Show the running gateway: where it listens, which revision it serves, and its worker processes')
@@ -205,6 +161,50 @@ _meshctl() {
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:NAME: ' ;;
+        "config")
+            commands+=('show:Show every setting of a mesh.toml that is in force: its value, and its line in the file or "default"')
+            commands+=('schema:Print the JSON Schema of mesh.toml, for completion and checks in editors')
+            commands+=('history:List the revisions that can be rolled back to, newest first: when, by whom and from what each was applied')
+            commands+=('rollback:Apply an earlier revision again, as a new one, and wait until every running proxy has taken it')
+            _arguments \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '1:command:{ _describe command commands }' ;;
+        "config show")
+            _arguments \
+                '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "config schema")
+            _arguments \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "config history")
+            _arguments \
+                '*-n[How many, newest first]:N: ' '*--lines[How many, newest first]:N: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "config rollback")
+            _arguments \
+                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:REVISION: ' ;;
+        "completions")
+            _arguments \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:bash|zsh|fish:(bash zsh fish)' ;;
     esac
 }
 _meshctl "$@"

@@ -22,21 +22,23 @@ class Group(NamedTuple):
 
     help: str
     commands: Mapping[str, Body]
+    example: str
 
 
 HELP: Final = "An API gateway and a service mesh in one command, without Kubernetes."
+EXAMPLES: Final = """\
+meshctl demo
+meshctl gateway up --route /=http://127.0.0.1:8000
+meshctl init && meshctl gateway up --detach && meshctl routes ls"""
 
 TREE: Final[Mapping[str, Body | Group]] = {
+    "demo": demo.demo,
     "init": project.init,
     "validate": project.validate,
     "diff": changes.diff,
     "apply": changes.apply,
-    "config": Group(
-        "The configuration in force, its schema, and the way back to an earlier one.",
-        {"show": config.show, "schema": config.schema, "history": config.history, "rollback": config.rollback},
-    ),
     "gateway": Group(
-        "The gateway: start it, look at it, change it, stop it.",
+        "Start the gateway, look at it, change it, stop it.",
         {
             "up": gateway.up,
             "status": gateway.status,
@@ -44,29 +46,43 @@ TREE: Final[Mapping[str, Body | Group]] = {
             "down": gateway.down,
             "logs": gateway.logs,
         },
+        "meshctl gateway up --route /=http://127.0.0.1:8000",
     ),
     "routes": Group(
-        "The live routes, and which of them takes a request.", {"ls": routes.ls, "explain": routes.explain}
+        "The live routes, and which of them takes a request.",
+        {"ls": routes.ls, "explain": routes.explain},
+        "meshctl routes explain GET /v1/orders -c mesh.toml",
     ),
-    "services": Group("The services behind the routes.", {"ls": services.ls, "show": services.show}),
+    "services": Group(
+        "The services behind the routes: versions, endpoints, health.",
+        {"ls": services.ls, "show": services.show},
+        "meshctl services show orders",
+    ),
+    "config": Group(
+        "The configuration in force, its schema, and the way back to an earlier one.",
+        {"show": config.show, "schema": config.schema, "history": config.history, "rollback": config.rollback},
+        "meshctl config history",
+    ),
     "completions": completions.completions,
-    "demo": demo.demo,
 }
 
 
-def build() -> typer.Typer:
-    """The whole command line."""
-    root = new_group(HELP)
+def build() -> Any:
+    """The whole command line, as the library's command."""
+    root = new_group(HELP, EXAMPLES)
     root.callback()(_root)
     for name, entry in TREE.items():
         if not isinstance(entry, Group):
             add_command(root, name, entry)
             continue
-        branch = new_group(entry.help)
+        branch = new_group(entry.help, entry.example)
         for verb, function in entry.commands.items():
             add_command(branch, verb, function)
         root.add_typer(branch, name=name)
-    return root
+    command: Any = typer.main.get_command(root)
+    # The library puts groups last; people read the order of the tree.
+    command.commands = {name: command.commands[name] for name in TREE}
+    return command
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -74,7 +90,7 @@ def run(arguments: Sequence[str]) -> int:
     prepare_streams()
     terminal = Terminal()
     try:
-        status = typer.main.get_command(build())(list(arguments), prog_name="meshctl", standalone_mode=False)
+        status = build()(list(arguments), prog_name="meshctl", standalone_mode=False)
     except MeshError as error:
         terminal.error(error)
         return error.exit_status

@@ -53,11 +53,12 @@ def examples(lines: str) -> Callable[[Body], Body]:
     return remember
 
 
-def new_group(text: str) -> typer.Typer:
-    """An empty group of commands."""
+def new_group(text: str, example: str) -> typer.Typer:
+    """An empty group of commands, its help text and what that ends with."""
     return typer.Typer(
         cls=HelpfulGroup,
         help=text,
+        epilog=example,
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode=None,

@@ -10,9 +10,7 @@ from meshctl.cli.completions import SHELLS
 
 def main() -> None:
     """Write one file for each shell."""
-    import typer
-
-    command = typer.main.get_command(build())
+    command = build()
     for shell in SHELLS:
         (resources.folder("completions") / f"meshctl.{shell}").write_text(script(shell, command), encoding="utf-8")
 

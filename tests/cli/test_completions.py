@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import typer
 
 from meshctl import resources
 from meshctl.cli.app import build
@@ -16,7 +15,7 @@ from meshctl.cli.completions import SHELLS
 
 from .conftest import Meshctl
 
-ROOT = typer.main.get_command(build())
+ROOT = build()
 
 
 def needs(shell: str) -> str:
