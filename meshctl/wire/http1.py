@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from httptools import (
+    HttpParserCallbackError,
     HttpParserError,
     HttpParserInvalidMethodError,
     HttpParserUpgrade,
@@ -30,6 +31,17 @@ _NO_FIELDS: Final[Fields] = []
 _SINGLE: Final = frozenset((b"host", b"content-length", b"transfer-encoding"))
 _UPGRADES_REFUSED: Final = frozenset((b"h2c", b"tls/1.0", b"http/2.0"))
 # An h2c upgrade that passed a proxy would be a tunnel around every rule it enforces; TLS is the listener's business.
+
+
+_RTSP_METHODS: Final = frozenset(
+    (b"ANNOUNCE", b"DESCRIBE", b"FLUSH", b"GET_PARAMETER", b"PAUSE", b"PLAY", b"RECORD", b"REDIRECT", b"SET_PARAMETER",
+     b"SETUP", b"SOURCE", b"TEARDOWN")
+)  # fmt: skip
+"""llhttp reads these protocols' requests, too."""
+_OTHER_VERSIONS: Final = {"invalid http version": "version_unsupported", "pause on pri/upgrade": "version_unsupported"}
+"""What llhttp says of versions it does not know, and of the preface of HTTP/2."""
+_LONGEST_BODY: Final = 2**63 - 1
+"""Servers that count in signed 64 bits would read a longer one as something else."""
 
 
 class Malformed(Exception):
@@ -151,8 +163,13 @@ class RequestReader:
             return data[upgrade.args[0] :]
         except HttpParserInvalidMethodError:
             raise Malformed("method_unknown", "the method is not registered") from None
+        except HttpParserCallbackError:
+            if self._malformed is None:
+                raise  # A defect of ours, not of the peer.
+            raise self._malformed from None
         except HttpParserError as error:
-            raise self._malformed or Malformed("bad_request", str(error).lower()) from None
+            detail = str(error).lower()
+            raise Malformed(_OTHER_VERSIONS.get(detail, "bad_request"), detail) from None
         return None
 
     def renew_parser(self) -> None:
@@ -208,10 +225,8 @@ class RequestReader:
         elif version != "1.1":
             self._fail("version_unsupported", f"HTTP/{version} is not spoken here")
         raw = parser.get_method()
-        method = request.method = METHODS.get(raw) or raw.decode("latin-1")
+        method = request.method = METHODS.get(raw) or self._other_method(raw)
         request.keep_alive = parser.should_keep_alive()
-        if method == "CONNECT":
-            self._fail("method_unsupported", "CONNECT is not answered")
         self._read_target(request, url)
         if b"content-length" in special or b"transfer-encoding" in special:
             request.is_marked = True
@@ -221,6 +236,13 @@ class RequestReader:
         if b"expect" in special and special[b"expect"].lower() != b"100-continue":
             self._fail("bad_request", "the only expectation known is 100-continue")
         self.on_request(request)
+
+    def _other_method(self, raw: bytes) -> str:
+        if raw == b"CONNECT":
+            self._fail("method_unsupported", "CONNECT is not answered")
+        if raw in _RTSP_METHODS:
+            self._fail("method_unknown", "the method is not one of HTTP")
+        return raw.decode("latin-1")
 
     def _read_target(self, request: Request, url: bytes) -> None:
         request.target = url
@@ -261,6 +283,8 @@ class RequestReader:
         coding = request.special.get(b"transfer-encoding")
         if coding is None:
             request.length = int(request.special[b"content-length"])
+            if request.length > _LONGEST_BODY:
+                self._fail("bad_request", "content-length overflow")
             return
         if request.is_http10:
             self._fail("bad_request", "an HTTP/1.0 request has no transfer coding")
@@ -273,7 +297,7 @@ class RequestReader:
         if value not in {b"keep-alive", b"close", b"Keep-Alive", b"Close"}:
             request.is_marked = True
             request.named = named_by_connection(value)
-            if b"upgrade" in request.named and not request.length:
+            if b"upgrade" in request.named and not request.length and not request.is_http10:
                 request.upgrade = _passing_upgrade(request.special.get(b"upgrade"))
 
     def _fail(self, reason: str, detail: str) -> None:
@@ -309,8 +333,12 @@ class ResponseReader:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
             return data[upgrade.args[0] :]
+        except HttpParserCallbackError:
+            if self._malformed is None:
+                raise  # A defect of ours, not of the peer.
+            raise self._malformed from None
         except HttpParserError as error:
-            raise self._malformed or Malformed("upstream_protocol", str(error).lower()) from None
+            raise Malformed("upstream_protocol", str(error).lower()) from None
         return None
 
     def renew_parser(self) -> None:

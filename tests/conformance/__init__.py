@@ -1,0 +1,1 @@
+"""The gateway as its peers see it: bytes in, bytes out."""
