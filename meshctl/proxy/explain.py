@@ -19,6 +19,7 @@ from meshctl.model.units import format_duration, format_size
 from meshctl.model.views import EndpointView, ExplainView, LoserView, ServiceView
 from meshctl.proxy.described import describe_match, describe_target
 from meshctl.proxy.service import request_key
+from meshctl.wire.fields import REQUEST_READ
 from meshctl.wire.http1 import Request
 from meshctl.wire.reasons import REASONS
 from meshctl.wire.target import split_absolute, split_host
@@ -79,9 +80,10 @@ def _request(method: str, url: str, headers: Sequence[tuple[str, str]]) -> Reque
     absolute = split_absolute(url)
     given = {name.lower(): value for name, value in headers}
     authority, target = absolute or (given.get("host", ""), url if url.startswith("/") else f"/{url}")
-    fields = [(name.lower().encode("latin-1", "replace"), name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
-              for name, value in headers if name.lower() != "host"]  # fmt: skip
-    request = Request(fields, {})
+    encoded = [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers]
+    request = Request()
+    request.fields = [part for pair in encoded if pair[0].lower() not in REQUEST_READ for part in pair]
+    request.special = {name.lower(): value for name, value in encoded if name.lower() in REQUEST_READ}
     request.method = method.upper()
     request.host = split_host(authority) or "" if authority else ""
     request.authority = authority.encode("latin-1", "replace")
