@@ -10,12 +10,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 
-from meshctl.control.process import Failure, Options, Ready, Word, already_running
+from meshctl.control.process import Failure, Options, Ready, Word, take_lock
 from meshctl.errors import MeshError
 from meshctl.model.views import ProxyView
 from meshctl.store.home import Home
@@ -41,11 +42,12 @@ def up(options: GatewayOptions, on_ready: Callable[[ProxyView], None], on_error:
         # Twice, so that nobody has to reap it.
         if os.fork() == 0:
             os.close(tell)
+            os.close(told.lock)
             _announce(listen, on_ready, on_error)
         os._exit(0)
     os.wait()
     os.close(listen)
-    for handle in (source, tell):
+    for handle in (source, tell, told.lock):
         os.set_inheritable(handle, True)
     os.execv(sys.executable, _command(source, tell))
 
@@ -62,11 +64,11 @@ def up_detached(options: GatewayOptions) -> ProxyView:
             stdin=subprocess.DEVNULL,
             stdout=handle,
             stderr=handle,
-            pass_fds=(source, tell),
+            pass_fds=(source, tell, told.lock),
             start_new_session=True,
         )
     finally:
-        for each in (source, tell, handle):
+        for each in (source, tell, handle, told.lock):
             os.close(each)
     word = _hear(listen)
     if isinstance(word, Ready):
@@ -82,7 +84,6 @@ def up_detached(options: GatewayOptions) -> ProxyView:
 def _prepare(options: GatewayOptions, *, log: str) -> Options:
     """Check and apply the configuration, and say what the process is to do."""
     from meshctl.config import adhoc, files
-    from meshctl.control.acks import proxies
     from meshctl.control.apply import apply
     from meshctl.control.who import who
     from meshctl.store.sqlite import SqliteStore
@@ -92,16 +93,15 @@ def _prepare(options: GatewayOptions, *, log: str) -> Options:
     if options.routes:
         mesh = adhoc.routes_mesh(options.routes, mesh, folder=str(Path.cwd()))
     source = str(options.file.resolve()) if options.file else ""
-    store = SqliteStore(options.home.database)
+    lock = take_lock(options.home)
     try:
-        for running in proxies(store):
-            if running.role == "gateway":
-                raise already_running(options.home, str(running.pid))
-        if mesh is not None:
-            apply(store, mesh, source=source or "routes", who=who())
-    finally:
-        store.close()
-    return Options(str(options.home.path), source, options.routes, listen, options.workers, options.admin, log)
+        with closing(SqliteStore(options.home.database)) as store:
+            if mesh is not None:
+                apply(store, mesh, source=source or "routes", who=who())
+    except MeshError:
+        os.close(lock)
+        raise
+    return Options(str(options.home.path), source, options.routes, listen, options.workers, options.admin, log, lock)
 
 
 def _command(source: int, tell: int) -> list[str]:
@@ -134,6 +134,8 @@ def _hear(listen: int) -> Word | None:
 
 
 def _announce(listen: int, on_ready: Callable[[ProxyView], None], on_error: Callable[[MeshError], None]) -> None:
+    # Open until this process ends: a gateway that failed waits for that, so that its error comes before the prompt.
+    os.dup(listen)
     word = _hear(listen)
     if isinstance(word, Ready):
         on_ready(word.view)

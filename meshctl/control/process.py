@@ -23,6 +23,8 @@ from meshctl.model.views import ProxyRecord, ProxyView
 from meshctl.store.home import Home
 
 ID: Final = "gateway"
+TELLING: Final = 5
+"""Seconds that a failure is given to reach the terminal."""
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -35,6 +37,8 @@ class Options(msgspec.Struct, frozen=True):
     workers: int | None = None
     admin: str | None = None
     log: str = ""
+    lock: int = -1
+    """The descriptor of the home's lock, which whoever starts the process has taken."""
 
 
 class Failure(msgspec.Struct, frozen=True, tag=True):
@@ -60,6 +64,7 @@ def main(options: Options, tell: int) -> int:
         return _serve(options, tell)
     except MeshError as error:
         _say(tell, Failure(error.code, error.message, error.hint))
+        _until_told(tell)
         return error.exit_status
 
 
@@ -71,7 +76,7 @@ def _serve(options: Options, tell: int) -> int:
     from meshctl.store.sqlite import SqliteStore
 
     home = Home(Path(options.home))
-    lock = _lock(home)
+    _sign(options.lock)
     log.configure()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -96,12 +101,13 @@ def _serve(options: Options, tell: int) -> int:
     finally:
         admin.close()
         supervisor.store.close()
-        os.close(lock)
+        os.close(options.lock)
 
 
-def _lock(home: Home) -> int:
-    """Hold the home's gateway lock as long as this process lives; the kernel lets go of it even after kill -9.
-    Raises MeshError already_running."""
+def take_lock(home: Home) -> int:
+    """Hold the home's gateway lock as long as the descriptor is open anywhere; the kernel lets go of it even after
+    kill -9. Taken before anything is applied, so that of two gateways only one has a say. Raises MeshError
+    already_running."""
     path = home.path / f"{ID}.lock"
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -109,27 +115,37 @@ def _lock(home: Home) -> int:
     except OSError as error:
         holder = os.read(handle, 32).decode("ascii", "replace").strip()
         os.close(handle)
-        raise already_running(home, holder) from error
+        raise MeshError(
+            "already_running",
+            f"a gateway already runs in {home.path}" + (f" (process {holder})" if holder else ""),
+            hint="stop it with `meshctl gateway down`, or give this one a home of its own with --home DIR",
+        ) from error
+    # Who held it before need not be who will: that one signs when it begins.
     os.truncate(handle, 0)
-    os.write(handle, b"%d\n" % os.getpid())
     return handle
 
 
-def already_running(home: Home, pid: str) -> MeshError:
-    """The error of the second gateway in one home."""
-    return MeshError(
-        "already_running",
-        f"a gateway already runs in {home.path}" + (f" (process {pid})" if pid else ""),
-        hint="stop it with `meshctl gateway down`, or give this one a home of its own with --home DIR",
-    )
+def _sign(lock: int) -> None:
+    os.set_inheritable(lock, False)
+    os.pwrite(lock, b"%d\n" % os.getpid(), 0)
 
 
 def _say(tell: int, word: Word) -> None:
     try:
         os.write(tell, msgspec.json.encode(word) + b"\n")
-        os.close(tell)
+        if isinstance(word, Ready):
+            os.close(tell)
     except OSError:
         pass  # Whoever started it has gone meanwhile, which is no reason to stop.
+
+
+def _until_told(tell: int) -> None:
+    """Return when whoever listens has closed its end, or after a while: the error comes before the shell's prompt."""
+    import select
+
+    waiting = select.poll()
+    waiting.register(tell, 0)  # what is always reported is enough: POLLERR
+    waiting.poll(TELLING * 1000)
 
 
 if __name__ == "__main__":

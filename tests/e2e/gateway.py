@@ -22,7 +22,7 @@ from meshctl.cli.app import run
 
 from .waiting import until
 
-_READY = re.compile(r"meshctl gateway ready  (?P<urls>.*?)  \(revision \d+\)(?:  admin (?P<admin>\S+))?")
+_READY = re.compile(r"meshctl gateway ready  (?P<urls>.*?)  \(.*?revision \d+\)(?:  admin (?P<admin>\S+))?")
 _FAILURES = re.compile(r"Traceback|^\S+ error   (?P<event>\S+)", re.MULTILINE)
 
 
