@@ -169,7 +169,9 @@ def test_answer_split_at_every_byte(gateway: Gateway, upstream: Upstream, framin
 def test_events_come_as_they_are_sent(client: Wire, upstream: Upstream) -> None:
     """Each event of a stream reaches the client before the service has sent the next one."""
     client.send(upstream.get(b"/events", b"Accept: text/event-stream"))
-    wire, _ = upstream.serve(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+    wire, _ = upstream.serve(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     assert client.read_head().get("content-type") == b"text/event-stream"
     for number in range(20):
         event = b"data: %d\n\n" % number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from pathlib import Path
 
@@ -51,6 +52,27 @@ class Upstream:
             self.listener.settimeout(PATIENCE)
         return False
 
+    def hear(self) -> Wire:
+        """The first of its connections, new ones included, that brings bytes."""
+        while True:
+            ready, _, _ = select.select([self.listener, *(wire.socket for wire in self._accepted)], [], [], PATIENCE)
+            assert ready, "the gateway sends nothing"
+            if self.listener in ready:
+                self.accept()
+            for wire in self._accepted:
+                if wire.socket in ready:
+                    return wire
+
+    def is_silent(self) -> bool:
+        """Whether no connection, new ones included, has brought anything that was not read."""
+        self.collect()
+        return all(wire.is_silent() for wire in self._accepted)
+
+    def collect(self) -> None:
+        """Accept what waits to be accepted."""
+        while not self.is_untouched():
+            pass
+
     def serve(self, answer: bytes) -> tuple[Wire, Message]:
         """Accept a connection, read a request, answer it."""
         wire = self.accept()
@@ -64,14 +86,7 @@ class Upstream:
 
     def forget(self) -> None:
         """Close what was accepted, so that the gateway keeps no connection for another test."""
-        self.listener.setblocking(False)
-        try:
-            while True:
-                self.accept()
-        except BlockingIOError:
-            pass
-        finally:
-            self.listener.settimeout(PATIENCE)
+        self.collect()
         for wire in self._accepted:
             wire.close()
         self._accepted.clear()

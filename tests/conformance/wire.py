@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 PATIENCE: Final = 15.0
-"""Seconds until a test gives up on a peer: far beyond what a busy machine needs, so that only a defect takes as long."""
+"""Seconds until a test gives up on a peer: far beyond what a busy machine needs, so that only a defect takes it."""
 
 _REQUEST_LINE: Final = re.compile(rb"[A-Z-]+ [!-~]+ HTTP/1\.1")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([1-9][0-9]{2}) [\t -~\x80-\xff]*")
@@ -133,11 +133,13 @@ class Wire:
         found, self.buffer = self.buffer, b""
         return found
 
-    def is_ended(self) -> bool:
-        """Waits until the peer ends the connection, in order or not; whether it did so without another byte."""
-        with contextlib.suppress(ConnectionResetError, ssl.SSLEOFError):
-            return self.read_to_end() == b""
-        return self.buffer == b""
+    def read_rest(self) -> bytes:
+        """Everything until the peer ends the connection, in order or by a reset."""
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
+            while self._more():
+                pass
+        found, self.buffer = self.buffer, b""
+        return found
 
     def is_silent(self) -> bool:
         """Whether nothing has come that was not read, as far as one can see now."""
