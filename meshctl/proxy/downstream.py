@@ -158,16 +158,18 @@ class Downstream(RequestReader, asyncio.Protocol):
     # httptools calls these
 
     def on_request(self, request: Request) -> None:
-        size = self._head_bytes
-        if size > self.worker.snapshot.head_limit and request_size(request) > self.worker.snapshot.head_limit:
-            self._fail("head_too_large", f"the head may have at most {self.worker.snapshot.head_limit} bytes")
+        worker = self.worker
+        limit = worker.snapshot.head_limit
+        if self._head_bytes > limit and request_size(request) > limit:
+            self._fail("head_too_large", f"the head may have at most {limit} bytes")
         self._head_bytes = 0
-        self._receiving = request
-        self._body = 0
         self.deadline = NEVER
-        exchange = Exchange(self.worker, self, request)
-        self._incoming = exchange
-        self.worker.counters.in_flight += 1
+        exchange = Exchange(worker, self, request)
+        if request.length or request.upgrade:
+            self._receiving = request
+            self._incoming = exchange
+            self._body = 0
+        worker.counters.in_flight += 1
         if self.exchange is not None or self._waiting or self._is_full:
             # Answers to a client that takes none must not pile up either.
             self._waiting.append(exchange)
@@ -182,10 +184,12 @@ class Downstream(RequestReader, asyncio.Protocol):
         self._pass_body(data)
 
     def on_message_complete(self) -> None:
-        trailers = self.take_trailers()
         request = self._receiving
+        if request is None:
+            return
+        trailers = self.take_trailers()
         # llhttp ends an upgrade request with its head: one that may pass is over with its answer, one with a body is not over.
-        if request is None or b"upgrade" not in request.special or not self.stops_at_upgrade(request):
+        if b"upgrade" not in request.special or not self.stops_at_upgrade(request):
             self._end_request(trailers)
 
     # the exchange calls these

@@ -19,7 +19,7 @@ from meshctl.proxy.attempt import Attempt
 from meshctl.proxy.forward import encode_request
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.chunks import chunk, last_chunk
-from meshctl.wire.fields import Fields, make, passing_trailers
+from meshctl.wire.fields import Fields, make, passing_trailers, without
 from meshctl.wire.http1 import CHUNKED, Request, Response
 from meshctl.wire.reasons import CLIENT_GONE_STATUS, problem, status_of
 from meshctl.wire.tracing import new_traceparent, valid_request_id, valid_traceparent
@@ -105,11 +105,12 @@ class Exchange(Attempt):
         """What the route's filters say: all continue, or one replies. A redirect or fixed answer is the last of them."""
         route = self.route
         assert route is not None
-        for apply in route.filters:
-            answer = apply(self)
-            if answer is not None:
-                self.answer_with(answer.status, answer.fields, answer.body, answer.reason)
-                return False
+        if route.filters:
+            for apply in route.filters:
+                answer = apply(self)
+                if answer is not None:
+                    self.answer_with(answer.status, answer.fields, answer.body, answer.reason)
+                    return False
         self.service = route.service
         return True
 
@@ -117,8 +118,8 @@ class Exchange(Attempt):
         """Which version of the service."""
         service = self.service
         assert service is not None
-        self.version = service.choose(self.request, self.stream.client)
-        if self.version is None:
+        version = self.version = service.only or service.choose(self.request, self.stream.client)
+        if version is None:
             return self.reply("no_endpoint", f'service "{service.name}" has no version that takes traffic')
         return True
 
@@ -126,25 +127,24 @@ class Exchange(Attempt):
         """Which endpoint of the version, other than those that already failed this request."""
         version = self.version
         assert version is not None
-        self.endpoint = version.pick(self)
-        if self.endpoint is None:
+        version.requests += 1
+        endpoint = self.endpoint = version.pick(self) if version.only is None or self.tried else version.only
+        if endpoint is None:
             return self.reply("no_endpoint", f'service "{version.service}" has no endpoint that can take the request')
         return True
 
     def admit(self) -> bool:
-        """Whether the endpoint may take one more."""
+        """Whether the endpoint may take one more; from here on it counts as busy with it."""
+        endpoint = self.endpoint
+        assert endpoint is not None
+        endpoint.in_flight += 1
+        endpoint.requests += 1
         return True
 
     def forward(self) -> None:
         """Send the request on: at once over a kept connection, else when one is open."""
         endpoint = self.endpoint
-        service = self.service
         assert endpoint is not None
-        assert service is not None
-        endpoint.in_flight += 1
-        endpoint.requests += 1
-        if not self.attempt:
-            service.begun += 1
         exchanges = self.worker.exchanges
         exchanges.add(self)
         if not exchanges.is_ticking:
@@ -238,7 +238,12 @@ class Exchange(Attempt):
         connection.transport.write(head + self.take_parts() if self.parts else head)
         timeouts = connection.endpoint.timeouts
         if self.body_ended:
-            self.wait(timeouts.response, "upstream_timeout")
+            # The clock of an attempt that found its connection at once is as good as now.
+            now = clock.monotonic() if self.attempt or self.deadline_reason else self.started
+            self.deadline = now + timeouts.response
+            self.deadline_reason = "upstream_timeout"
+            if self.deadline > self.total_deadline:
+                self.deadline = self.total_deadline
         else:
             self.wait(timeouts.stream, "upstream_timeout")
             self.stream.resume_body()
@@ -252,7 +257,8 @@ class Exchange(Attempt):
     def on_informational(self, response: Response) -> None:
         """An interim answer, passed on to clients that know them."""
         if not self.request.is_http10:
-            self.stream.send_head(response.status, response.fields, 0, body=False, final=False)
+            fields = without(response.fields, response.named)
+            self.stream.send_head(response.status, fields, 0, body=False, final=False)
             self.stream.flush()
 
     def on_response(self, response: Response, body: bytes | None, now: float) -> bool:

@@ -24,23 +24,35 @@ def encode_request(exchange: Exchange) -> bytes:
     request = exchange.request
     route = exchange.route
     assert route is not None
+    if not (route.is_plain and exchange.is_verbatim) or request.named or not request.authority:
+        return _edited(exchange)
     fields = request.fields
     agent = request.special.get(b"user-agent")
-    drop = route.request_drop
-    if drop or request.named:
-        drop = drop | request.named
-        fields = without(fields, drop)
-        if b"user-agent" in drop:
-            agent = None
-    count = len(fields) // 2
-    head = _HEADS[count] if count < len(_HEADS) else _START + lines(count) + _END
-    if exchange.is_verbatim and route.target is None:
-        target = request.target
-    else:
-        target = forwarded_target(exchange).encode("latin-1")
-    return head % (
+    return _head(len(fields) // 2) % (
         request.method.encode(),
-        target,
+        request.target,
+        request.authority,
+        *fields,
+        b"" if agent is None else b"User-Agent: %b\r\n" % agent,
+        forwarding_lines(exchange),
+        exchange.request_id,
+        exchange.traceparent,
+        b"",
+        _framing(exchange) if request.is_marked else b"",
+    )
+
+
+def _edited(exchange: Exchange) -> bytes:
+    """The same where the route or the Connection field changes what passes."""
+    request = exchange.request
+    route = exchange.route
+    assert route is not None
+    drop = route.request_drop | request.named
+    agent = None if b"user-agent" in drop else request.special.get(b"user-agent")
+    fields = without(request.fields, drop)
+    return _head(len(fields) // 2) % (
+        request.method.encode(),
+        forwarded_target(exchange).encode("latin-1"),
         route.authority or request.authority or endpoint_authority(exchange),
         *fields,
         b"" if agent is None else b"User-Agent: %b\r\n" % agent,
@@ -50,6 +62,10 @@ def encode_request(exchange: Exchange) -> bytes:
         route.request_lines,
         _framing(exchange) if request.is_marked else b"",
     )
+
+
+def _head(count: int) -> bytes:
+    return _HEADS[count] if count < len(_HEADS) else _START + lines(count) + _END
 
 
 def _framing(exchange: Exchange) -> bytes:

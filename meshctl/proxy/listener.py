@@ -43,7 +43,8 @@ class LiveListener:
             raise ValueError(str(problem)) from problem
 
     def start(self) -> None:
-        """Accept from now on."""
+        """Accept from now on: clients that come before the server is made wait for it."""
+        self._socket.listen(BACKLOG)
         spawn(self._start(), name=f"listen {self.address}")
 
     async def _start(self) -> None:

@@ -41,7 +41,8 @@ class LiveVersion:
         self.endpoints: list[LiveEndpoint] = []
         self.available: list[LiveEndpoint] = []
         self._key = service.balance.key
-        self._only: LiveEndpoint | None = None
+        self.only: LiveEndpoint | None = None
+        """The one endpoint there is to choose."""
         self._balancer: Balancer[LiveEndpoint] = BALANCERS[service.balance.policy](())
 
     def __repr__(self) -> str:
@@ -64,9 +65,6 @@ class LiveVersion:
 
     def pick(self, exchange: Exchange) -> LiveEndpoint | None:
         """The endpoint for a request, other than those it has tried."""
-        self.requests += 1
-        if self._only is not None and not exchange.tried:
-            return self._only
         key = None if self._key is None else request_key(self._key, exchange.request, exchange.stream.client)
         tried = exchange.tried
         if tried:
@@ -81,7 +79,7 @@ class LiveVersion:
         self.available = usable(self.endpoints, now)
         self._balancer = BALANCERS[self.config.balance.policy](self.available, start=self.worker.index + self.requests)
         weighted = self._balancer.candidates
-        self._only = weighted[0] if len(weighted) == 1 else None
+        self.only = weighted[0] if len(weighted) == 1 else None
         for each in self.endpoints:
             each.is_compared = len(self.endpoints) > 1
         comes_back = next_return(self.endpoints, now)
@@ -110,9 +108,9 @@ class LiveService:
         self.budget = RetryBudget()
         self.versions: list[LiveVersion] = []
         self._split: Split[LiveVersion] | None = None
-        self._only: LiveVersion | None = None
-        self.begun = 0
-        """Requests since `settle`: the budget hears of them a few times a second, not each time."""
+        self.only: LiveVersion | None = None
+        """The one version that takes traffic."""
+        self._settled = 0
         self._sticky = service.sticky
 
     def __repr__(self) -> str:
@@ -120,9 +118,6 @@ class LiveService:
 
     def choose(self, request: Request, client: str) -> LiveVersion | None:
         """The version for a request: by its sticky key's bucket where it has one, else by a draw."""
-        only = self._only
-        if only is not None:
-            return only
         split = self._split
         if split is None:
             return None
@@ -133,16 +128,17 @@ class LiveService:
         return split.draw(clock.draw())
 
     def settle(self, now: float) -> None:
-        """Tell the retry budget of the requests that have begun."""
-        if self.begun:
-            self.budget.deposit(now, self.begun)
-            self.begun = 0
+        """Tell the retry budget of the requests since the last time: it hears of them a few times a second, not each time."""
+        begun = sum(version.requests for version in self.versions)
+        if begun != self._settled:
+            self.budget.deposit(now, begun - self._settled)
+            self._settled = begun
 
     def set_versions(self, versions: list[LiveVersion]) -> None:
         """Take the versions of a new snapshot."""
         self.versions = versions
         weighted = [(version, version.weight) for version in versions if version.weight > 0]
-        self._only = weighted[0][0] if len(weighted) == 1 else None
+        self.only = weighted[0][0] if len(weighted) == 1 else None
         # The split takes them all, in order: a weight of 0 keeps the place of a version's buckets.
         self._split = Split([(version, version.weight) for version in versions]) if len(weighted) > 1 else None
 

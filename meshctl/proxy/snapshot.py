@@ -43,6 +43,8 @@ class CompiledRoute:
         self.authority = (route.rewrite.host or "").encode("latin-1")
         self.request_drop = _dropped(route.request_headers)
         self.request_lines = encode_fields(_added(route.request_headers))
+        self.is_plain = not (self.target or self.authority or self.request_drop or self.request_lines)
+        """Whether a request goes on with the head it came with."""
         # Towards the client
         self._response_drop = _dropped(route.response_headers)
         self._response_added = _added(route.response_headers)

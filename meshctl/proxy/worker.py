@@ -184,6 +184,10 @@ class Worker:
 
     def _prepare(self, order: Prepare) -> None:
         sockets = dict(zip(order.opened, self._channel.take_sockets(len(order.opened)), strict=True))
+        # Only of a worker that was started during a change: it was told of the revision before, and may have it already.
+        self._forget_pending()
+        for key in self.listeners.keys() & sockets.keys():
+            sockets.pop(key).close()
         try:
             snapshot = self.registry.compile(order.number, decode(order.mesh))
             renewed = self._renewed(order)
@@ -233,8 +237,12 @@ class Worker:
         self.housekeeping.adopt(pending.snapshot)
 
     def _abort(self, number: int) -> None:
+        if self._pending is not None and self._pending.order.number == number:
+            self._forget_pending()
+
+    def _forget_pending(self) -> None:
         pending, self._pending = self._pending, None
-        if pending is not None and pending.order.number == number:
+        if pending is not None:
             for listener in pending.opened.values():
                 listener.close()
 

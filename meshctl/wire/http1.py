@@ -208,15 +208,16 @@ class RequestReader:
 
     def on_headers_complete(self) -> None:
         request = Request()
-        request.fields = self._fields.copy()
-        special = request.special = self._special.copy()
-        self._fields.clear()
+        fields, special = self._fields, self._special
+        request.fields = fields.copy()
+        fields.clear()
+        special = request.special = special.copy()
         self._special.clear()
-        parser = self._parser
         url, self._url = self._url, b""
         if self._skips_head:
             self._skips_head = False
             return
+        parser = self._parser
         if len(request.fields) // 2 + len(special) > self.max_fields:
             self._fail("head_too_large", f"more than {self.max_fields} header fields")
         version = parser.get_http_version()

@@ -9,6 +9,8 @@ from typing import Final
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}", re.ASCII)
 _TRACEPARENT: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.ASCII | re.DOTALL)
 
+_LEADING: Final = 1 << 192 | 1 << 64 | 1  # neither identifier may be all zeros
+
 
 def valid_request_id(value: bytes) -> bool:
     """Whether a client's request id can be kept: short and printable, so that it cannot forge a log line."""
@@ -25,4 +27,6 @@ def valid_traceparent(value: bytes) -> bool:
 
 def new_traceparent(bits: Callable[[int], int]) -> bytes:
     """A new trace, not sampled by this proxy (flags 00): nothing is recorded here, whoever comes next may decide."""
-    return b"00-%032x-%016x-00" % (bits(128) or 1, bits(64) or 1)
+    # One draw and one number for both identifiers; the leading one keeps the zeros.
+    drawn = b"%x" % (bits(192) | _LEADING)
+    return b"00-%b-%b-00" % (drawn[1:33], drawn[33:])
