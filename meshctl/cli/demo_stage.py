@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event
 from types import TracebackType
@@ -71,15 +71,24 @@ class Stage:
             f"{name}_{version}": _port_of(service)
             for (name, version), service in zip(SERVICES, self._services, strict=True)
         }
-        self.file.write_text(demo_mesh(self.folder, self.home, _listen_port(), ports), encoding="utf-8")
-        log = (self.folder / "gateway.log").open("wb")
-        with log:
-            command = [sys.executable, "-m", "meshctl", "gateway", "up", "-c", str(self.file), "--home", str(self.home)]
+        listen = _listen_port()
+        try:
+            self.record = self._start_gateway(listen, ports)
+        except MeshError:
+            # Between looking and listening somebody may have taken the port; that any is free is certain.
+            if listen == 0:
+                raise
+            self.record = self._start_gateway(0, ports)
+        self.url = self.record.listeners[0].url.rstrip("/")
+
+    def _start_gateway(self, listen: int, ports: Mapping[str, int]) -> ProxyRecord:
+        self.file.write_text(demo_mesh(self.folder, self.home, listen, ports), encoding="utf-8")
+        command = [sys.executable, "-m", "meshctl", "gateway", "up", "-c", str(self.file), "--home", str(self.home)]
+        with (self.folder / "gateway.log").open("wb") as log:
             self._gateway = _popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_end_with_parent
             )
-        self.record = self._await_ready(self._gateway)
-        self.url = self.record.listeners[0].url.rstrip("/")
+        return self._await_ready(self._gateway)
 
     def _await_ready(self, gateway: subprocess.Popen[bytes]) -> ProxyRecord:
         deadline = clock.monotonic() + _READY_WITHIN

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +17,9 @@ Demo = subprocess.Popen[str]
 
 
 @pytest.fixture
-def demo(folder: Path) -> Iterator[Demo]:
-    """A running demo, from the moment it shows its first figures."""
+def demo(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Demo]:
+    """A demo that has just been started; its files lie in the test's folder."""
+    monkeypatch.setenv("TMPDIR", str(folder))
     process = subprocess.Popen(command("demo"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     yield process
     process.kill()
@@ -54,15 +54,16 @@ def test_a_demo_with_an_end(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_it_in_order(demo: Demo, number: signal.Signals) -> None:
+def test_signals_end_it_in_order(demo: Demo, number: signal.Signals, folder: Path) -> None:
     """Ctrl-C ends the demo with 0, no request failed, and no process left; so does SIGTERM."""
     first_figures(demo)
     processes = family(demo)
     demo.send_signal(number)
-    out, _ = demo.communicate(timeout=60)
-    assert demo.returncode == 0
+    out, err = demo.communicate(timeout=60)
+    assert demo.returncode == 0, out + err
     assert "0 failed" in out.splitlines()[-1]
     assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert list(folder.glob("meshctl-demo-*")) == []
 
 
 @pytest.mark.skipif("sys.platform != 'linux'", reason="only Linux tells a process that its parent died")
@@ -72,6 +73,3 @@ def test_kill_leaves_nothing(demo: Demo) -> None:
     processes = family(demo)
     demo.kill()
     assert psutil.wait_procs(processes, timeout=40)[1] == []
-    # Nobody was left to remove the folder; the next demo makes its own.
-    for folder in Path(tempfile.gettempdir()).glob("meshctl-demo-*"):
-        assert not [process for process in processes if process.is_running()], folder
