@@ -68,9 +68,7 @@ def demo(
             pass
         finally:
             traffic.stop()
-    session.terminal.data(
-        f"{traffic.sent} requests, {traffic.failed} failed; {_shares(traffic)}; everything is stopped"
-    )
+    session.terminal.data(f"{_counts(traffic)}; everything is stopped")
     return FAILED if traffic.failed else DONE
 
 
@@ -106,7 +104,7 @@ def _plain(session: Session, stage: Stage, traffic: Traffic) -> Iterator[Any]:
 
         orders = [route for route in _routes(stage) if route.name == "orders"]
         figures = f"; orders {number(orders[0].rps)} rps, p99 {milliseconds(orders[0].p99)}" if orders else ""
-        session.terminal.data(f"{traffic.sent} requests, {traffic.failed} failed; {_shares(traffic)}{figures}")
+        session.terminal.data(f"{_counts(traffic)}{figures}")
 
     yield line
 
@@ -118,7 +116,7 @@ def _page(stage: Stage, traffic: Traffic) -> Any:
     from meshctl.cli.routes import COLUMNS, route_row
 
     table = rich_table(COLUMNS, [cells(route_row(route)) for route in _routes(stage)])
-    return Group(table, "", f"{traffic.sent} requests, {traffic.failed} failed; {_shares(traffic)}")
+    return Group(table, "", f"{_counts(traffic)}")
 
 
 def _routes(stage: Stage) -> Sequence[RouteView]:
@@ -133,6 +131,11 @@ def _routes(stage: Stage) -> Sequence[RouteView]:
     except MeshError:
         # A busy machine may be late with figures; whether the gateway still runs is the stage's question.
         return ()
+
+
+def _counts(traffic: Traffic) -> str:
+    failed = f"{traffic.failed} failed" + (f" (last: {traffic.failure})" if traffic.failed else "")
+    return f"{traffic.sent} requests, {failed}; {_shares(traffic)}"
 
 
 def _shares(traffic: Traffic) -> str:

@@ -33,7 +33,8 @@ class Traffic:
         self.failed = 0
         self.versions: Counter[str] = Counter()
         """Which versions of orders answered the requests that leave the choice to the gateway."""
-        self.statuses: Counter[int] = Counter()
+        self.failure = ""
+        """What happened to the last request that failed."""
 
     def start(self) -> None:
         """Begin."""
@@ -58,11 +59,15 @@ class Traffic:
             connection.request("GET", path, headers=headers)
             response = connection.getresponse()
             body = response.read()
-        except (OSError, http.client.HTTPException):
-            self.failed += 1
+        except (OSError, http.client.HTTPException) as error:
+            self._fail(path, str(error) or type(error).__name__)
             connection.close()
             return
-        self.statuses[response.status] += 1
-        self.failed += response.status >= 400
-        if response.status == 200 and path.startswith("/v1/orders") and not headers:
+        if response.status >= 400:
+            self._fail(path, f"{response.status} {response.headers.get('x-meshctl-reason', '')}".strip())
+        elif response.status == 200 and path.startswith("/v1/orders") and not headers:
             self.versions[str(json.loads(body).get("version"))] += 1
+
+    def _fail(self, path: str, why: str) -> None:
+        self.failed += 1
+        self.failure = f"GET {path}: {why}"
