@@ -25,6 +25,7 @@ from meshctl.wire.reasons import CLIENT_GONE_STATUS, problem, status_of
 from meshctl.wire.tracing import new_traceparent, valid_request_id, valid_traceparent
 
 if TYPE_CHECKING:
+    from meshctl.proxy.filters import Filter
     from meshctl.proxy.snapshot import Snapshot
     from meshctl.proxy.stream import Stream
     from meshctl.proxy.upstream import UpstreamConnection
@@ -38,6 +39,7 @@ class Exchange(Attempt):
     """See the module. Calls come from the stream (`on_body`…), from the connection (`on_response`…) and the clock."""
 
     snapshot: Snapshot
+    filters: tuple[Filter, ...] = ()
     # The request
     request_id = b""
     traceparent = b""
@@ -70,7 +72,7 @@ class Exchange(Attempt):
     def begin(self) -> None:
         """Decide about the request and send it on, or answer it here."""
         self.identify()
-        if self.match() and self.filter() and self.split() and self.balance() and self.admit():
+        if self.match() and (not self.filters or self.filter()) and self.split() and self.balance() and self.admit():
             self.forward()
 
     def identify(self) -> None:
@@ -94,6 +96,8 @@ class Exchange(Attempt):
         if route is None:
             host = f" of host {request.host}" if request.host else ""
             return self.reply("no_route", f"no route takes {request.method} {path}{host}")
+        self.filters = route.filters
+        self.service = route.service
         limit = route.body_bytes
         if limit and (request.length > limit or self.received > limit):
             return self.reply("body_too_large", f"the body may have at most {limit} bytes")
@@ -103,15 +107,11 @@ class Exchange(Attempt):
 
     def filter(self) -> bool:
         """What the route's filters say: all continue, or one replies. A redirect or fixed answer is the last of them."""
-        route = self.route
-        assert route is not None
-        if route.filters:
-            for apply in route.filters:
-                answer = apply(self)
-                if answer is not None:
-                    self.answer_with(answer.status, answer.fields, answer.body, answer.reason)
-                    return False
-        self.service = route.service
+        for apply in self.filters:
+            answer = apply(self)
+            if answer is not None:
+                self.answer_with(answer.status, answer.fields, answer.body, answer.reason)
+                return False
         return True
 
     def split(self) -> bool:
@@ -232,8 +232,10 @@ class Exchange(Attempt):
 
     def on_connected(self, connection: UpstreamConnection) -> None:
         """A connection is there: send what there is of the request."""
-        connection.start(self, answers_head=self.request.method == "HEAD")
         self.connection = connection
+        connection.exchange = self
+        connection.deadline = NEVER
+        connection.answers_head = self.request.method == "HEAD"
         head = encode_request(self)
         connection.transport.write(head + self.take_parts() if self.parts else head)
         timeouts = connection.endpoint.timeouts
@@ -366,6 +368,7 @@ class Exchange(Attempt):
     def open_tunnel(self, response: Response) -> None:
         """The endpoint agreed to another protocol: from now on bytes pass both ways (RFC 9110 §7.8)."""
         if not self.request.upgrade:
+            self.status = 0
             self.fail("upstream_protocol", "the service changed the protocol unasked")
             return
         assert self.route is not None

@@ -137,12 +137,6 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
 
     # the exchange and the endpoint call these
 
-    def start(self, exchange: Exchange, *, answers_head: bool) -> None:
-        """Take an exchange; the caller writes its request to the transport."""
-        self.exchange = exchange
-        self.deadline = NEVER
-        self.answers_head = answers_head
-
     def on_deadline(self, now: float) -> None:
         """It has rested, or been about to end, for long enough."""
         self.deadline = NEVER
@@ -274,5 +268,5 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
 
     def _break(self, exchange: Exchange, reason: str, detail: str) -> None:
         self.abort()
-        exchange.on_upstream_lost(reason if self._response is None else "upstream_cut", detail)
+        exchange.on_upstream_lost("upstream_cut" if self._is_answered else reason, detail)
 

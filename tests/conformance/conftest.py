@@ -6,6 +6,7 @@ which no other test touches until its connections are long gone.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import cycle
@@ -38,12 +39,21 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, services: list[Upstream]) 
     rules = [
         '[gateway]\naccess_log = "access.log"\nadmin = "off"\ntrusted_proxies = ["127.0.0.2"]\n',
         '[[routes]]\nname = "fixed"\nhosts = ["fixed.test"]\nrespond = { status = 200, body = "fixed" }\n',
+        '[[routes]]\nname = "gone"\nhosts = ["gone.test"]\nservice = "gone"\n',
+        f'[services.gone]\nendpoints = ["127.0.0.1:{free_port()}"]\n',
         *(routes(each) for each in services),
     ]
     running = Gateway(tmp_path_factory.mktemp("gateway"), "\n".join(rules))
     yield running
     assert running.end() == 0
     assert running.complaints() == []
+
+
+def free_port() -> int:
+    """A port on which nobody listens, at least now."""
+    with socket.socket() as end:
+        end.bind(("127.0.0.1", 0))
+        return int(end.getsockname()[1])
 
 
 def routes(service: Upstream) -> str:

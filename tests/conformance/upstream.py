@@ -59,9 +59,12 @@ class Upstream:
             assert ready, "the gateway sends nothing"
             if self.listener in ready:
                 self.accept()
-            for wire in self._accepted:
+            for wire in list(self._accepted):
                 if wire.socket in ready:
-                    return wire
+                    if wire.has_bytes():
+                        return wire
+                    self._accepted.remove(wire)
+                    wire.close()
 
     def is_silent(self) -> bool:
         """Whether no connection, new ones included, has brought anything that was not read."""

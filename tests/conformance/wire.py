@@ -141,6 +141,13 @@ class Wire:
         found, self.buffer = self.buffer, b""
         return found
 
+    def has_bytes(self) -> bool:
+        """Whether the next thing to read is not the end."""
+        try:
+            return self.socket.recv(1, socket.MSG_PEEK) != b""
+        except ConnectionResetError:
+            return False
+
     def is_silent(self) -> bool:
         """Whether nothing has come that was not read, as far as one can see now."""
         if self.buffer:
