@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
+from meshctl.control.acks import acknowledgements
 from meshctl.control.revisions import (
     CURRENT,
     Pointer,
@@ -50,7 +51,8 @@ class Applied:
 
 
 def apply(store: Store, mesh: Mesh, *, source: str, who: str, expect: int | None = None) -> Applied:
-    """Make `mesh` the current configuration. What already is current makes no new revision, whatever is expected.
+    """Make `mesh` the current configuration. What already is current makes no new revision, whatever is expected, unless
+    a proxy has refused it: the new one has it try again.
 
     `source` says where it came from: a file's path, or "routes". Raises MeshError conflict, naming what was changed and
     by whom, where the current revision is not `expect` or another apply is faster than this one."""
@@ -77,7 +79,8 @@ def _commit(store: Store, content: bytes, *, source: str, who: str, what: str, e
     entry = store.get(CURRENT)
     base = Pointer(0, "") if entry is None else decode(entry, Pointer)
     sha = digest(content)
-    if base.hash == sha:
+    is_current = base.hash == sha
+    if is_current and not _is_refused(store, base.number):
         return Applied(base.number, unchanged=True)
     if expect is not None and expect != base.number:
         raise _conflict(store, expect, base.number)
@@ -96,6 +99,10 @@ def _commit(store: Store, content: bytes, *, source: str, who: str, what: str, e
             return Applied(winner.number, unchanged=True)
         raise _conflict(store, base.number, winner.number if winner else 0) from error
     return Applied(new.number, unchanged=False, changes=changes)
+
+
+def _is_refused(store: Store, number: int) -> bool:
+    return any(not answer.accepted and answer.revision == number for answer in acknowledgements(store).values())
 
 
 def _changes(store: Store, old: int, new: Revision) -> tuple[Change, ...]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 import socket
 from collections.abc import Callable
-from typing import Final, NoReturn
+from contextlib import suppress
+from typing import Final
 
 from meshctl import clock
+from meshctl.control.slot import Slot, be_worker, reap, why
 from meshctl.model.views import WorkerView
 from meshctl.observe.log import Events
 from meshctl.observe.sample import Sample
@@ -29,23 +30,6 @@ STEADY: Final = 10.0
 """Seconds after which a worker counts as well started, and its next crash as the first."""
 PATIENCE: Final = 15.0
 """Seconds a worker gets to compile a revision."""
-
-
-class Slot:
-    """One worker's place: who fills it now, and how often it had to be filled."""
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.pid = 0
-        self.channel: Channel | None = None
-        self.born = 0.0
-        self.restarts = 0
-        self.crashes = 0
-        self.state = "starting"
-        self.prepared: asyncio.Future[str] | None = None
-
-    def __repr__(self) -> str:
-        return f"<Slot {self.index} process {self.pid} {self.state}, {self.restarts} restarts>"
 
 
 class Fleet:
@@ -63,6 +47,7 @@ class Fleet:
         self.is_stopping = False
         self.empty: asyncio.Future[None] = loop.create_future()
         self._order_for = order_for
+        self._caught_up = asyncio.Event()
         self._due = list(self.slots)
         self._asked: dict[int, asyncio.Future[bytes]] = {}
         self._ask_id = 0
@@ -78,9 +63,13 @@ class Fleet:
         due, self._due = self._due, []
         for slot in due:
             self._fork(slot)
-            order = self._order_for(slot.index)
-            if order is not None:
-                self._send(slot, order[0], order[1])
+            self._order(slot)
+
+    def _order(self, slot: Slot) -> None:
+        order = self._order_for(slot.index)
+        if order is not None:
+            slot.revision = order[0].number
+            self._send(slot, order[0], order[1])
 
     def _fork(self, slot: Slot) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -93,36 +82,59 @@ class Fleet:
         gc.unfreeze()
         theirs.close()
         slot.pid, slot.channel, slot.born, slot.state = pid, Channel(ours), clock.monotonic(), "starting"
+        slot.revision = 0
         self.loop.add_reader(ours, self._on_message, slot)
 
     # orders
 
     async def change(self, orders: Callable[[int], tuple[Prepare, list[int]]]) -> str:
-        """Have every worker compile a revision and then, if none refused, serve it: "" or the first refusal."""
+        """Have every worker compile a revision and then, if none refused, serve it: "" or the first refusal.
+
+        One that is being started again has no part in it: `catch_up` gives it what is served by then."""
+        taking_part = await self._able()
         futures: list[asyncio.Future[str]] = []
         number = 0
-        for slot in self.slots:
+        for slot in taking_part:
             order, sockets = orders(slot.index)
             number = order.number
             slot.prepared = self.loop.create_future()
-            if slot.channel is None:
-                # It is being started again, and will be given what is current by then.
-                slot.prepared.set_result("")
-            else:
-                self._send(slot, order, sockets)
+            self._send(slot, order, sockets)
             futures.append(slot.prepared)
         try:
             async with asyncio.timeout(PATIENCE):
                 refusals = [refusal for future in futures if (refusal := await future)]
         except TimeoutError:
             refusals = [f"a worker did not answer within {PATIENCE:g} s"]
+        if not taking_part:
+            refusals = ["no worker runs that could compile it"]
         verdict: Message = Abort(number) if refusals else Commit(number)
-        for slot in self.slots:
+        for slot in taking_part:
             slot.prepared = None
             self._send(slot, verdict)
             if not refusals and slot.channel is not None:
-                slot.state = "ready"
+                slot.state, slot.revision = "ready", number
+        # Orders are obeyed one after another: whoever answers this has changed over.
+        await self.ask("commit", PATIENCE)
         return refusals[0] if refusals else ""
+
+    async def _able(self) -> list[Slot]:
+        """The workers that can take part in a change; waits for one where all are being started again."""
+        deadline = self.loop.time() + PATIENCE
+        while True:
+            found = [slot for slot in self.slots if slot.channel and (slot.state == "ready" or not slot.revision)]
+            if found or self.loop.time() > deadline:
+                return found
+            self._caught_up.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    await self._caught_up.wait()
+
+    def catch_up(self, number: int) -> None:
+        """Give what is served now, which is revision `number`, to workers that were started during the change to it."""
+        for slot in self.slots:
+            if slot.revision != number and slot.channel is not None:
+                slot.state = "starting"
+                self._order(slot)
 
     async def ask(self, what: str, timeout: float = 1.0) -> list[tuple[Slot, bytes]]:
         """The answers of the workers that give one in time."""
@@ -224,11 +236,8 @@ class Fleet:
             case Prepared(number, refusal):
                 if slot.prepared is not None and not slot.prepared.done():
                     slot.prepared.set_result(refusal)
-                elif refusal:
-                    self._events.error("worker_refused", worker=slot.pid, revision=number, reason=refusal)
-                elif slot.state == "starting":
-                    self._send(slot, Commit(number))
-                    slot.state = "ready"
+                elif slot.state == "starting" and slot.revision == number:
+                    self._on_caught_up(slot, number, refusal)
             case Answer(number, payload):
                 future = self._asked.pop(number, None)
                 if future is not None and not future.done():
@@ -238,13 +247,23 @@ class Fleet:
             case _:
                 pass
 
+    def _on_caught_up(self, slot: Slot, number: int, refusal: str) -> None:
+        if not refusal:
+            self._send(slot, Commit(number))
+            slot.state = "ready"
+            self._caught_up.set()
+            return
+        # Its siblings serve this: a file has gone since, or is broken. It may be back with the next try, after a pause.
+        self._events.error("worker_refused", worker=slot.pid, revision=number, reason=refusal)
+        self._send(slot, Drain(0.0))
+
     def _on_end(self, slot: Slot) -> None:
         assert slot.channel is not None
         self.loop.remove_reader(slot.channel.socket)
         self.loop.remove_writer(slot.channel.socket)
         slot.channel.close()
         slot.channel = None
-        status = _reap(slot.pid)
+        status = reap(slot.pid)
         self.totals.lost(slot.pid)
         if slot.prepared is not None and not slot.prepared.done():
             slot.prepared.set_result("a worker ended while it compiled the revision")
@@ -256,7 +275,7 @@ class Fleet:
         pause = 0.0 if slot.crashes <= 1 else min(FIRST_PAUSE * 2 ** (slot.crashes - 2), LONGEST_PAUSE)
         slot.restarts += 1
         slot.state = "restarting"
-        self._events.error("worker_ended", worker=slot.pid, why=_why(status), restart_in=f"{pause:g}s")
+        self._events.error("worker_ended", worker=slot.pid, why=why(status), restart_in=f"{pause:g}s")
         self.loop.call_later(pause, self._schedule, slot)
 
     def _schedule(self, slot: Slot) -> None:
@@ -267,38 +286,3 @@ class Fleet:
     def _check_empty(self) -> None:
         if not any(slot.channel for slot in self.slots) and not self.empty.done():
             self.empty.set_result(None)
-
-
-def be_worker(end: socket.socket, index: int, count: int) -> NoReturn:
-    """Be worker `index` of `count` in a forked child, which never comes back.
-
-    The supervisor's sockets, database and locks are closed by number and not by object: the objects belong to a process
-    that goes on using them, and end with this one without any of their clean-up (`os._exit`)."""
-    status = 1
-    try:
-        signal.set_wakeup_fd(-1)
-        handle = end.fileno()
-        os.closerange(3, handle)
-        os.closerange(handle + 1, os.sysconf("SC_OPEN_MAX"))
-        from meshctl.proxy.worker import run
-
-        status = run(end, index, count)
-    except BaseException as error:
-        Events("worker").error("worker_failed", error=error)
-        logging.shutdown()
-    finally:
-        os._exit(status)
-
-
-def _reap(pid: int) -> int:
-    """The status of a worker that has closed its channel, which it does by ending and not before."""
-    try:
-        return os.waitpid(pid, 0)[1]
-    except ChildProcessError:
-        return 0
-
-
-def _why(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        return f"signal {signal.Signals(os.WTERMSIG(status)).name}"
-    return f"exit status {os.waitstatus_to_exitcode(status)}"

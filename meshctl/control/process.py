@@ -70,7 +70,8 @@ def main(options: Options, tell: int) -> int:
 
 def _serve(options: Options, tell: int) -> int:
     from meshctl.control.admin import Admin
-    from meshctl.control.supervisor import Overrides, Supervisor
+    from meshctl.control.serving import Overrides
+    from meshctl.control.supervisor import Supervisor
     from meshctl.observe import log
     from meshctl.proxy import worker  # noqa: F401 - loaded once here, and shared by all workers that are forked
     from meshctl.store.sqlite import SqliteStore

@@ -22,13 +22,14 @@ from meshctl import __version__, clock
 from meshctl.control.acks import acknowledge, register
 from meshctl.control.fleet import Fleet
 from meshctl.control.revisions import Revision, current, pointer
+from meshctl.control.serving import Overrides, Serving, by_name
 from meshctl.control.sockets import Bound
 from meshctl.errors import MeshError
-from meshctl.model.mesh import Listener, Mesh
-from meshctl.model.views import Acknowledgement, ListenerView, ProxyRecord, ProxyView
+from meshctl.model.mesh import Mesh
+from meshctl.model.views import Acknowledgement, ProxyRecord, ProxyView
 from meshctl.observe.log import Events
 from meshctl.observe.window import Window
-from meshctl.proxy.messages import ListenerSpec, Prepare, Reopen
+from meshctl.proxy.messages import Prepare, Reopen
 from meshctl.proxy.tasks import spawn
 from meshctl.store.protocol import Store
 
@@ -177,7 +178,7 @@ class Supervisor:
         opened: dict[str, Bound] = {}
         try:
             mesh = revision.mesh()
-            wanted = _by_name(self.overrides.listeners(mesh))
+            wanted = by_name(self.overrides.listeners(mesh))
             for name in wanted.keys() - self.bounds.keys():
                 opened[name] = Bound(wanted[name].host, wanted[name].port, len(self.fleet.slots))
             bounds = {name: opened.get(name) or self.bounds[name] for name in wanted}
@@ -196,6 +197,7 @@ class Supervisor:
                 self.bounds[name].close()
             self.serving, self.mesh = serving, mesh
             self.refused, self.refusal = 0, ""
+            self.fleet.catch_up(revision.number)
             self._tell_listeners()
         self._acknowledge(revision.number, refusal)
         return refusal
@@ -280,63 +282,3 @@ class Supervisor:
             listeners=record.listeners,
             workers=self.fleet.views(),
         )
-
-
-class Overrides(msgspec.Struct, frozen=True):
-    """What the command line says instead of the configuration, for this one gateway."""
-
-    listen: tuple[Listener, ...] = ()
-    workers: int | None = None
-    """0 is one for each core."""
-    admin: str | None = None
-
-    def listeners(self, mesh: Mesh) -> tuple[Listener, ...]:
-        """Where to listen."""
-        return self.listen or mesh.gateway.listeners
-
-
-class Serving:
-    """A revision with the sockets it is served on. A listener's key tells workers whether they have it already: the same
-    address in the clear and over TLS are two, with other certificates it is one."""
-
-    def __init__(self, revision: Revision, listeners: dict[str, Listener], bounds: dict[str, Bound]) -> None:
-        self.revision = revision
-        self.bounds = bounds
-        self._listeners = listeners
-        self._specs = tuple(_spec(name, listener, bounds[name]) for name, listener in listeners.items())
-        self.keys = frozenset(spec.key for spec in self._specs)
-
-    def __repr__(self) -> str:
-        return f"<Serving revision {self.revision.number} on {', '.join(self.keys)}>"
-
-    def order(self, index: int, known: frozenset[str]) -> tuple[Prepare, list[int]]:
-        """What worker `index` is told, with the sockets of the listeners that are not `known` to it."""
-        opened = [
-            (spec.key, bound.sockets[index].fileno())
-            for spec, bound in zip(self._specs, self.bounds.values(), strict=True)
-            if spec.key not in known
-        ]
-        message = Prepare(self.revision.number, self.revision.content, self._specs, tuple(key for key, _ in opened))
-        return message, [handle for _, handle in opened]
-
-    def views(self) -> tuple[ListenerView, ...]:
-        """The listeners as people see them."""
-        return tuple(
-            ListenerView(bound.url("https" if self._listeners[name].tls else "http"), bound.address,
-                         bool(self._listeners[name].tls))
-            for name, bound in self.bounds.items()
-        )  # fmt: skip
-
-
-def _by_name(listeners: tuple[Listener, ...]) -> dict[str, Listener]:
-    """Listeners by a name that stays over revisions: the configured address, numbered where port 0 stands more than once."""
-    named: dict[str, Listener] = {}
-    for each in listeners:
-        count = sum(name.partition("#")[0] == each.address for name in named)
-        named[f"{each.address}#{count}" if count else each.address] = each
-    return named
-
-
-def _spec(name: str, listener: Listener, bound: Bound) -> ListenerSpec:
-    pairs = tuple((each.certificate, each.key) for each in listener.tls)
-    return ListenerSpec(f"{'https' if pairs else 'http'}://{name}", bound.address, pairs)
