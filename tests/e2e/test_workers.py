@@ -1,0 +1,127 @@
+"""Workers that are killed: what was in flight on them fails, nothing else does, and they come back."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from .conftest import StartGateway
+from .gateway import Gateway
+from .load import Load
+from .servers import Upstreams
+from .waiting import until
+
+
+def connections(pid: int, port: int) -> int:
+    """How many clients a process holds on a port."""
+    held = psutil.Process(pid).net_connections(kind="tcp")
+    return sum(each.status == psutil.CONN_ESTABLISHED and each.laddr.port == port for each in held)
+
+
+def settled(gateway: Gateway, restarts: int) -> Any:
+    """The status once every worker is ready after so many restarts, else None."""
+    view = gateway.status()
+    ready = all(worker["state"] == "ready" for worker in view["workers"])
+    return view if ready and sum(worker["restarts"] for worker in view["workers"]) >= restarts else None
+
+
+def test_two_workers_share_the_connections(
+    upstreams: Upstreams, start_gateway: StartGateway, http: httpx.Client
+) -> None:
+    """With two workers both take a fair share of new connections."""
+    gateway = start_gateway("--route", f"/={upstreams.url_of('a')}", "--workers", "2")
+    clients = [httpx.Client(trust_env=False, timeout=30) for _ in range(60)]
+    assert {client.get(gateway.url).status_code for client in clients} == {200}
+    shares = [connections(pid, gateway.port) for pid in gateway.workers()]
+    for client in clients:
+        client.close()
+    assert sum(shares) == 60
+    # 60 fair coins: fewer than 12 on one side happen once in a million times.
+    assert min(shares) >= 12
+
+
+def test_a_killed_worker_takes_only_its_own_along(upstreams: Upstreams, start_gateway: StartGateway) -> None:
+    """kill -9 of one of two workers under load: at most the connections it held fail, the other one goes on, it comes
+    back, and `status` counts the restart."""
+    gateway = start_gateway("--route", f"/={upstreams.url_of('a')}", "--workers", "2")
+    gateway.forgiven = {"worker_ended"}
+    victim, survivor = gateway.workers()
+    with Load(gateway.url) as load:
+        load.more(200)
+        assert load.failures == []
+        os.kill(victim, signal.SIGKILL)
+        view = until(lambda: settled(gateway, 1), "the worker to be back")
+        load.more(200)
+    assert len(load.failures) <= 9, load.failures
+    assert sorted(worker["restarts"] for worker in view["workers"]) == [0, 1]
+    pids = {worker["pid"] for worker in view["workers"]}
+    assert survivor in pids
+    assert victim not in pids
+    assert "signal SIGKILL" in gateway.until_told("worker_ended")
+
+
+def test_the_only_worker_comes_back_at_once(
+    upstreams: Upstreams, start_gateway: StartGateway, http: httpx.Client
+) -> None:
+    """A new request after kill -9 of the only worker is not refused: it waits for the new one."""
+    gateway = start_gateway("--route", f"/={upstreams.url_of('a')}")
+    gateway.forgiven = {"worker_ended"}
+    for _ in range(2):
+        (worker,) = gateway.workers()
+        os.kill(worker, signal.SIGKILL)
+        with httpx.Client(trust_env=False, timeout=30) as client:
+            assert client.get(gateway.url).status_code == 200
+
+
+def test_crash_loops_back_off(upstreams: Upstreams, start_gateway: StartGateway) -> None:
+    """A worker that crashes again and again is started again with growing pauses, while the other one is left alone."""
+    gateway = start_gateway("--route", f"/={upstreams.url_of('a')}", "--workers", "2")
+    gateway.forgiven = {"worker_ended"}
+    stays, victim = gateway.workers()
+    for _ in range(4):
+        os.kill(victim, signal.SIGKILL)
+        (victim,) = until(lambda gone=victim: [pid for pid in gateway.workers() if pid not in {stays, gone}], "another")
+    pauses = re.findall(r"worker_ended.* restart_in=(\S+)", gateway.events())
+    assert pauses == ["0s", "0.1s", "0.2s", "0.4s"]
+    assert until(lambda: settled(gateway, 4), "both to be ready")["workers"][0]["restarts"] in {0, 4}
+    assert stays in gateway.workers()
+
+
+def test_workers_killed_while_revisions_change(
+    upstreams: Upstreams, start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    """Workers that are killed while one revision follows another come back with the newest, on all its listeners. A
+    revision that was refused for a worker's death is taken when it is applied again."""
+    file = tmp_path / "mesh.toml"
+
+    def write(number: int) -> None:
+        listen = ", ".join(["'127.0.0.1:0'"] * (1 + number % 2))
+        file.write_text(f"""
+            gateway = {{ listen = [{listen}], workers = 2 }}
+            routes = [{{ service = "s", response_headers.set.x-revision = "{number}" }}]
+            services.s.endpoints = ["{upstreams.address("a")}"]
+        """)
+
+    write(0)
+    gateway = start_gateway("-c", file, listen="")
+    gateway.forgiven = {"worker_ended"}
+    for number in range(1, 10):
+        write(number)
+        if number < 5:
+            for worker in gateway.workers()[: 1 + number % 2]:
+                os.kill(worker, signal.SIGKILL)
+        gateway.meshctl("apply", "-c", file)
+    gateway.apply(file)
+    view = until(lambda: settled(gateway, 1), "all workers to be ready")
+    assert view["revision"] == view["latest"]
+    assert len(view["listeners"]) == 2
+    for listener in view["listeners"]:
+        for _ in range(20):  # enough to meet both workers
+            answer = httpx.get(listener["url"], trust_env=False, timeout=30)
+            assert answer.headers["x-revision"] == "9"
