@@ -16,7 +16,7 @@ from meshctl import clock
 from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.chunks import chunk, last_chunk
-from meshctl.wire.fields import Fields, encode_fields, lines
+from meshctl.wire.fields import CRLF, Fields, encode_fields
 from meshctl.wire.http1 import Malformed, Request, RequestReader
 from meshctl.wire.reasons import problem, status_line, status_of
 
@@ -32,14 +32,6 @@ LINGER: Final = 2.0
 connection, and the answer could be lost on its way (RFC 9112 §9.6)."""
 JOIN_LIMIT: Final = 65_536
 """Bytes up to which the parts of an answer are copied together for one write."""
-
-
-def _whole(count: int) -> bytes:
-    """The format of an answer with `count` fields and its body."""
-    return b"%b" + lines(count) + b"Content-Length: %d\r\n%b\r\n%b"
-
-
-_WHOLE: Final = [_whole(count) for count in range(64)]
 
 
 class Downstream(RequestReader, asyncio.Protocol):
@@ -197,7 +189,7 @@ class Downstream(RequestReader, asyncio.Protocol):
     def send_head(self, status: int, fields: Fields, length: int, *, body: bool, final: bool = True) -> None:
         """See `stream.Stream`."""
         if not final:
-            self._out.append(b"%b%b\r\n" % (status_line(status), encode_fields(fields)))
+            self._out.append(b"%b\r\n%b\r\n" % (status_line(status), encode_fields(fields)))
             return
         request = self.exchange.request if self.exchange else None
         self._chunked = False
@@ -221,26 +213,23 @@ class Downstream(RequestReader, asyncio.Protocol):
             framing += b"Connection: close\r\n"
         elif request is not None and request.is_http10:
             framing += b"Connection: keep-alive\r\n"
-        self._out.append(b"%b%b%b\r\n" % (status_line(status), encode_fields(fields), framing))
+        self._out.append(b"%b\r\n%b%b\r\n" % (status_line(status), encode_fields(fields), framing))
 
     def send_whole(self, status: int, fields: Fields, body: bytes) -> None:
         """See `stream.Stream`."""
         exchange = self.exchange
-        request = exchange.request if exchange is not None else None
-        framing = b""
-        if request is None or request.is_http10 or self._receiving is not None or self._closing or self.worker.draining:
+        if exchange is None or exchange.request.is_http10 or self._receiving is not None or self.worker.draining:
             self.send_head(status, fields, len(body), body=True)
             self._out.append(body)
             self.flush()
             return
-        if not request.keep_alive:
+        lines = [status_line(status), *fields, b"Content-Length: %d" % len(body)]
+        if not exchange.request.keep_alive or self._closing:
             self._close_after = True
-            framing = b"Connection: close\r\n"
-        count = len(fields) // 2
-        self.transport.write(
-            (_WHOLE[count] if count < len(_WHOLE) else _whole(count))
-            % (status_line(status), *fields, len(body), framing, body)
-        )
+            lines.append(b"Connection: close")
+        lines.append(b"")
+        lines.append(body)
+        self.transport.write(CRLF.join(lines))
 
     def send_body(self, data: bytes) -> None:
         """See `stream.Stream`."""
@@ -318,7 +307,7 @@ class Downstream(RequestReader, asyncio.Protocol):
 
     def to_tunnel(self, fields: Fields) -> None:
         """See `stream.Stream`."""
-        self.transport.write(b"%b%b\r\n" % (status_line(101), encode_fields(fields)))
+        self.transport.write(b"%b\r\n%b\r\n" % (status_line(101), encode_fields(fields)))
         self._tunnel = self.exchange
         self._receiving = None
         early, self._after_upgrade = self._after_upgrade, b""
@@ -486,7 +475,7 @@ class Downstream(RequestReader, asyncio.Protocol):
         body = problem(reason, detail=detail, request_id=request_id.decode())
         status = status_of(reason)
         self.transport.write(
-            b"%bContent-Type: application/problem+json\r\nX-Meshctl-Reason: %b\r\nX-Request-Id: %b\r\n"
+            b"%b\r\nContent-Type: application/problem+json\r\nX-Meshctl-Reason: %b\r\nX-Request-Id: %b\r\n"
             b"Content-Length: %d\r\nConnection: close\r\n\r\n%b"
             % (status_line(status), reason.encode(), request_id, len(body), body)
         )

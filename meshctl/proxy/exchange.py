@@ -163,8 +163,7 @@ class Exchange(Attempt):
         fields = response.fields
         if response.named or route.edits_response:
             fields = route.edit_response(response)
-        fields.append(b"X-Request-Id")
-        fields.append(self.request_id)
+        fields.append(b": ".join((b"X-Request-Id", self.request_id)))
         if body is None:
             self.stream.send_head(response.status, fields, response.length, body=response.has_body)
         else:
@@ -374,7 +373,7 @@ class Exchange(Attempt):
         assert self.route is not None
         self.tunnel = True
         self.replayable = False
-        fields = [*self.route.edit_response(response), *make("Connection", "Upgrade"), b"Upgrade", response.upgrade]
+        fields = [*self.route.edit_response(response), b"Connection: Upgrade", b"Upgrade: " + response.upgrade]
         self.stream.to_tunnel(fields)
         self.deadline_reason = "stream_timeout"
         self.move()
@@ -418,7 +417,7 @@ class Exchange(Attempt):
         """Answer without any endpoint."""
         self.status = status
         self.reason = reason
-        fields = [*fields, b"X-Request-Id", self.request_id]
+        fields = [*fields, b"X-Request-Id: " + self.request_id]
         stream = self.stream
         is_head = self.request.method == "HEAD"
         stream.send_head(status, fields, len(body), body=not is_head)

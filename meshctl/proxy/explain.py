@@ -81,9 +81,10 @@ def _request(method: str, url: str, headers: Sequence[tuple[str, str]]) -> Reque
     given = {name.lower(): value for name, value in headers}
     authority, target = absolute or (given.get("host", ""), url if url.startswith("/") else f"/{url}")
     encoded = [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers]
-    request = Request()
-    request.fields = [part for pair in encoded if pair[0].lower() not in REQUEST_READ for part in pair]
-    request.special = {name.lower(): value for name, value in encoded if name.lower() in REQUEST_READ}
+    request = Request(
+        [b"%b: %b" % pair for pair in encoded if pair[0].lower() not in REQUEST_READ],
+        {name.lower(): value for name, value in encoded if name.lower() in REQUEST_READ},
+    )
     request.method = method.upper()
     request.host = split_host(authority) or "" if authority else ""
     request.authority = authority.encode("latin-1", "replace")

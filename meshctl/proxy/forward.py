@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from meshctl.wire.fields import lines, without
+from meshctl.wire.fields import CRLF, without
 from meshctl.wire.http1 import CHUNKED
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
 
-VIA: Final = b"Via: 1.1 meshctl\r\n"
+VIA: Final = b"Via: 1.1 meshctl"
 """RFC 9110 §7.6.3: what passes a gateway says so."""
 
-
-_START: Final = b"%b %b HTTP/1.1\r\nHost: %b\r\n"
-_END: Final = b"%b%bX-Request-Id: %b\r\ntraceparent: %b\r\n%b%b\r\n"
-_HEADS: Final = [_START + lines(count) + _END for count in range(64)]
 
 
 def encode_request(exchange: Exchange) -> bytes:
@@ -24,48 +20,29 @@ def encode_request(exchange: Exchange) -> bytes:
     request = exchange.request
     route = exchange.route
     assert route is not None
-    if not (route.is_plain and exchange.is_verbatim) or request.named or not request.authority:
-        return _edited(exchange)
-    fields = request.fields
+    authority = request.authority
     agent = request.special.get(b"user-agent")
-    return _head(len(fields) // 2) % (
-        request.method.encode(),
-        request.target,
-        request.authority,
-        *fields,
-        b"" if agent is None else b"User-Agent: %b\r\n" % agent,
+    if route.is_plain and exchange.is_verbatim and authority and not request.named:
+        lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (request.method.encode(), request.target, authority), *request.fields]
+    else:
+        drop = route.request_drop | request.named
+        if b"user-agent" in drop:
+            agent = None
+        target = forwarded_target(exchange).encode("latin-1")
+        authority = route.authority or authority or endpoint_authority(exchange)
+        lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (request.method.encode(), target, authority)]
+        lines += without(request.fields, drop)
+        lines += route.request_added
+    if agent is not None:
+        lines.append(b": ".join((b"User-Agent", agent)))
+    framing = _framing(exchange) if request.is_marked else b""
+    lines += (
         forwarding_lines(exchange),
-        exchange.request_id,
-        exchange.traceparent,
+        b"X-Request-Id: %b\r\ntraceparent: %b" % (exchange.request_id, exchange.traceparent),
+        framing,
         b"",
-        _framing(exchange) if request.is_marked else b"",
     )
-
-
-def _edited(exchange: Exchange) -> bytes:
-    """The same where the route or the Connection field changes what passes."""
-    request = exchange.request
-    route = exchange.route
-    assert route is not None
-    drop = route.request_drop | request.named
-    agent = None if b"user-agent" in drop else request.special.get(b"user-agent")
-    fields = without(request.fields, drop)
-    return _head(len(fields) // 2) % (
-        request.method.encode(),
-        forwarded_target(exchange).encode("latin-1"),
-        route.authority or request.authority or endpoint_authority(exchange),
-        *fields,
-        b"" if agent is None else b"User-Agent: %b\r\n" % agent,
-        forwarding_lines(exchange),
-        exchange.request_id,
-        exchange.traceparent,
-        route.request_lines,
-        _framing(exchange) if request.is_marked else b"",
-    )
-
-
-def _head(count: int) -> bytes:
-    return _HEADS[count] if count < len(_HEADS) else _START + lines(count) + _END
+    return CRLF.join(lines)
 
 
 def _framing(exchange: Exchange) -> bytes:
@@ -116,12 +93,12 @@ def _trusting_lines(exchange: Exchange) -> bytes:
     client, scheme = stream.client.encode("latin-1"), stream.scheme.encode()
     before = special.get(b"x-forwarded-for")
     passed = request.special.get(b"via")
-    rest = b"Via: %b, 1.1 meshctl\r\n" % passed if passed else VIA
+    rest = b"Via: %b, 1.1 meshctl" % passed if passed else VIA
     if exchange.snapshot.forwarded:
         node = b'"[%b]"' % client if b":" in client else client
         element = b'for=%b;proto=%b;host="%b"' % (node, scheme, request.authority.replace(b'"', b""))
         chain = special.get(b"forwarded")
-        rest += b"Forwarded: %b\r\n" % (chain + b", " + element if chain else element)
+        rest += b"\r\nForwarded: %b" % (chain + b", " + element if chain else element)
     return _lines(
         before + b", " + client if before else client,
         special.get(b"x-forwarded-proto", scheme),

@@ -17,7 +17,7 @@ from meshctl.model.mesh import Mesh
 from meshctl.model.route import HeaderEdits, Route
 from meshctl.observe.counters import Series
 from meshctl.proxy.filters import FILTERS, Filter
-from meshctl.wire.fields import Fields, encode_fields, make, without
+from meshctl.wire.fields import Fields, make, without
 from meshctl.wire.http1 import Response
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class CompiledRoute:
         self.target = _target(route)
         self.authority = (route.rewrite.host or "").encode("latin-1")
         self.request_drop = _dropped(route.request_headers)
-        self.request_lines = encode_fields(_added(route.request_headers))
-        self.is_plain = not (self.target or self.authority or self.request_drop or self.request_lines)
+        self.request_added = _added(route.request_headers)
+        self.is_plain = not (self.target or self.authority or self.request_drop or self.request_added)
         """Whether a request goes on with the head it came with."""
         # Towards the client
         self._response_drop = _dropped(route.response_headers)

@@ -1,7 +1,7 @@
 """Header fields: which never pass a proxy, which a proxy reads itself, and how a list of them becomes bytes.
 
-Fields are one flat list: name as sent, value, name, value… A list of pairs would cost a tuple for each field and a format
-for each line; a flat one becomes bytes in one call. Pure; knows nothing of connections.
+A field is its line without the line's end: `Name: value`, the name as it was sent. Lists of pairs would have to be put
+together again for each message; lines only have to be joined. Pure; knows nothing of connections.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterator
 from typing import Final
 
 Fields = list[bytes]
-"""Names and values in turn."""
+"""Lines, each a name, a colon, a space and a value."""
 
 HOP_BY_HOP: Final = frozenset(
     (
@@ -63,8 +63,7 @@ _TRAILERS_FORBIDDEN: Final = (
 MOST_NAMES: Final = 4_096
 """Spellings of field names remembered, so that clients cannot make the proxy remember without bound."""
 
-LINE: Final = b"%b: %b\r\n"
-_LINES: Final = [LINE * count for count in range(256)]
+CRLF: Final = b"\r\n"
 
 
 def collector(
@@ -76,18 +75,18 @@ def collector(
     Called for every field of every message, so it is a closure over what it needs. `passing` remembers spellings of names
     that are not read: known ones cost one look-up. `repeated` is told of a special field's second occurrence."""
     append = fields.append
+    # Joining two exact bytes objects costs a third of adding them up: `+` goes through the buffer protocol, twice.
+    join = b": ".join
 
     def on_header(name: bytes, value: bytes) -> None:
         if name in passing:
-            append(name)
-            append(value)
+            append(join((name, value)))
             return
         low = name.lower()
         if low not in read:
             if len(passing) < MOST_NAMES:
                 passing.add(name)
-            append(name)
-            append(value)
+            append(join((name, value)))
         elif low in special:
             repeated(low, value)
         else:
@@ -106,25 +105,21 @@ def named_by_connection(value: bytes) -> frozenset[bytes]:
     return frozenset(tokens(value)) - NEVER_NAMED
 
 
-def lines(count: int) -> bytes:
-    """The format of `count` header lines."""
-    return _LINES[count] if count < len(_LINES) else LINE * count
-
-
 def encode_fields(fields: Fields) -> bytes:
     """The fields as header lines, each ended by CRLF."""
-    return lines(len(fields) // 2) % tuple(fields)
+    return CRLF.join([*fields, b""])
 
 
 def pairs(fields: Fields) -> Iterator[tuple[bytes, bytes]]:
     """Name and value of each field."""
-    names = iter(fields)
-    return zip(names, names, strict=True)
+    for field in fields:
+        name, _, value = field.partition(b": ")
+        yield name, value
 
 
 def without(fields: Fields, names: Container[bytes]) -> Fields:
     """The fields but for those whose lower-case name is among `names`; a new list."""
-    return [each for name, value in pairs(fields) if name.lower() not in names for each in (name, value)]
+    return [field for field in fields if field[: field.index(b":")].lower() not in names]
 
 
 def passing_trailers(fields: Fields) -> Fields:
@@ -134,4 +129,4 @@ def passing_trailers(fields: Fields) -> Fields:
 
 def make(*texts: str) -> Fields:
     """Fields from names and values in turn, as configuration text, which has been checked for control characters."""
-    return [text.encode("latin-1") for text in texts]
+    return [f"{name}: {value}".encode("latin-1") for name, value in zip(texts[::2], texts[1::2], strict=True)]

@@ -28,6 +28,8 @@ IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE
 
 _NO_NAMES: Final[frozenset[bytes]] = frozenset()
 _NO_FIELDS: Final[Fields] = []
+_VERSION_11: Final = b" HTTP/1.1\r\n"
+_STATUS_11: Final = b"HTTP/1.1 "
 _SINGLE: Final = frozenset((b"host", b"content-length", b"transfer-encoding"))
 _UPGRADES_REFUSED: Final = frozenset((b"h2c", b"tls/1.0", b"http/2.0"))
 # An h2c upgrade that passed a proxy would be a tunnel around every rule it enforces; TLS is the listener's business.
@@ -59,12 +61,13 @@ _RESPONSE_PASSING: Final[set[bytes]] = set()
 
 
 class Request:
-    """A request's head. `fields` are those that may pass; what the proxy reads itself is in `special`, by lower-case name.
+    """A request's head. `fields` are those that may pass; what the proxy reads itself is in `special`, by lower-case name."""
 
-    Made for every request: what is usually so is a class attribute."""
+    __slots__ = (
+        "authority", "fields", "host", "is_http10", "is_marked", "keep_alive", "length", "method", "named", "path",
+        "query_string", "special", "target", "target_text", "upgrade",
+    )  # fmt: skip
 
-    fields: Fields
-    special: dict[bytes, bytes]
     method: str
     target: bytes
     """As sent."""
@@ -72,22 +75,32 @@ class Request:
     """The same, decoded as Latin-1."""
     path: str
     """Of the target, as sent; the exchange normalises it before anything is decided by it."""
-    query_string: str | None = None
+    query_string: str | None
     """What follows the "?", as sent; None without one."""
     host: str
     """In lower case, without port; "" where an HTTP/1.0 client sent none."""
     authority: bytes
     """The Host as sent, port included."""
-    is_http10 = False
+    is_http10: bool
     keep_alive: bool
-    length = 0
+    length: int
     """Content-Length; 0 without a body, -1 when the body is chunked."""
-    is_marked = False
+    is_marked: bool
     """Whether its head says how the connection or the body is to be treated, beyond keep-alive."""
-    named = _NO_NAMES
+    named: frozenset[bytes]
     """Field names the Connection field asks to drop."""
-    upgrade = b""
+    upgrade: bytes
     """The protocol asked for, b"" for none that may pass."""
+
+    def __init__(self, fields: Fields, special: dict[bytes, bytes]) -> None:
+        self.fields = fields
+        self.special = special
+        self.query_string = None
+        self.is_http10 = False
+        self.is_marked = False
+        self.length = 0
+        self.named = _NO_NAMES
+        self.upgrade = b""
 
     @property
     def expects_continue(self) -> bool:
@@ -122,14 +135,17 @@ class Request:
 class Response:
     """A response's head. `length` is -1 when the body is chunked, -2 when it ends with the connection."""
 
-    status: int
-    fields: Fields
-    special: dict[bytes, bytes]
-    named = _NO_NAMES
-    length = 0
-    has_body = True
-    keep_alive = False
-    upgrade = b""
+    __slots__ = ("fields", "has_body", "keep_alive", "length", "named", "special", "status", "upgrade")
+
+    def __init__(self, status: int, fields: Fields, special: dict[bytes, bytes]) -> None:
+        self.status = status
+        self.fields = fields
+        self.special = special
+        self.named = _NO_NAMES
+        self.length = 0
+        self.has_body = True
+        self.keep_alive = False
+        self.upgrade = b""
 
 
 CHUNKED: Final = -1
@@ -144,6 +160,8 @@ class RequestReader:
 
     def __init__(self) -> None:
         self._url = b""
+        self._chunk = b""
+        """What is being read, until the first head in it is complete."""
         self._fields: Fields = []
         self._special: dict[bytes, bytes] = {}
         self._malformed: Malformed | None = None
@@ -157,6 +175,7 @@ class RequestReader:
 
     def feed(self, data: bytes) -> bytes | None:
         """Read `data`. Returns what follows an upgrade request (RFC 9110 §7.8), else None. Raises Malformed."""
+        self._chunk = data
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -207,25 +226,23 @@ class RequestReader:
         self._special[name] += b", " + value
 
     def on_headers_complete(self) -> None:
-        request = Request()
-        fields, special = self._fields, self._special
-        request.fields = fields.copy()
+        fields = self._fields
+        special = self._special.copy()
+        request = Request(fields.copy(), special)
         fields.clear()
-        special = request.special = special.copy()
         self._special.clear()
         url, self._url = self._url, b""
         if self._skips_head:
             self._skips_head = False
             return
         parser = self._parser
-        if len(request.fields) // 2 + len(special) > self.max_fields:
+        if len(request.fields) + len(special) > self.max_fields:
             self._fail("head_too_large", f"more than {self.max_fields} header fields")
-        version = parser.get_http_version()
-        if version == "1.0":
-            request.is_http10 = True
-        elif version != "1.1":
-            self._fail("version_unsupported", f"HTTP/{version} is not spoken here")
         raw = parser.get_method()
+        # The parser makes its version a text each time, which costs more than the head of a usual request shows at sight.
+        if not self._chunk.startswith(_VERSION_11, len(raw) + 1 + len(url)):
+            self._read_version(request, parser.get_http_version())
+        self._chunk = b""
         request.method = METHODS.get(raw) or self._other_method(raw)
         request.keep_alive = parser.should_keep_alive()
         self._read_target(request, url)
@@ -237,6 +254,12 @@ class RequestReader:
         if b"expect" in special and special[b"expect"].lower() != b"100-continue":
             self._fail("bad_request", "the only expectation known is 100-continue")
         self.on_request(request)
+
+    def _read_version(self, request: Request, version: str) -> None:
+        if version == "1.0":
+            request.is_http10 = True
+        elif version != "1.1":
+            self._fail("version_unsupported", f"HTTP/{version} is not spoken here")
 
     def _other_method(self, raw: bytes) -> str:
         if raw == b"CONNECT":
@@ -314,6 +337,7 @@ class ResponseReader:
     max_fields = 200
 
     def __init__(self) -> None:
+        self._chunk = b""
         self._fields: Fields = []
         self._special: dict[bytes, bytes] = {}
         self._malformed: Malformed | None = None
@@ -331,6 +355,7 @@ class ResponseReader:
 
     def feed(self, data: bytes) -> bytes | None:
         """Read `data`. Returns what follows a 101 response's head, else None. Raises Malformed."""
+        self._chunk = data
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -363,15 +388,15 @@ class ResponseReader:
 
     def on_headers_complete(self) -> None:
         parser = self._parser
-        response = Response()
-        response.fields = self._fields.copy()
-        special = response.special = self._special.copy()
+        status = parser.get_status_code()
+        special = self._special.copy()
+        response = Response(status, self._fields.copy(), special)
         self._fields.clear()
         self._special.clear()
-        if len(response.fields) // 2 > self.max_fields:
+        if len(response.fields) > self.max_fields:
             self._fail(f"more than {self.max_fields} header fields")
-        status = response.status = parser.get_status_code()
-        version = parser.get_http_version()
+        version = "1.1" if self._chunk.startswith(_STATUS_11) else parser.get_http_version()
+        self._chunk = b""
         if version not in {"1.1", "1.0"} or status < 100 or status > 999:
             self._fail(f"HTTP/{version} with status {status} is not an answer to HTTP/1.1")
         if b"connection" in special:

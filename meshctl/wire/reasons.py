@@ -53,12 +53,12 @@ CUT: Final[dict[str, str]] = {
 CLIENT_GONE_STATUS: Final = 499
 """What the log and metrics show for an exchange whose client left before any answer, as nginx does."""
 
-_LINE: Final = {code.value: b"HTTP/1.1 %d %b\r\n" % (code.value, code.phrase.encode()) for code in HTTPStatus}
+_LINE: Final = {code.value: b"HTTP/1.1 %d %b" % (code.value, code.phrase.encode()) for code in HTTPStatus}
 
 
 def status_line(status: int) -> bytes:
-    """The status line with the standard reason phrase, which carries no meaning (RFC 9112 §4)."""
-    return _LINE.get(status) or b"HTTP/1.1 %d \r\n" % status
+    """The status line, without its end, with the standard reason phrase, which carries no meaning (RFC 9112 §4)."""
+    return _LINE.get(status) or b"HTTP/1.1 %d " % status
 
 
 def status_of(reason: str) -> int:
