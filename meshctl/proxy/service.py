@@ -40,6 +40,7 @@ class LiveVersion:
         self.requests = 0
         self.endpoints: list[LiveEndpoint] = []
         self.available: list[LiveEndpoint] = []
+        self._weights: dict[LiveEndpoint, float] = {}
         self._key = service.balance.key
         self.only: LiveEndpoint | None = None
         """The one endpoint there is to choose."""
@@ -50,11 +51,13 @@ class LiveVersion:
 
     def fill(self, find: Callable[[LiveVersion, Endpoint], list[LiveEndpoint]]) -> None:
         """Take the live endpoints that `find` has for those configured."""
-        self.endpoints = [live for config in self.configured for live in find(self, config)]
+        # An endpoint outlives configurations, so its weight in this one is kept here.
+        self._weights = {live: config.weight for config in self.configured for live in find(self, config)}
+        self.endpoints = list(self._weights)
 
     def age(self, now: float) -> None:
-        """Once a second: latencies that nobody confirms fade, so that a slow endpoint is tried again; new endpoints' shares
-        grow."""
+        """Once a second: latencies that nobody confirms fade, so that a slow endpoint is tried again; new endpoints'
+        shares grow."""
         for each in self.endpoints if len(self.endpoints) > 1 else ():
             if each.ewma:
                 each.ewma = decayed(each.ewma, each.ewma_at, now)
@@ -73,9 +76,11 @@ class LiveVersion:
 
     def rebuild(self, now: float) -> None:
         """The set of usable endpoints or a weight has changed: compile the balancer anew."""
+        if any(each.owner is not self for each in self.endpoints):
+            return  # A newer configuration has them: a timer or a request of this one was late.
         slow = self.config.slow_start
         for each in self.endpoints:
-            each.weight = effective_weight(each.config.weight, now - each.appeared, slow)
+            each.weight = effective_weight(self._weights[each], now - each.appeared, slow)
         self.available = usable(self.endpoints, now)
         self._balancer = BALANCERS[self.config.balance.policy](self.available, start=self.worker.index + self.requests)
         weighted = self._balancer.candidates
@@ -90,12 +95,13 @@ class LiveVersion:
         """A request failed at `endpoint`: it may be ejected for that, which changes the choice."""
         endpoint.failures += 1
         endpoint.is_failing = True
-        if endpoint.health.failed(reason, now, [each.health for each in self.endpoints if each.weight > 0]):
+        owner = endpoint.owner or self
+        if endpoint.health.failed(reason, now, [each.health for each in owner.endpoints if each.weight > 0]):
             endpoint.counters.eject()
             self.worker.notice(
                 "endpoint_ejected", service=self.service, endpoint=endpoint.address, reason=endpoint.health.reason(now)
             )
-            self.rebuild(now)
+            owner.rebuild(now)
 
 
 class LiveService:
@@ -128,7 +134,8 @@ class LiveService:
         return split.draw(clock.draw())
 
     def settle(self, now: float) -> None:
-        """Tell the retry budget of the requests since the last time: it hears of them a few times a second, not each time."""
+        """Tell the retry budget of the requests since the last time: it hears of them a few times a second, not each
+        time."""
         begun = sum(version.requests for version in self.versions)
         if begun != self._settled:
             self.budget.deposit(now, begun - self._settled)
