@@ -18,11 +18,14 @@ The folders, each of which may import those on its right (a test holds this):
 
 Two flows:
 
-    a change    mesh.toml → config.load → control.apply → store → supervisor → worker compiles a Snapshot, swaps it, acknowledges
-    a request   downstream → exchange (identify, match, filter, split, balance, admit, forward, answer, finish) → upstream
+    a change    mesh.toml → config.load → control.apply → store → supervisor → workers compile a Snapshot and swap it
+    a request   downstream → exchange → upstream; the exchange has nine phases: identify, match, filter, split, balance,
+                admit, forward, answer, finish
 
-Glossary: a *proxy* is one running instance of the data plane in the role of *gateway* or *sidecar*; it has *listeners* for
-*downstream* clients and *endpoints* *upstream*; a *route* sends a request to a *service*, a *split* chooses its *version*, a
+Glossary: a *proxy* is one running instance of the data plane in the role of *gateway* or *sidecar*; it has *listeners*
+for
+*downstream* clients and *endpoints* *upstream*; a *route* sends a request to a *service*, a *split* chooses its
+*version*, a
 *balancer* the endpoint; a *revision* is an applied configuration, a *snapshot* a revision compiled for the hot path.
 """
 

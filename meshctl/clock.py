@@ -6,14 +6,15 @@ import random
 import time
 from datetime import UTC, datetime
 
-monotonic = time.monotonic
+monotonic = time.monotonic  # noqa: TID251 - this is the clock
 """Seconds since an arbitrary start; never goes back. For durations and deadlines within one process."""
 
-wall = time.time
+wall = time.time  # noqa: TID251 - this is the clock
 """Seconds since 1970-01-01 UTC. For what is shown to people or shared between processes."""
 
 _dice = random.SystemRandom()
-# Seeded from the operating system at import and again after a fork: good enough for draws and identifiers, never for secrets.
+# Seeded from the operating system at import and again after a fork: good enough for draws and identifiers, never for
+# secrets.
 _fast = random.Random()  # noqa: S311 - load balancing draws and trace identifiers, not secrets
 
 draw = _fast.random

@@ -38,7 +38,8 @@ EXIT_STATUS: Final[dict[str, int]] = {
 
 
 class MeshError(Exception):
-    """A failure with a stable `code` (a key of `EXIT_STATUS`), a message for people and, where one exists, a way out."""
+    """A failure with a stable `code` (a key of `EXIT_STATUS`), a message for people and, where one exists, a way
+    out."""
 
     def __init__(self, code: str, message: str, *, hint: str = "") -> None:
         super().__init__(message)

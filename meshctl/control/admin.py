@@ -1,8 +1,9 @@
 """The admin API: what a proxy answers about itself, over its Unix socket (0600: whoever may use the home) and, reading
 only, over TCP for probes and Prometheus.
 
-aiohttp serves it and is loaded with the first question: an idle proxy does not pay 17 MB for it. The TCP side answers only
-requests whose Host is an address or localhost, so that no web page can reach it under a name of its own (DNS rebinding).
+aiohttp serves it and is loaded with the first question: an idle proxy does not pay 17 MB for it. The TCP side answers
+only requests whose Host is an address or localhost, so that no web page can reach it under a name of its own (DNS
+rebinding).
 """
 
 from __future__ import annotations
@@ -110,7 +111,9 @@ class Admin:
             answer: web.StreamResponse = await handler(request)
             return answer
         except web.HTTPException as error:
-            return _problem(error.status, MeshError("failed", f"{request.method} {request.path}: {error.reason.lower()}"))
+            return _problem(
+                error.status, MeshError("failed", f"{request.method} {request.path}: {error.reason.lower()}")
+            )
         except MeshError as error:
             return _problem({"refused": 403, "not_found": 404, "usage": 400}.get(error.code, 500), error)
         except Exception as error:
@@ -158,7 +161,9 @@ class Admin:
             raise MeshError("usage", "explain needs a url")
         services = await service_views(self._supervisor)
         return _json(
-            explain_view(self._supervisor, query.get("method", "GET"), query["url"], query.getall("header", []), services)
+            explain_view(
+                self._supervisor, query.get("method", "GET"), query["url"], query.getall("header", []), services
+            )
         )
 
     async def _reopen(self, _request: web.Request) -> web.Response:
@@ -167,7 +172,8 @@ class Admin:
 
 
 def _private_socket(path: str) -> socket.socket:
-    """A Unix socket only this user can connect to, from the moment it exists. One left by a killed proxy is replaced."""
+    """A Unix socket only this user can connect to, from the moment it exists. One left by a killed proxy is
+    replaced."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Nobody else can hold it: whoever opens it has the home's lock.
     try:

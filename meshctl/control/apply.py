@@ -51,8 +51,8 @@ class Applied:
 
 
 def apply(store: Store, mesh: Mesh, *, source: str, who: str, expect: int | None = None) -> Applied:
-    """Make `mesh` the current configuration. What already is current makes no new revision, whatever is expected, unless
-    a proxy has refused it: the new one has it try again.
+    """Make `mesh` the current configuration. What already is current makes no new revision, whatever is expected,
+    unless a proxy has refused it: the new one has it try again.
 
     `source` says where it came from: a file's path, or "routes". Raises MeshError conflict, naming what was changed and
     by whom, where the current revision is not `expect` or another apply is faster than this one."""

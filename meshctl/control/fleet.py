@@ -1,7 +1,7 @@
 """The worker processes of one proxy: born by fork, given their orders, watched, and started again when they crash.
 
-A worker that ends is known by its channel's end. The first crash is mended at once, more of them with growing pauses, and
-the others go on meanwhile. Forks happen outside the running event loop (`fork_due`), so that a child starts clean.
+A worker that ends is known by its channel's end. The first crash is mended at once, more of them with growing pauses,
+and the others go on meanwhile. Forks happen outside the running event loop (`fork_due`), so that a child starts clean.
 """
 
 from __future__ import annotations
@@ -22,7 +22,19 @@ from meshctl.observe.log import Events
 from meshctl.observe.sample import Sample
 from meshctl.observe.sample import decode as decode_sample
 from meshctl.observe.totals import Totals
-from meshctl.proxy.messages import Abort, Answer, Ask, Channel, Commit, Drain, Message, Notice, Prepare, Prepared, Reopen
+from meshctl.proxy.messages import (
+    Abort,
+    Answer,
+    Ask,
+    Channel,
+    Commit,
+    Drain,
+    Message,
+    Notice,
+    Prepare,
+    Prepared,
+    Reopen,
+)
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 10.0

@@ -1,7 +1,7 @@
 """`gateway up`: apply what was asked for, then become, or start, the lean process that serves it (`process`).
 
-In the foreground the command's process is replaced (exec), so that Ctrl-C, the exit status and the memory are the gateway's
-own; a short-lived child of it waits for the word that it is ready and tells it.
+In the foreground the command's process is replaced (exec), so that Ctrl-C, the exit status and the memory are the
+gateway's own; a short-lived child of it waits for the word that it is ready and tells it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class GatewayOptions(msgspec.Struct, frozen=True):
     workers: int | None = None
 
 
-def up(options: GatewayOptions, on_ready: Callable[[ProxyView], None], on_error: Callable[[MeshError], None]) -> NoReturn:
+def up(
+    options: GatewayOptions, on_ready: Callable[[ProxyView], None], on_error: Callable[[MeshError], None]
+) -> NoReturn:
     """Apply and become the gateway; never returns. `on_ready` or `on_error` is called in a child that then ends; the
     gateway itself ends with the error's exit status. Raises MeshError for what is wrong before that."""
     told = _prepare(options, log="")
@@ -49,11 +51,12 @@ def up(options: GatewayOptions, on_ready: Callable[[ProxyView], None], on_error:
     os.close(listen)
     for handle in (source, tell, told.lock):
         os.set_inheritable(handle, True)
-    os.execv(sys.executable, _command(source, tell))
+    os.execv(sys.executable, _command(source, tell))  # noqa: S606 - ourselves, without a shell
 
 
 def up_detached(options: GatewayOptions) -> ProxyView:
-    """Apply, start the gateway in the background and return when it is ready. Raises MeshError where it does not get so far."""
+    """Apply, start the gateway in the background and return when it is ready. Raises MeshError where it does not get
+    so far."""
     log = options.home.logs / "gateway.log"
     told = _prepare(options, log=str(log))
     source, tell, listen = _pipes(told)
@@ -109,8 +112,8 @@ def _command(source: int, tell: int) -> list[str]:
 
 
 def _pipes(options: Options) -> tuple[int, int, int]:
-    """Descriptors: one to read the options from, one to tell on, and its other end. The options never stand on a command
-    line, where other users could read them."""
+    """Descriptors: one to read the options from, one to tell on, and its other end. The options never stand on a
+    command line, where other users could read them."""
     content = msgspec.json.encode(options)
     handle = os.memfd_create("meshctl-options") if hasattr(os, "memfd_create") else _unnamed_file()
     os.write(handle, content)
@@ -130,7 +133,7 @@ def _hear(listen: int) -> Word | None:
     """The process's word; None where it ended without one."""
     with os.fdopen(listen, "rb") as file:
         said = file.readline()
-    return msgspec.json.decode(said, type=Word) if said else None  # type: ignore[arg-type]  # a union is a type to msgspec
+    return msgspec.json.decode(said, type=Word) if said else None
 
 
 def _announce(listen: int, on_ready: Callable[[ProxyView], None], on_error: Callable[[MeshError], None]) -> None:

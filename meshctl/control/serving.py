@@ -25,8 +25,8 @@ class Overrides(msgspec.Struct, frozen=True):
 
 
 class Serving:
-    """A revision with the sockets it is served on. A listener's key tells workers whether they have it already: the same
-    address in the clear and over TLS are two, with other certificates it is one."""
+    """A revision with the sockets it is served on. A listener's key tells workers whether they have it already: the
+    same address in the clear and over TLS are two, with other certificates it is one."""
 
     def __init__(self, revision: Revision, listeners: dict[str, Listener], bounds: dict[str, Bound]) -> None:
         self.revision = revision

@@ -1,4 +1,5 @@
-"""Listening sockets: bound once by the supervisor, one for each worker, and the name of whoever holds a port already."""
+"""Listening sockets: bound once by the supervisor, one for each worker, and the name of whoever holds a port
+already."""
 
 from __future__ import annotations
 
@@ -76,7 +77,9 @@ def _resolve(listener: Listener) -> tuple[socket.AddressFamily, tuple[str, int] 
         found = socket.getaddrinfo(host, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise MeshError(
-            "address_unusable", f'"{listener.host}" cannot be listened on: {error.strerror}', hint="use an address, or localhost"
+            "address_unusable",
+            f'"{listener.host}" cannot be listened on: {error.strerror}',
+            hint="use an address, or localhost",
         ) from error
     family, _, _, _, address = found[0]
     return family, address  # type: ignore[return-value]  # AF_INET or AF_INET6, as asked for
@@ -107,7 +110,12 @@ def holder_of(port: int) -> str:
 
     try:
         for connection in psutil.net_connections(kind="tcp"):
-            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN and connection.pid:
+            if (
+                connection.laddr
+                and connection.laddr.port == port
+                and connection.status == psutil.CONN_LISTEN
+                and connection.pid
+            ):
                 process = psutil.Process(connection.pid)
                 return f"{process.name()} (process {connection.pid}: {_short(process.cmdline())})"
     except (psutil.Error, OSError):

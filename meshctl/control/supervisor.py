@@ -34,7 +34,8 @@ from meshctl.proxy.tasks import spawn
 from meshctl.store.protocol import Store
 
 LOOK_EVERY: Final = 0.05
-"""Seconds between two looks at the store: a change is live everywhere within 150 ms. A look costs some ten microseconds."""
+"""Seconds between two looks at the store: a change is live everywhere within 150 ms. A look costs some ten
+microseconds."""
 SAMPLE_EVERY: Final = 1.0
 LEASE: Final = 30.0
 KEEP_ALIVE_EVERY: Final = 10.0
@@ -43,7 +44,9 @@ KEEP_ALIVE_EVERY: Final = 10.0
 class Supervisor:
     """See the module."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, store: Store, record: ProxyRecord, overrides: Overrides) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, store: Store, record: ProxyRecord, overrides: Overrides
+    ) -> None:
         self.loop = loop
         self.store = store
         self.record = record

@@ -106,5 +106,7 @@ def _endpoint(views: Sequence[EndpointView]) -> EndpointView:
         requests=sum(view.requests for view in views),
         failures=sum(view.failures for view in views),
         connections=sum(view.connections for view in views),
-        latency=sum(view.latency * view.requests for view in asked) / sum(view.requests for view in asked) if asked else 0.0,
+        latency=sum(view.latency * view.requests for view in asked) / sum(view.requests for view in asked)
+        if asked
+        else 0.0,
     )

@@ -19,7 +19,8 @@ class Certificate(msgspec.Struct, frozen=True):
 
 
 class Listener(msgspec.Struct, frozen=True):
-    """An address to accept on: `host` "" is every interface; port 0 lets the system choose. `tls` empty is plain HTTP."""
+    """An address to accept on: `host` "" is every interface; port 0 lets the system choose. `tls` empty is plain
+    HTTP."""
 
     host: str
     port: int
@@ -32,7 +33,8 @@ class Listener(msgspec.Struct, frozen=True):
 
 
 class AccessLog(msgspec.Struct, frozen=True):
-    """Where each request's line goes: "stdout", an absolute file path or "off". With `redact` query strings are not written."""
+    """Where each request's line goes: "stdout", an absolute file path or "off". With `redact` query strings are not
+    written."""
 
     path: str = "stdout"
     format: Literal["json", "text"] = "json"
@@ -46,7 +48,8 @@ class Gateway(msgspec.Struct, frozen=True):
     workers: int = 1
     """Processes; 0 is one for each core."""
     admin: str = "127.0.0.1:0"
-    """Where /metrics, /healthz and /readyz are served; port 0 lets the system choose, "off" serves the admin socket alone."""
+    """Where /metrics, /healthz and /readyz are served; port 0 lets the system choose, "off" serves the admin socket
+    alone."""
     access_log: AccessLog = AccessLog()
     trusted_proxies: tuple[str, ...] = ()
     """Networks (CIDR) whose X-Forwarded-* and Forwarded are believed."""

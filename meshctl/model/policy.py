@@ -54,8 +54,8 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """When a request may be sent again. `attempts` counts the extra ones. A request that may have reached the application is
-    only repeated if its method is idempotent (RFC 9110 §9.2.2)."""
+    """When a request may be sent again. `attempts` counts the extra ones. A request that may have reached the
+    application is only repeated if its method is idempotent (RFC 9110 §9.2.2)."""
 
     attempts: int = 1
     on: tuple[str, ...] = ("connect", "reset")
@@ -78,8 +78,8 @@ class HealthCheck(msgspec.Struct, frozen=True):
 
 
 class Ejection(msgspec.Struct, frozen=True):
-    """Passive ejection: an endpoint that fails `failures` times in a row rests for `base` seconds, doubled with each ejection
-    up to `longest`. At most `share` of a version's endpoints rest at a time, and the last one never does."""
+    """Passive ejection: an endpoint that fails `failures` times in a row rests for `base` seconds, doubled with each
+    ejection up to `longest`. At most `share` of a version's endpoints rest at a time, and the last one never does."""
 
     enabled: bool = True
     failures: int = 5

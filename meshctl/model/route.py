@@ -10,7 +10,8 @@ from meshctl.model.policy import Retry
 
 
 class PathMatch(msgspec.Struct, frozen=True):
-    """A condition on the normalised path (RFC 3986 §6.2.2): a prefix ends on a segment boundary, a regex matches it whole."""
+    """A condition on the normalised path (RFC 3986 §6.2.2): a prefix ends on a segment boundary, a regex matches it
+    whole."""
 
     kind: Literal["prefix", "exact", "regex"] = "prefix"
     value: str = "/"
@@ -35,7 +36,8 @@ class Match(msgspec.Struct, frozen=True):
 
 
 class Rewrite(msgspec.Struct, frozen=True):
-    """Changes to the forwarded target: `prefix` takes the matched prefix's place, `path` the whole path's, `host` the Host's."""
+    """Changes to the forwarded target: `prefix` takes the matched prefix's place, `path` the whole path's, `host` the
+    Host's."""
 
     prefix: str | None = None
     path: str | None = None
@@ -51,7 +53,8 @@ class HeaderEdits(msgspec.Struct, frozen=True):
 
 
 class Redirect(msgspec.Struct, frozen=True):
-    """An answer with a Location: what is not given stays as in the request. `prefix` takes the matched prefix's place."""
+    """An answer with a Location: what is not given stays as in the request. `prefix` takes the matched prefix's
+    place."""
 
     scheme: str | None = None
     host: str | None = None

@@ -33,7 +33,8 @@ class Version(msgspec.Struct, frozen=True):
 
 
 class UpstreamTls(msgspec.Struct, frozen=True):
-    """How HTTPS endpoints are verified: against `ca` (a file) or the system's roots, for `server_name` or the endpoint's host."""
+    """How HTTPS endpoints are verified: against `ca` (a file) or the system's roots, for `server_name` or the
+    endpoint's host."""
 
     ca: str | None = None
     server_name: str | None = None

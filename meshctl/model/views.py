@@ -9,7 +9,8 @@ import msgspec
 
 
 class EndpointView(msgspec.Struct, frozen=True):
-    """One endpoint as a proxy sees it. `state` is healthy, unhealthy, ejected, unresolved or unknown (not checked yet)."""
+    """One endpoint as a proxy sees it. `state` is healthy, unhealthy, ejected, unresolved or unknown (not checked
+    yet)."""
 
     address: str
     version: str
@@ -73,7 +74,8 @@ class LoserView(msgspec.Struct, frozen=True):
 
 
 class ExplainView(msgspec.Struct, frozen=True):
-    """Which rule takes a request and what it will meet. Without a winner `route` is empty and `reason` says what is answered."""
+    """Which rule takes a request and what it will meet. Without a winner `route` is empty and `reason` says what is
+    answered."""
 
     method: str
     host: str

@@ -69,8 +69,10 @@ class AccessLog:
         millisecond = int(now * 1000)
         if millisecond != self._millisecond:  # under load several requests share one
             self._tick(millisecond)
-        if self._redact and "?" in path:
-            path = path[: path.index("?")] + "?…"
+        if self._redact:
+            path, query, _ = path.partition("?")
+            if query:
+                path += "?…"
         if len(path) + len(host) + len(user_agent) > _USUAL:
             path = _cut(path, _LONGEST_PATH)
             host = _cut(host, _LONGEST_HOST)

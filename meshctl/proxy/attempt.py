@@ -26,7 +26,8 @@ REPLAY_LIMIT: Final = 65_536
 
 
 class Attempt:
-    """See the module. What starts equal for every request is a class attribute: setting forty of them on each cost 1 µs."""
+    """See the module. What starts equal for every request is a class attribute: setting forty of them on each cost 1
+    µs."""
 
     worker: Worker
     stream: Stream

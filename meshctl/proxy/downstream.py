@@ -21,15 +21,16 @@ from meshctl.wire.http1 import Malformed, Request, RequestReader
 from meshctl.wire.reasons import problem, status_line, status_of
 
 if TYPE_CHECKING:
-    from meshctl.proxy.worker import LiveListener, Worker
+    from meshctl.proxy.listener import LiveListener
+    from meshctl.proxy.worker import Worker
 
 RAW_FROM: Final = 16_384
 """Bytes still to come from which a request body is counted instead of parsed."""
 DISCARD_LIMIT: Final = 1_048_576
 """Bytes of a body nobody wants that are still read, so that the client can read its answer and go on."""
 LINGER: Final = 2.0
-"""Seconds for a client to read the last answer while what it still sends is thrown away: closing at once would reset the
-connection, and the answer could be lost on its way (RFC 9112 §9.6)."""
+"""Seconds for a client to read the last answer while what it still sends is thrown away: closing at once would reset
+the connection, and the answer could be lost on its way (RFC 9112 §9.6)."""
 JOIN_LIMIT: Final = 65_536
 """Bytes up to which the parts of an answer are copied together for one write."""
 
@@ -180,7 +181,8 @@ class Downstream(RequestReader, asyncio.Protocol):
         if request is None:
             return
         trailers = self.take_trailers()
-        # llhttp ends an upgrade request with its head: one that may pass is over with its answer, one with a body is not over.
+        # llhttp ends an upgrade request with its head: one that may pass is over with its answer, one with a body is
+        # not over.
         if b"upgrade" not in request.special or not self.stops_at_upgrade(request):
             self._end_request(trailers)
 

@@ -3,8 +3,9 @@
     exchange ──▶ idle connection ────────────────────▶ connected
               └▶ waiting (queue) ◀── opened or given back ┘
 
-An exchange that finds no idle connection waits in line; whichever comes first, a new connection or one given back, serves
-the first in line. Live endpoints outlast snapshots: a reload that does not touch one keeps its connections and counts.
+An exchange that finds no idle connection waits in line; whichever comes first, a new connection or one given back,
+serves the first in line. Live endpoints outlast snapshots: a reload that does not touch one keeps its connections and
+counts.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
-from meshctl.proxy.tasks import spawn
 from meshctl.core.outlier import EndpointHealth
 from meshctl.model.policy import HealthCheck, UpstreamTimeouts
 from meshctl.model.service import Endpoint, Service
 from meshctl.observe.counters import ServiceCounters
+from meshctl.proxy.tasks import spawn
 from meshctl.proxy.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
@@ -140,14 +141,18 @@ class LiveEndpoint:
         """A connection of its own for a health check. Raises OSError."""
         if self.config.unix:
             return await asyncio.open_unix_connection(self.config.unix, ssl=self.tls, server_hostname=self.server_name)
-        return await asyncio.open_connection(self._host(), self.config.port, ssl=self.tls, server_hostname=self.server_name)
+        return await asyncio.open_connection(
+            self._host(), self.config.port, ssl=self.tls, server_hostname=self.server_name
+        )
 
     async def _open(self) -> None:
         try:
             async with asyncio.timeout(self.timeouts.connect):
                 connection = await self._connect()
         except TimeoutError:
-            self._failed("connect_timeout", "timeout", f"no connection to {self.address} within {self.timeouts.connect:g}s")
+            self._failed(
+                "connect_timeout", "timeout", f"no connection to {self.address} within {self.timeouts.connect:g}s"
+            )
         except ssl.SSLError as error:
             self._failed("upstream_tls", "tls", f"{self.address}: {_tls_reason(error)}")
         except (OSError, ConnectionError) as error:
@@ -166,7 +171,11 @@ class LiveEndpoint:
             )
             return connection
         _, connection = await loop.create_connection(
-            lambda: UpstreamConnection(self), self._host(), self.config.port, ssl=self.tls, server_hostname=self.server_name
+            lambda: UpstreamConnection(self),
+            self._host(),
+            self.config.port,
+            ssl=self.tls,
+            server_hostname=self.server_name,
         )
         return connection
 

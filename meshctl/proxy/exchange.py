@@ -2,10 +2,11 @@
 
     identify → match → filter → split → balance → admit → forward → answer → finish
 
-`begin` reads like this list as far as `forward`; the answer comes back through `on_response` and `on_response_end`; every
-exchange ends in `finish`, exactly once. It takes the snapshot once, at its head, and never sees two configurations. It
-knows its client only as a `Stream` and its endpoint only as a connection that takes bytes, so the HTTP version of either
-side is not its business. Everything is called back from one event loop: there is no task and no await in here.
+`begin` reads like this list as far as `forward`; the answer comes back through `on_response` and `on_response_end`;
+every exchange ends in `finish`, exactly once. It takes the snapshot once, at its head, and never sees two
+configurations. It knows its client only as a `Stream` and its endpoint only as a connection that takes bytes, so the
+HTTP version of either side is not its business. Everything is called back from one event loop: there is no task and no
+await in here.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class Exchange(Attempt):
 
     def __repr__(self) -> str:
         where = self.endpoint.address if self.endpoint else "nowhere"
-        return f"<Exchange {self.request.method} {self.path or self.request.path} → {where} {self.status or self.deadline_reason}>"
+        what = f"{self.request.method} {self.path or self.request.path}"
+        return f"<Exchange {what} → {where} {self.status or self.deadline_reason}>"
 
     # the phases
 
@@ -106,7 +108,8 @@ class Exchange(Attempt):
         return True
 
     def filter(self) -> bool:
-        """What the route's filters say: all continue, or one replies. A redirect or fixed answer is the last of them."""
+        """What the route's filters say: all continue, or one replies. A redirect or fixed answer is the last of
+        them."""
         for apply in self.filters:
             answer = apply(self)
             if answer is not None:
@@ -171,7 +174,8 @@ class Exchange(Attempt):
             self.stream.send_whole(response.status, fields, body)
 
     def finish(self, now: float) -> None:
-        """The end of every exchange: what happened goes to the endpoint, the metrics and the access log, exactly once."""
+        """The end of every exchange: what happened goes to the endpoint, the metrics and the access log, exactly
+        once."""
         if self.finished:
             return
         self.finished = True
@@ -243,8 +247,7 @@ class Exchange(Attempt):
             now = clock.monotonic() if self.attempt or self.deadline_reason else self.started
             self.deadline = now + timeouts.response
             self.deadline_reason = "upstream_timeout"
-            if self.deadline > self.total_deadline:
-                self.deadline = self.total_deadline
+            self.deadline = min(self.deadline, self.total_deadline)
         else:
             self.wait(timeouts.stream, "upstream_timeout")
             self.stream.resume_body()
@@ -438,4 +441,3 @@ class Exchange(Attempt):
         self.reason = reason
         self.stream.cut()
         self.finish(clock.monotonic())
-

@@ -55,7 +55,9 @@ def explain(
     told = table.explain(request, lambda route: route.name)
     losers = tuple(LoserView(mesh.routes[at].name, reason) for at, reason in told.losers)
     if told.winner is None:
-        return ExplainView(method, request.host, request.path, reason=f"no_route: {REASONS['no_route'][1]}", losers=losers)
+        return ExplainView(
+            method, request.host, request.path, reason=f"no_route: {REASONS['no_route'][1]}", losers=losers
+        )
     route = mesh.routes[told.winner]
     version, endpoint = "", ""
     if route.service is not None:

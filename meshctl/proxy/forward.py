@@ -14,7 +14,6 @@ VIA: Final = b"Via: 1.1 meshctl"
 """RFC 9110 §7.6.3: what passes a gateway says so."""
 
 
-
 def encode_request(exchange: Exchange) -> bytes:
     """The request's head with what the proxy adds: who the client was, the identifiers, the framing."""
     request = exchange.request

@@ -8,9 +8,9 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
-from meshctl.proxy.tasks import spawn
 from meshctl.observe.access_log import FLUSH_EVERY
 from meshctl.proxy.prober import probe_forever
+from meshctl.proxy.tasks import spawn
 
 if TYPE_CHECKING:
     from meshctl.proxy.endpoint import LiveEndpoint
@@ -105,6 +105,6 @@ class Housekeeping:
             await asyncio.sleep(LOOK_UP_EVERY)
 
 
-def _shown(address: tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]) -> str:
-    host, port = address[0], address[1]
-    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+def _shown(address: tuple[object, ...]) -> str:
+    host, port = str(address[0]), address[1]
+    return f"[{host}]:{port!s}" if ":" in host else f"{host}:{port!s}"

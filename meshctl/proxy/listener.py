@@ -6,9 +6,9 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Final
 
-from meshctl.proxy.tasks import spawn
 from meshctl.proxy.downstream import Downstream
 from meshctl.proxy.messages import ListenerSpec
+from meshctl.proxy.tasks import spawn
 from meshctl.proxy.tls import CertificateProblem, ListenerTls
 
 if TYPE_CHECKING:
@@ -48,9 +48,12 @@ class LiveListener:
         spawn(self._start(), name=f"listen {self.address}")
 
     async def _start(self) -> None:
-        extra = {"ssl": self.tls.context, "ssl_handshake_timeout": self._handshake} if self.tls else {}
         self._server = await self._worker.loop.create_server(
-            lambda: Downstream(self._worker, self), sock=self._socket, backlog=BACKLOG, **extra
+            lambda: Downstream(self._worker, self),
+            sock=self._socket,
+            backlog=BACKLOG,
+            ssl=self.tls.context if self.tls else None,
+            ssl_handshake_timeout=self._handshake if self.tls else None,
         )
         if self._closed:
             self._server.close()

@@ -49,7 +49,8 @@ class Abort(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):
-    """A question: `what` is "sample", "services" or "commit", whose answer says only that orders before it are obeyed."""
+    """A question: `what` is "sample", "services" or "commit", whose answer says only that orders before it are
+    obeyed."""
 
     id: int
     what: str

@@ -1,7 +1,7 @@
 """What outlasts a snapshot: live services and endpoints by name.
 
-`compile` makes a snapshot without touching what runs, so that it can be refused or dropped; `adopt` makes it current. An
-endpoint that the new configuration still has keeps its connections, its health and its counts.
+`compile` makes a snapshot without touching what runs, so that it can be refused or dropped; `adopt` makes it current.
+An endpoint that the new configuration still has keeps its connections, its health and its counts.
 """
 
 from __future__ import annotations
@@ -92,7 +92,12 @@ class Registry:
 
     def names(self, snapshot: Snapshot) -> set[tuple[str, int]]:
         """The host names that need addresses, with their ports."""
-        configured = (each for service in snapshot.services.values() for version in service.versions for each in version.configured)
+        configured = (
+            each
+            for service in snapshot.services.values()
+            for version in service.versions
+            for each in version.configured
+        )
         return {(each.host, each.port) for each in configured if is_name(each)}
 
     def endpoints(self) -> list[LiveEndpoint]:

@@ -37,7 +37,9 @@ class CompiledRoute:
         self.timeout = route.timeout
         self.retry = route.retry
         self.body_bytes = route.body_bytes or body_limit
-        self.filters: tuple[Filter, ...] = tuple(made for make_filter in FILTERS.values() if (made := make_filter(route)))
+        self.filters: tuple[Filter, ...] = tuple(
+            made for make_filter in FILTERS.values() if (made := make_filter(route))
+        )
         # Towards the endpoint
         self.target = _target(route)
         self.authority = (route.rewrite.host or "").encode("latin-1")
@@ -52,7 +54,9 @@ class CompiledRoute:
         # What is counted
         versions = [version.name for version in service.versions] if service else [""]
         name = route.service or ""
-        self.series: dict[str, Series] = {each: worker.counters.series(route.name, name, each) for each in (*versions, "")}
+        self.series: dict[str, Series] = {
+            each: worker.counters.series(route.name, name, each) for each in (*versions, "")
+        }
 
     def __repr__(self) -> str:
         return f"<CompiledRoute {self.name}>"
@@ -82,7 +86,9 @@ class Snapshot:
             CompiledRoute(route, services.get(route.service or ""), self.body_limit, worker) for route in mesh.routes
         ]
         self.table: RouteTable[CompiledRoute] = RouteTable([(route.config.match, route) for route in self.routes])
-        self._trusted: list[IPv4Network | IPv6Network] = [ip_network(text, strict=False) for text in gateway.trusted_proxies]
+        self._trusted: list[IPv4Network | IPv6Network] = [
+            ip_network(text, strict=False) for text in gateway.trusted_proxies
+        ]
 
     def __repr__(self) -> str:
         return f"<Snapshot {self.number} {len(self.routes)} routes, {len(self.services)} services>"

@@ -1,7 +1,8 @@
 """Deadlines without a timer for each: two sets that one tick walks through.
 
 A loop timer for each request costs microseconds; an attribute costs nothing. Exchanges are looked at every 20 ms while
-there are any, connections every half second, so a timeout is late by at most that much and an idle worker wakes twice a second.
+there are any, connections every half second, so a timeout is late by at most that much and an idle worker wakes twice
+a second.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Deadlines(set[T]):
             self.start()
 
     def start(self) -> None:
-        """Look at the set until it is empty. Whoever adds without `watch`, to save the call, asks `is_ticking` itself."""
+        """Look at the set until it is empty. Whoever adds without `watch`, to save the call, asks `is_ticking`
+        itself."""
         self.is_ticking = True
         self._handle = self._loop.call_later(self._period, self._tick)
 

@@ -1,8 +1,8 @@
 """TLS at both ends: the listener's certificates, chosen by SNI and reloaded when their files change, and the contexts
 that verify endpoints.
 
-A listener has one outer context that never changes; its SNI callback swaps in the current one, so a new certificate serves
-the next handshake without a new socket. A pair that does not load leaves the old ones in place.
+A listener has one outer context that never changes; its SNI callback swaps in the current one, so a new certificate
+serves the next handshake without a new socket. A pair that does not load leaves the old ones in place.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from meshctl.model.service import UpstreamTls
 _HTTP1: Final = ["http/1.1"]
 
 
-class CertificateProblem(Exception):
+class CertificateProblem(Exception):  # noqa: N818 - it is told, not a failure of the program
     """A certificate or key file cannot be used; says which and why."""
 
 
@@ -36,7 +36,8 @@ class ListenerTls:
         return f"<ListenerTls {len(self._pairs)} certificates, names {sorted(self._names)}>"
 
     def refresh(self) -> str | None:
-        """Load the files again if any changed: None when nothing did, "" when the new ones serve, else why they do not."""
+        """Load the files again if any changed: None when nothing did, "" when the new ones serve, else why they do
+        not."""
         stamps = _stamps(self._pairs)
         if stamps == self._seen:
             return None

@@ -120,9 +120,10 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
             self._ended = True
 
     def on_informational(self, response: Response) -> None:
-        if self._ended or self.exchange is None:
+        exchange = self.exchange
+        if self._ended or exchange is None:
             self._fail("an answer nobody asked for")
-        self.exchange.on_informational(response)
+        exchange.on_informational(response)
 
     def on_body(self, data: bytes) -> None:
         if self._ended:
@@ -269,4 +270,3 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
     def _break(self, exchange: Exchange, reason: str, detail: str) -> None:
         self.abort()
         exchange.on_upstream_lost("upstream_cut" if self._is_answered else reason, detail)
-

@@ -21,12 +21,24 @@ from meshctl.proxy.downstream import Downstream
 from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.housekeeping import Housekeeping
 from meshctl.proxy.listener import LiveListener
-from meshctl.proxy.messages import Abort, Answer, Ask, Channel, Commit, Drain, Message, Notice, Prepare, Prepared, Reopen
+from meshctl.proxy.messages import (
+    Abort,
+    Answer,
+    Ask,
+    Channel,
+    Commit,
+    Drain,
+    Message,
+    Notice,
+    Prepare,
+    Prepared,
+    Reopen,
+)
 from meshctl.proxy.registry import Registry
 from meshctl.proxy.service import LiveVersion
 from meshctl.proxy.snapshot import Snapshot
-from meshctl.proxy.tls import ListenerTls
 from meshctl.proxy.timers import COARSE, FINE, Deadlines
+from meshctl.proxy.tls import ListenerTls
 from meshctl.proxy.upstream import UpstreamConnection
 
 HARD_STOP: Final = 1.0
@@ -65,14 +77,17 @@ class Worker:
         self._id_prefix = b"%016x" % clock.bits(64)
         self._id_count = 0
         self.wall_offset = 0.0
-        """What makes a wall clock's time of a monotonic one; renewed a few times a second, since the former may be set."""
+        """What makes a wall clock's time of a monotonic one; renewed a few times a second, since the former may be
+        set."""
         self.set_clock()
         self.stopped = loop.create_future()
         self.housekeeping = Housekeeping(self)
         loop.add_reader(channel.socket, self._on_orders)
 
     def __repr__(self) -> str:
-        return f"<Worker {self.index} on {self.snapshot!r}, {len(self.clients)} clients, {len(self.exchanges)} exchanges>"
+        return (
+            f"<Worker {self.index} on {self.snapshot!r}, {len(self.clients)} clients, {len(self.exchanges)} exchanges>"
+        )
 
     # calls from connections and exchanges
 
@@ -142,7 +157,8 @@ class Worker:
         """Count and log what was refused before it was a request."""
         self.counters.refuse(reason)
         if self._log is not None:
-            self._log.append(clock.wall(), request_id.decode(), "", client.client, "", "", "", status, reason, "", "", "", "",
+            self._log.append(clock.wall(), request_id.decode(), "", client.client, "", "", "", status, reason, "", "",
+            "", "",
                              0.0, 0.0, 0, sent, "HTTP/1.1", "", 0, client.listener)  # fmt: skip
 
     def set_clock(self) -> None:
@@ -184,7 +200,8 @@ class Worker:
 
     def _prepare(self, order: Prepare) -> None:
         sockets = dict(zip(order.opened, self._channel.take_sockets(len(order.opened)), strict=True))
-        # Only of a worker that was started during a change: it was told of the revision before, and may have it already.
+        # Only of a worker that was started during a change: it was told of the revision before, and may have it
+        # already.
         self._forget_pending()
         for key in self.listeners.keys() & sockets.keys():
             sockets.pop(key).close()

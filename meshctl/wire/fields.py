@@ -40,8 +40,11 @@ REQUEST_READ: Final = (
 RESPONSE_READ: Final = HOP_BY_HOP | {b"content-length", b"x-request-id"}
 """Response fields the proxy reads and writes anew."""
 
-NEVER_NAMED: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization", b"cookie"))
-"""What a Connection field may not strip from a message: a sender that names them is trying to hide them from us or the next hop."""
+NEVER_NAMED: Final = frozenset(
+    (b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization", b"cookie")
+)
+"""What a Connection field may not strip from a message: a sender that names them is trying to hide them from us or the
+next hop."""
 
 _TRAILERS_FORBIDDEN: Final = (
     HOP_BY_HOP
@@ -72,8 +75,8 @@ def collector(
 ) -> Callable[[bytes, bytes], None]:  # fmt: skip
     """The parser's `on_header`: what is `read` goes into `special` by lower-case name, everything else to `fields`.
 
-    Called for every field of every message, so it is a closure over what it needs. `passing` remembers spellings of names
-    that are not read: known ones cost one look-up. `repeated` is told of a special field's second occurrence."""
+    Called for every field of every message, so it is a closure over what it needs. `passing` remembers spellings of
+    names that are not read: known ones cost one look-up. `repeated` is told of a special field's second occurrence."""
     append = fields.append
     # Joining two exact bytes objects costs a third of adding them up: `+` goes through the buffer protocol, twice.
     join = b": ".join

@@ -1,13 +1,14 @@
 """HTTP/1.1 heads read by llhttp in its strict mode, and what llhttp leaves to its user: framing rules, Host, limits.
 
 Sans-I/O: a reader is fed bytes and calls its own methods `on_request` / `on_response`, `on_body` and `on_end`; whoever
-uses it subclasses it (the proxy's two Protocols) or records the calls (the tests). The only exception is `Malformed`: the
-peer broke the protocol. httptools calls `on_url`, `on_header`, `on_headers_complete`, `on_body`, `on_message_complete`.
+uses it subclasses it (the proxy's two Protocols) or records the calls (the tests). The only exception is `Malformed`:
+the peer broke the protocol. httptools calls `on_url`, `on_header`, `on_headers_complete`, `on_body`,
+`on_message_complete`.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import parse_qsl
 
 from httptools import (
@@ -46,8 +47,9 @@ _LONGEST_BODY: Final = 2**63 - 1
 """Servers that count in signed 64 bits would read a longer one as something else."""
 
 
-class Malformed(Exception):
-    """The peer sent what is not HTTP/1.1; `reason` is a code of `wire.reasons`, `detail` says what was wrong with it."""
+class Malformed(Exception):  # noqa: N818 - what the peer sent is malformed
+    """The peer sent what is not HTTP/1.1; `reason` is a code of `wire.reasons`, `detail` says what was wrong with
+    it."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -61,7 +63,8 @@ _RESPONSE_PASSING: Final[set[bytes]] = set()
 
 
 class Request:
-    """A request's head. `fields` are those that may pass; what the proxy reads itself is in `special`, by lower-case name."""
+    """A request's head. `fields` are those that may pass; what the proxy reads itself is in `special`, by lower-case
+    name."""
 
     __slots__ = (
         "authority", "fields", "host", "is_http10", "is_marked", "keep_alive", "length", "method", "named", "path",
@@ -117,7 +120,8 @@ class Request:
         return b", ".join(values).decode("latin-1") if values else None
 
     def query(self, name: str) -> str | None:
-        """The first value of the query parameter `name`, decoded; "" for one without a value; None where it is not there."""
+        """The first value of the query parameter `name`, decoded; "" for one without a value; None where it is not
+        there."""
         for key, value in parse_qsl(self.query_string or "", keep_blank_values=True, max_num_fields=None):
             if key == name:
                 return value
@@ -153,8 +157,8 @@ UNTIL_CLOSE: Final = -2
 
 
 class RequestReader:
-    """Reads requests. Subclasses take `on_request(request)`, `on_body(data)` and `on_message_complete()`, which must call
-    `take_trailers()`."""
+    """Reads requests. Subclasses take `on_request(request)`, `on_body(data)` and `on_message_complete()`, which must
+    call `take_trailers()`."""
 
     max_fields = 100
 
@@ -239,7 +243,8 @@ class RequestReader:
         if len(request.fields) + len(special) > self.max_fields:
             self._fail("head_too_large", f"more than {self.max_fields} header fields")
         raw = parser.get_method()
-        # The parser makes its version a text each time, which costs more than the head of a usual request shows at sight.
+        # The parser makes its version a text each time, which costs more than the head of a usual request shows at
+        # sight.
         if not self._chunk.startswith(_VERSION_11, len(raw) + 1 + len(url)):
             self._read_version(request, parser.get_http_version())
         self._chunk = b""
@@ -278,7 +283,6 @@ class RequestReader:
             absolute = split_absolute(target)
             if absolute is None:
                 self._fail("bad_request", "the target is neither a path nor an http URL")
-                return
             # RFC 9112 §3.2.2: the target's authority replaces the Host, which must still have been there.
             authority, target = absolute
             if host is not None or request.is_http10:
@@ -299,7 +303,6 @@ class RequestReader:
         name = split_host(host.decode("latin-1"))
         if name is None:
             self._fail("bad_host", "the Host field is not a host name with an optional port")
-            return
         request.host, request.authority = name, host
 
     def _read_framing(self, request: Request) -> None:
@@ -325,7 +328,7 @@ class RequestReader:
             if b"upgrade" in request.named and not request.length and not request.is_http10:
                 request.upgrade = _passing_upgrade(request.special.get(b"upgrade"))
 
-    def _fail(self, reason: str, detail: str) -> None:
+    def _fail(self, reason: str, detail: str) -> NoReturn:
         self._malformed = Malformed(reason, detail)
         raise self._malformed
 
@@ -426,7 +429,9 @@ class ResponseReader:
         if self.answers_head or response.status in {204, 304}:
             response.has_body = False
             # A length tells what a GET would have brought; without one nothing follows, so nothing is waited for.
-            response.keep_alive = response.keep_alive or (response.length == UNTIL_CLOSE and not _closes(special, version))
+            response.keep_alive = response.keep_alive or (
+                response.length == UNTIL_CLOSE and not _closes(special, version)
+            )
         elif response.length == UNTIL_CLOSE:
             response.keep_alive = False
 
@@ -435,7 +440,7 @@ class ResponseReader:
         if value not in {b"keep-alive", b"close"}:
             response.named = named_by_connection(value)
 
-    def _fail(self, detail: str) -> None:
+    def _fail(self, detail: str) -> NoReturn:
         self._malformed = Malformed("upstream_protocol", detail)
         raise self._malformed
 

@@ -6,14 +6,17 @@ import re
 from functools import lru_cache
 from typing import Final
 
-_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9._~-]+)?\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::([0-9]{0,5}))?", re.ASCII)
+_HOST: Final = re.compile(
+    r"(\[[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9._~-]+)?\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::([0-9]{0,5}))?", re.ASCII
+)
 
 
 @lru_cache(maxsize=1024)
 def split_host(value: str) -> str | None:
     """The host of a Host field or authority in lower case, without its port; None where it is not valid.
 
-    Remembered, because clients ask for few hosts and reading one costs as much as three header fields. A trailing dot is dropped, so that "a.example." and "a.example" are one host. User information is refused.
+    Remembered, because clients ask for few hosts and reading one costs as much as three header fields. A trailing dot
+    is dropped, so that "a.example." and "a.example" are one host. User information is refused.
     """
     found = _HOST.fullmatch(value)
     if not found or (found[2] and int(found[2]) > 65535):
