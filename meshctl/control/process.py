@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -100,6 +101,9 @@ def _serve(options: Options, tell: int) -> int:
     try:
         return supervisor.run()
     finally:
+        # It ends already; an impatient signal from here on would only spoil the exit status.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
         admin.close()
         supervisor.store.close()
         os.close(options.lock)
