@@ -1,0 +1,331 @@
+"""Limits and timeouts: too much is refused with its own status, too late likewise, and nothing waits for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from .conftest import Start, routes
+from .refusals import is_refused, is_unseen, read_refusal
+from .running import Gateway
+from .test_pressure import PIECE, drain, finish, push
+from .upstream import OK, Upstream
+from .wire import Wire
+
+BODY = 10_000
+"""The longest body of the impatient gateway, in bytes."""
+
+
+@pytest.fixture(scope="module")
+def impatient_services() -> Iterator[list[Upstream]]:
+    """The impatient gateway's services, one for each test."""
+    made = [Upstream(f"i{number}") for number in range(24)]
+    yield made
+    for each in made:
+        each.forget()
+        each.listener.close()
+
+
+@pytest.fixture(scope="module")
+def impatient(start: Start, impatient_services: list[Upstream]) -> Gateway:
+    """A gateway with short timeouts and low limits."""
+    head = f"""
+        [gateway]
+        access_log = "off"
+        admin = "off"
+        timeouts = {{ head = "1s", body = "1s", idle = "1500ms", write = "1s" }}
+        limits = {{ body_bytes = "{BODY}B", head_bytes = "8KiB", header_count = 20 }}
+
+        [[routes]]
+        name = "brief"
+        path = "/brief"
+        timeout = "300ms"
+        service = "i0"
+        retry = {{ attempts = 0 }}
+    """
+    timeouts = 'timeouts = { response = "300ms", stream = "3s" }'
+    return start(head + "\n".join(routes(each) + timeouts for each in impatient_services))
+
+
+@pytest.fixture(scope="module")
+def _impatient_row(impatient_services: list[Upstream]) -> Iterator[Upstream]:
+    return iter(impatient_services[1:])
+
+
+@pytest.fixture
+def service(_impatient_row: Iterator[Upstream]) -> Upstream:
+    """A service of this test alone, before the impatient gateway."""
+    return next(_impatient_row)
+
+
+@pytest.fixture
+def caller(impatient: Gateway) -> Iterator[Wire]:
+    """A client of the impatient gateway."""
+    with impatient.connect() as wire:
+        yield wire
+
+
+# too much
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_head_at_its_limit(gateway: Gateway, client: Wire, upstream: Upstream, split: bool) -> None:
+    """A head of 60 KiB passes; one of more than 64 KiB is 431, and nobody else hears of it."""
+    client.send(upstream.get(b"/ok", b"X-Long: " + b"a" * 60_000))
+    assert len(upstream.serve(OK)[1].get("x-long") or b"") == 60_000
+    assert client.read_response().body == b"ok"
+    raw = upstream.get(b"/long", b"X-Long: " + b"a" * 70_000)
+    client.send(raw[:1000], raw[1000:]) if split else client.send(raw)
+    is_refused(client, 431, "head_too_large")
+    upstream.forget()
+    is_unseen(gateway, upstream)
+
+
+def test_head_without_end(client: Wire) -> None:
+    """A head that never ends is 431 as soon as it is too long."""
+    client.send(b"GET / HTTP/1.1\r\nHost: fixed.test\r\n", b"X-A: bbbbbbbbbbbbbbbbbbbb\r\n" * 3000)
+    is_refused(client, 431, "head_too_large")
+
+
+def test_target_without_end(client: Wire) -> None:
+    """A target that never ends is 414."""
+    client.send(b"GET /" + b"a" * 70_000)
+    is_refused(client, 414, "uri_too_long")
+
+
+@pytest.mark.parametrize(("count", "status"), [(99, 200), (100, 431), (500, 431)])
+def test_number_of_fields(client: Wire, upstream: Upstream, count: int, status: int) -> None:
+    """A hundred fields, Host among them, pass; one more is 431."""
+    client.send(upstream.get(b"/", *(b"X-%d: y" % number for number in range(count))))
+    if status == 200:
+        assert len(upstream.serve(OK)[1].names) > 100
+        assert client.read_response().body == b"ok"
+    else:
+        is_refused(client, 431, "head_too_large")
+        assert upstream.is_untouched()
+
+
+def test_length_above_the_limit(impatient: Gateway, caller: Wire, service: Upstream) -> None:
+    """A body that says that it is too long is 413 before any of it was read, and the service hears nothing of it."""
+    caller.send(service.get(b"/", b"Content-Length: %d" % (BODY + 1), method=b"POST"))
+    read_refusal(caller, 413, "body_too_large")
+    is_unseen(impatient, service)
+
+
+@pytest.mark.parametrize("piece", [1000, BODY])
+def test_chunks_above_the_limit(caller: Wire, service: Upstream, piece: int) -> None:
+    """A chunked body that becomes too long is 413, and the service never sees its end."""
+    caller.send(service.get(b"/", b"Transfer-Encoding: chunked", method=b"POST"))
+    wire = service.accept()
+    wire.read_head()
+    for _ in range(BODY // piece + 1):
+        caller.send(b"%x\r\n%b\r\n" % (piece, bytes(piece)))
+    read_refusal(caller, 413, "body_too_large")
+    assert not wire.read_rest().endswith(b"0\r\n\r\n")
+
+
+def test_bodies_at_the_limit(caller: Wire, service: Upstream) -> None:
+    """A body of exactly the limit passes in either framing."""
+    caller.send(service.get(b"/", b"Content-Length: %d" % BODY, method=b"POST") + bytes(BODY))
+    wire, request = service.serve(OK)
+    assert len(request.body) == BODY
+    assert caller.read_response().status == 200
+    caller.send(service.get(b"/", b"Transfer-Encoding: chunked", method=b"POST"))
+    caller.send(b"%x\r\n%b\r\n0\r\n\r\n" % (BODY, bytes(BODY)))
+    assert len(wire.read_request().body) == BODY
+    wire.send(OK)
+    assert caller.read_response().status == 200
+
+
+def test_pipelined_body_above_the_limit(caller: Wire, service: Upstream) -> None:
+    """A chunked body that is too long is refused in its turn, after the answer before it."""
+    caller.send(
+        service.get(b"/1")
+        + service.get(b"/2", b"Transfer-Encoding: chunked", method=b"POST")
+        + b"%x\r\n%b\r\n0\r\n\r\n" % (BODY + 1, bytes(BODY + 1))
+    )
+    wire = service.accept()
+    assert wire.read_request().target == b"/1"
+    assert caller.is_silent()
+    wire.send(OK)
+    assert caller.read_response().body == b"ok"
+    read_refusal(caller, 413, "body_too_large")
+    assert service.is_silent()
+
+
+@pytest.mark.parametrize("kind", [b"5;", b"0\r\nX: ", b"0\r\n"], ids=["extension", "trailer", "trailers"])
+def test_what_comes_with_chunks_has_an_end(gateway: Gateway, client: Wire, upstream: Upstream, kind: bytes) -> None:
+    """Chunk extensions and trailers without end are refused like a head without end."""
+    before = gateway.memory()
+    client.send(upstream.get(b"/", b"Transfer-Encoding: chunked", method=b"POST"))
+    wire = upstream.accept()
+    wire.read_head()
+    client.send(kind)
+    push(client, b"a" * 4096 if kind != b"0\r\n" else b"A: b\r\n" * 700, 40 << 20)
+    assert client.read_response().status in {400, 431}
+    assert wire.read_rest()[-5:] != b"0\r\n\r\n"
+    assert gateway.memory() - before < 10 << 20
+
+
+def test_too_many_connections(start: Start) -> None:
+    """Connections beyond the limit are answered 503 at once; when one ends, there is room again."""
+    fixed = '[[routes]]\npath = "/"\nrespond = { body = "fixed" }\n'
+    running = start(f'[gateway]\nadmin = "off"\naccess_log = "off"\nlimits = {{ connections = 2 }}\n{fixed}')
+    ask = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    with running.connect() as first, running.connect() as second:
+        for each in (first, second):
+            each.send(ask)
+            assert each.read_response().body == b"fixed"
+        with running.connect() as third:
+            is_refused(third, 503, "overloaded")
+        first.close()
+        second.send(ask)
+        assert second.read_response().body == b"fixed"
+        with running.connect() as fourth:
+            fourth.send(ask)
+            assert fourth.read_response().body == b"fixed"
+
+
+# too late
+
+
+def test_slow_head(caller: Wire) -> None:
+    """A head that does not arrive in time is 408."""
+    caller.send(b"GET / HTTP/1.1\r\nHost: x")
+    is_refused(caller, 408, "head_timeout")
+
+
+def test_dripping_head(caller: Wire) -> None:
+    """So is one that arrives byte by byte: the time is for the whole head."""
+    done = threading.Event()
+
+    def drip() -> None:
+        try:
+            while not done.wait(0.1):
+                caller.send(b"a")
+        except OSError:
+            pass
+
+    caller.send(b"GET / HTTP/1.1\r\nX-A: ")
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        read_refusal(caller, 408, "head_timeout")
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_silent_client(caller: Wire) -> None:
+    """A connection on which nothing comes is closed without a word."""
+    assert caller.read_to_end() == b""
+
+
+def test_idle_client(caller: Wire, service: Upstream) -> None:
+    """A kept connection on which no other request comes is closed without a word."""
+    caller.send(service.get())
+    service.serve(OK)
+    assert caller.read_response().body == b"ok"
+    assert caller.read_to_end() == b""
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 100", b"Transfer-Encoding: chunked"])
+def test_slow_body(caller: Wire, service: Upstream, framing: bytes) -> None:
+    """A body that stops arriving is 408; the service sees it broken off."""
+    caller.send(service.get(b"/", framing, method=b"POST") + b"5\r\nhe")
+    wire = service.accept()
+    wire.read_head()
+    is_refused(caller, 408, "body_timeout")
+    assert b"0\r\n\r\n" not in wire.read_rest()
+
+
+def test_slow_service(caller: Wire, service: Upstream) -> None:
+    """A service that does not answer in time is 504; its connection is closed, the client's goes on."""
+    caller.send(service.get())
+    wire = service.accept()
+    wire.read_request()
+    read_refusal(caller, 504, "upstream_timeout")
+    assert wire.read_rest() == b""
+    caller.send(service.get())
+    service.serve(OK)
+    assert caller.read_response().body == b"ok"
+
+
+def test_slow_answer(caller: Wire, service: Upstream) -> None:
+    """An answer that stops in the middle is broken off."""
+    caller.send(service.get())
+    wire, _ = service.serve(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello")
+    caller.read_until(b"hello")
+    assert caller.read_rest() == b""
+    assert wire.read_rest() == b""
+
+
+def test_time_of_a_route(caller: Wire, impatient_services: list[Upstream]) -> None:
+    """A route's time is for the whole exchange: 504 before the answer's head, broken off after it."""
+    service = impatient_services[0]
+    ask = b"GET /brief HTTP/1.1\r\nHost: x\r\n\r\n"
+    caller.send(ask)
+    service.accept().read_request()
+    read_refusal(caller, 504, "route_timeout")
+    caller.send(ask)
+    service.serve(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello")
+    caller.read_until(b"hello")
+    assert caller.read_rest() == b""
+
+
+def test_client_that_takes_nothing(impatient: Gateway, service: Upstream) -> None:
+    """A client that takes nothing of its answer is cut off, and the service is free again."""
+    with impatient.connect(receive=2048) as caller:
+        caller.send(service.get())
+        wire, _ = service.serve(b"HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            push(wire, PIECE, 50_000_000)
+        assert wire.read_rest() == b""
+        assert len(caller.read_rest()) < 50_000_000
+
+
+@pytest.mark.parametrize("size", [200_000, 400_000, 700_000])
+def test_client_that_takes_nothing_of_its_last_answer(impatient: Gateway, service: Upstream, size: int) -> None:
+    """So is one whose connection would end with that answer: it does not stay for ever."""
+    with impatient.connect(receive=2048) as caller:
+        caller.send(service.get(b"/", b"Connection: close"))
+        wire, _ = service.serve(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+        await_gone(impatient, caller)
+    wire.close()
+
+
+def await_gone(gateway: Gateway, caller: Wire) -> None:
+    """Waits until the gateway has no connection to `caller` any more."""
+    port = caller.socket.getsockname()[1]
+    worker = psutil.Process(gateway.process.pid).children(recursive=True)[0]
+    for _ in range(200):
+        if all(not each.raddr or each.raddr.port != port for each in worker.net_connections("tcp")):
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("the gateway keeps the connection")
+
+
+def test_paused_client_is_not_late(start: Start) -> None:
+    """A client that waits only because its service reads slowly is not told that it is late."""
+    service = Upstream("slow", receive=4096)
+    running = start('[gateway]\nadmin = "off"\naccess_log = "off"\ntimeouts = { body = "500ms" }\n' + routes(service))
+    size = 20 << 20
+    with running.connect() as caller:
+        caller.send(service.get(b"/", b"Content-Length: %d" % size, method=b"POST"))
+        wire = service.accept()
+        wire.read_head()
+        sent = push(caller, PIECE, size)
+        assert sent < size
+        # As long as two looks at the clock and the timeout together.
+        threading.Event().wait(1.6)
+        sender = finish(caller, sent, size)
+        assert drain(wire, size) == 0
+        sender.join()
+        wire.send(OK)
+        assert caller.read_response().body == b"ok"
+    service.forget()
+    service.listener.close()
