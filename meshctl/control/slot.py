@@ -9,7 +9,7 @@ import signal
 import socket
 from typing import NoReturn
 
-from meshctl.observe.log import Events
+from meshctl.observe.log import Events, configure
 from meshctl.proxy.messages import Channel
 
 
@@ -43,6 +43,9 @@ def be_worker(end: socket.socket, index: int, count: int) -> NoReturn:
         handle = end.fileno()
         os.closerange(3, handle)
         os.closerange(handle + 1, os.sysconf("SC_OPEN_MAX"))
+        # The log's handler had a descriptor of its own, which is closed now: it is forgotten rather than closed again.
+        logging.getLogger().handlers.clear()
+        configure()
         from meshctl.proxy.worker import run
 
         status = run(end, index, count)

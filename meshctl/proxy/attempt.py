@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Final
 from meshctl import clock
 from meshctl.core.retry import backoff, may_retry
 from meshctl.proxy.timers import NEVER
+from meshctl.wire.chunks import chunk, last_chunk
+from meshctl.wire.fields import Fields, passing_trailers
+from meshctl.wire.message import CHUNKED
 
 if TYPE_CHECKING:
     from meshctl.proxy.endpoint import LiveEndpoint
     from meshctl.proxy.service import LiveService, LiveVersion
-    from meshctl.proxy.snapshot import CompiledRoute
+    from meshctl.proxy.snapshot import CompiledRoute, Snapshot
     from meshctl.proxy.stream import Stream
     from meshctl.proxy.upstream import UpstreamConnection
     from meshctl.proxy.worker import Worker
-    from meshctl.wire.http1 import Request
+    from meshctl.wire.message import Request
 
 REPLAY_LIMIT: Final = 65_536
 """Bytes of a request body kept for a retry; a longer one is not sent twice."""
@@ -30,6 +33,7 @@ class Attempt:
     µs."""
 
     worker: Worker
+    snapshot: Snapshot
     stream: Stream
     request: Request
     started: float
@@ -38,6 +42,14 @@ class Attempt:
     service: LiveService | None = None
     version: LiveVersion | None = None
     endpoint: LiveEndpoint | None = None
+    # The request
+    request_id = b""
+    traceparent = b""
+    path = ""
+    is_verbatim = False
+    """Whether the path is forwarded as it was sent."""
+    received = 0
+    body_ended = False
     # On the way
     connection: UpstreamConnection | None = None
     parts: list[bytes] | None = None
@@ -71,6 +83,25 @@ class Attempt:
         endpoint = self.endpoint
         if endpoint is not None:
             self.deadline = min(clock.monotonic() + endpoint.timeouts.stream, self.total_deadline)
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the request's body."""
+        size = len(data)
+        self.received += size
+        # Before its turn there is no route yet: what came with the head waits, `match` looks at how much that is.
+        limit = 0 if self.route is None else self.route.body_bytes
+        if limit and self.received > limit:
+            self.fail("body_too_large", f"the body may have at most {limit} bytes")
+            return
+        self.send_part(chunk(data) if self.request.length == CHUNKED else data)
+
+    def on_body_end(self, trailers: Fields) -> None:
+        """The request's body is complete."""
+        self.body_ended = True
+        if self.request.length == CHUNKED:
+            self.send_part(last_chunk(passing_trailers(trailers)))
+        if self.connection is not None and not self.status:
+            self.wait(self.connection.endpoint.timeouts.response, "upstream_timeout")
 
     def send_part(self, data: bytes) -> None:
         """Pass a piece of the request on, and keep it while a retry may need it."""

@@ -14,20 +14,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshctl import clock
-from meshctl.core.balance import observe
 from meshctl.core.paths import normalise
-from meshctl.proxy.attempt import Attempt
+from meshctl.proxy.answering import Answering
 from meshctl.proxy.forward import encode_request
 from meshctl.proxy.timers import NEVER
-from meshctl.wire.chunks import chunk, last_chunk
-from meshctl.wire.fields import Fields, make, passing_trailers, without
-from meshctl.wire.http1 import CHUNKED, Request, Response
-from meshctl.wire.reasons import CLIENT_GONE_STATUS, problem, status_of
+from meshctl.wire.message import Request, Response
+from meshctl.wire.reasons import CLIENT_GONE_STATUS
 from meshctl.wire.tracing import new_traceparent, valid_request_id, valid_traceparent
 
 if TYPE_CHECKING:
     from meshctl.proxy.filters import Filter
-    from meshctl.proxy.snapshot import Snapshot
     from meshctl.proxy.stream import Stream
     from meshctl.proxy.upstream import UpstreamConnection
     from meshctl.proxy.worker import Worker
@@ -36,24 +32,10 @@ if TYPE_CHECKING:
 _SLASH = ord("/")
 
 
-class Exchange(Attempt):
+class Exchange(Answering):
     """See the module. Calls come from the stream (`on_body`…), from the connection (`on_response`…) and the clock."""
 
-    snapshot: Snapshot
     filters: tuple[Filter, ...] = ()
-    # The request
-    request_id = b""
-    traceparent = b""
-    path = ""
-    is_verbatim = False
-    """Whether the path is forwarded as it was sent."""
-    received = 0
-    body_ended = False
-    # The answer
-    reason = ""
-    head_after = 0.0
-    sent = 0
-    tunnel = False
 
     def __init__(self, worker: Worker, stream: Stream, request: Request) -> None:
         self.worker = worker
@@ -184,54 +166,10 @@ class Exchange(Attempt):
         worker.exchanges.discard(self)
         if endpoint is not None:
             endpoint.in_flight -= 1
-        worker.record(self, now)
+        worker.ledger.record(self, now)
         self.stream.done(now)
 
-    # calls from the stream
-
-    def on_body(self, data: bytes) -> None:
-        """A piece of the request's body."""
-        size = len(data)
-        self.received += size
-        # Before its turn there is no route yet: what came with the head waits, `match` looks at how much that is.
-        limit = 0 if self.route is None else self.route.body_bytes
-        if limit and self.received > limit:
-            self.fail("body_too_large", f"the body may have at most {limit} bytes")
-            return
-        self.send_part(chunk(data) if self.request.length == CHUNKED else data)
-
-    def on_body_end(self, trailers: Fields) -> None:
-        """The request's body is complete."""
-        self.body_ended = True
-        if self.request.length == CHUNKED:
-            self.send_part(last_chunk(passing_trailers(trailers)))
-        if self.connection is not None and not self.status:
-            self.wait(self.connection.endpoint.timeouts.response, "upstream_timeout")
-
-    def on_client_gone(self) -> None:
-        """The client has closed its connection: the endpoint need not go on."""
-        if self.finished:
-            return
-        self.reason = "client_gone"
-        self.status = self.status or CLIENT_GONE_STATUS
-        if self.tunnel and self.connection is not None:
-            # Its last words are on their way.
-            self.connection.end_soon()
-            self.connection = None
-        self.release()
-        self.finish(clock.monotonic())
-
-    def on_client_full(self) -> None:
-        """The client takes no more for now."""
-        if self.connection is not None:
-            self.connection.pause()
-
-    def on_client_ready(self) -> None:
-        """The client takes more again."""
-        if self.connection is not None:
-            self.connection.resume()
-
-    # calls from the endpoint
+    # calls from the endpoint and the connection
 
     def on_connected(self, connection: UpstreamConnection) -> None:
         """A connection is there: send what there is of the request."""
@@ -256,71 +194,6 @@ class Exchange(Attempt):
         """No connection: nothing was sent, so another endpoint may be asked."""
         self.retry_or_fail(reason, detail, "connect", sent=False)
 
-    # calls from the connection
-
-    def on_informational(self, response: Response) -> None:
-        """An interim answer, passed on to clients that know them."""
-        if not self.request.is_http10:
-            fields = without(response.fields, response.named)
-            self.stream.send_head(response.status, fields, 0, body=False, final=False)
-            self.stream.flush()
-
-    def on_response(self, response: Response, body: bytes | None, now: float) -> bool:
-        """The answer's head, with the body where it came whole: for the client (True), or a reason to ask another
-        endpoint."""
-        endpoint = self.endpoint
-        assert endpoint is not None
-        status = response.status
-        took = self.head_after = now - self.started
-        if endpoint.is_compared:
-            endpoint.ewma = observe(endpoint.ewma, endpoint.ewma_at, now, took)
-            endpoint.ewma_at = now
-        else:
-            endpoint.ewma = took
-        if status >= 500:
-            self.note_failure(f"status {status}")
-            if self.retry_status(status):
-                return False
-        elif endpoint.is_failing:
-            endpoint.is_failing = False
-            endpoint.health.succeeded()
-        self.status = status
-        if status == 101:
-            self.open_tunnel(response)
-            return True
-        if body is None:
-            self.deadline_reason = "stream_timeout"
-            self.deadline = min(now + endpoint.timeouts.stream, self.total_deadline)
-        self.answer(response, body)
-        return True
-
-    def on_response_body(self, data: bytes) -> None:
-        """A piece of the answer's body."""
-        self.sent += len(data)
-        self.stream.send_body(data)
-
-    def on_raw_body(self, data: bytes) -> None:
-        """A piece of an answer of known length, past the parser."""
-        self.sent += len(data)
-        self.move()
-        self.stream.send_raw(data)
-
-    def on_response_end(self, trailers: Fields, now: float) -> None:
-        """The answer is complete, trailers and all."""
-        self.connection = None
-        if self.finished:
-            return
-        self.stream.send_end(passing_trailers(trailers) if trailers else trailers)
-        self.finish(now)
-
-    def on_whole_response(self, response: Response, body: bytes, now: float) -> None:
-        """The answer came in one piece: the usual case, with the fewest steps."""
-        if self.finished:
-            return
-        self.connection = None
-        if self.on_response(response, body, now):
-            self.finish(now)
-
     def on_upstream_lost(self, reason: str, detail: str, *, reset: bool = False) -> None:
         """The connection ended before the answer did."""
         self.connection = None
@@ -340,11 +213,25 @@ class Exchange(Attempt):
         """The endpoint takes more again."""
         self.stream.resume_body()
 
-    def is_sent(self) -> bool:
-        """Whether the whole request has been handed to the connection."""
-        return self.body_ended
+    def resend(self) -> None:
+        """The next attempt: the phases from `balance` on."""
+        if not self.finished and self.balance() and self.admit():
+            self.forward()
 
-    # calls from the clock
+    # calls from the stream and the clock
+
+    def on_client_gone(self) -> None:
+        """The client has closed its connection: the endpoint need not go on."""
+        if self.finished:
+            return
+        self.reason = "client_gone"
+        self.status = self.status or CLIENT_GONE_STATUS
+        if self.tunnel and self.connection is not None:
+            # Its last words are on their way.
+            self.connection.end_soon()
+            self.connection = None
+        self.release()
+        self.finish(clock.monotonic())
 
     def on_deadline(self, now: float) -> None:
         """A timeout ran out."""
@@ -364,80 +251,3 @@ class Exchange(Attempt):
             self.retry_or_fail(reason, detail, "connect", sent=False)
         else:
             self.retry_or_fail(reason, detail, "timeout", sent=True)
-
-    # the tunnel of an upgraded connection
-
-    def open_tunnel(self, response: Response) -> None:
-        """The endpoint agreed to another protocol: from now on bytes pass both ways (RFC 9110 §7.8)."""
-        if not self.request.upgrade:
-            self.status = 0
-            self.fail("upstream_protocol", "the service changed the protocol unasked")
-            return
-        assert self.route is not None
-        self.tunnel = True
-        self.replayable = False
-        fields = [*self.route.edit_response(response), b"Connection: Upgrade", b"Upgrade: " + response.upgrade]
-        self.stream.to_tunnel(fields)
-        self.deadline_reason = "stream_timeout"
-        self.move()
-
-    def on_tunnel_data(self, data: bytes) -> None:
-        """Bytes from the endpoint."""
-        if data and self.tunnel:
-            self.sent += len(data)
-            self.move()
-            self.stream.send_raw(data)
-
-    def on_tunnel_input(self, data: bytes) -> None:
-        """Bytes from the client."""
-        connection = self.connection
-        if connection is not None:
-            self.received += len(data)
-            self.move()
-            connection.transport.write(data)
-
-    def on_tunnel_end(self) -> None:
-        """The endpoint has nothing more to say: the tunnel ends once the client has everything."""
-        self.release()
-        self.finish(clock.monotonic())
-
-    # how it ends
-
-    def resend(self) -> None:
-        """The next attempt: the phases from `balance` on."""
-        if not self.finished and self.balance() and self.admit():
-            self.forward()
-
-    def reply(self, reason: str, detail: str) -> bool:
-        """Answer with a refusal of our own. Always False, so that a phase can end with it."""
-        status = status_of(reason)
-        body = problem(reason, detail=detail, request_id=self.request_id.decode(), instance=self.request.path)
-        fields = make("Content-Type", "application/problem+json", "X-Meshctl-Reason", reason)
-        self.answer_with(status, fields, body, reason)
-        return False
-
-    def answer_with(self, status: int, fields: Fields, body: bytes, reason: str) -> None:
-        """Answer without any endpoint."""
-        self.status = status
-        self.reason = reason
-        fields = [*fields, b"X-Request-Id: " + self.request_id]
-        stream = self.stream
-        is_head = self.request.method == "HEAD"
-        stream.send_head(status, fields, len(body), body=not is_head)
-        if not is_head:
-            self.sent = len(body)
-            stream.send_body(body)
-        stream.send_end([])
-        self.finish(clock.monotonic())
-
-    def fail(self, reason: str, detail: str) -> None:
-        """Give up: with an answer while there was none, else by cutting the client's stream so that it notices."""
-        if self.finished:
-            return
-        self.release()
-        if not self.status:
-            self.reply(reason, detail)
-            return
-        self.reason = reason
-        self.stream.cut()
-        self.finish(clock.monotonic())

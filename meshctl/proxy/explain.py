@@ -20,7 +20,7 @@ from meshctl.model.views import EndpointView, ExplainView, LoserView, ServiceVie
 from meshctl.proxy.described import describe_match, describe_target
 from meshctl.proxy.service import request_key
 from meshctl.wire.fields import REQUEST_READ
-from meshctl.wire.http1 import Request
+from meshctl.wire.message import Request
 from meshctl.wire.reasons import REASONS
 from meshctl.wire.target import split_absolute, split_host
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from meshctl.wire.fields import CRLF, without
-from meshctl.wire.http1 import CHUNKED
+from meshctl.wire.message import CHUNKED
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange

@@ -66,8 +66,8 @@ class Housekeeping:
     def _tick(self) -> None:
         worker = self._worker
         self._handle = worker.loop.call_later(FLUSH_EVERY, self._tick)
-        worker.set_clock()
-        worker.flush_log()
+        worker.ledger.set_clock()
+        worker.ledger.flush()
         now = clock.monotonic()
         for service in worker.snapshot.services.values():
             service.settle(now)

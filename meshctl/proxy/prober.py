@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
 from meshctl.model.policy import HealthCheck
-from meshctl.wire.http1 import Malformed, Response, ResponseReader
+from meshctl.wire.message import Malformed, Response
+from meshctl.wire.response_reader import ResponseReader
 
 if TYPE_CHECKING:
     from meshctl.proxy.endpoint import LiveEndpoint

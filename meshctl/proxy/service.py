@@ -20,7 +20,7 @@ from meshctl.proxy.endpoint import LiveEndpoint
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.worker import Worker
-    from meshctl.wire.http1 import Request
+    from meshctl.wire.message import Request
 
 
 class LiveVersion:

@@ -18,7 +18,7 @@ from meshctl.model.route import HeaderEdits, Route
 from meshctl.observe.counters import Series
 from meshctl.proxy.filters import FILTERS, Filter
 from meshctl.wire.fields import Fields, make, without
-from meshctl.wire.http1 import Response
+from meshctl.wire.message import Response
 
 if TYPE_CHECKING:
     from meshctl.proxy.service import LiveService

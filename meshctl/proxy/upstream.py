@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from meshctl import clock
 from meshctl.proxy.timers import NEVER
-from meshctl.wire.http1 import UNTIL_CLOSE, Malformed, Response, ResponseReader
+from meshctl.wire.message import UNTIL_CLOSE, Malformed, Response
+from meshctl.wire.response_reader import ResponseReader
 
 if TYPE_CHECKING:
     from meshctl.proxy.endpoint import LiveEndpoint

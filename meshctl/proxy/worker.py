@@ -4,6 +4,7 @@ channel, compiles revisions into snapshots, accepts on the sockets it is given a
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 from typing import Final, NamedTuple
@@ -12,14 +13,11 @@ import msgspec
 
 from meshctl import clock
 from meshctl.errors import MeshError
-from meshctl.model.mesh import AccessLog as AccessLogConfig
 from meshctl.model.mesh import Mesh, decode
-from meshctl.observe.access_log import AccessLog, open_access_log
-from meshctl.observe.counters import Counters
-from meshctl.observe.sample import encode as encode_sample
-from meshctl.proxy.downstream import Downstream
+from meshctl.proxy.client import Client
 from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.housekeeping import Housekeeping
+from meshctl.proxy.ledger import Ledger
 from meshctl.proxy.listener import LiveListener
 from meshctl.proxy.messages import (
     Abort,
@@ -61,25 +59,20 @@ class Worker:
         self.loop = loop
         self.index = index
         self.workers = workers
-        self.counters = Counters()
+        self.ledger = Ledger()
+        self.counters = self.ledger.counters
         self.registry = Registry(self)
         self.snapshot = Snapshot(0, Mesh(), {}, self)
         self.exchanges: Deadlines[Exchange] = Deadlines(loop, FINE)
-        self.clients: Deadlines[Downstream] = Deadlines(loop, COARSE)
+        self.clients: Deadlines[Client] = Deadlines(loop, COARSE)
         self.kept: Deadlines[UpstreamConnection] = Deadlines(loop, COARSE)
         self.listeners: dict[str, LiveListener] = {}
         self.draining = False
         self._channel = channel
         self._pending: Pending | None = None
-        self._log_config = AccessLogConfig(path="off")
-        self._log: AccessLog | None = None
         self._connection_limit = 0
         self._id_prefix = b"%016x" % clock.bits(64)
         self._id_count = 0
-        self.wall_offset = 0.0
-        """What makes a wall clock's time of a monotonic one; renewed a few times a second, since the former may be
-        set."""
-        self.set_clock()
         self.stopped = loop.create_future()
         self.housekeeping = Housekeeping(self)
         loop.add_reader(channel.socket, self._on_orders)
@@ -96,7 +89,7 @@ class Worker:
         self._id_count += 1
         return b"%b-%08x" % (self._id_prefix, self._id_count)
 
-    def admits(self, client: Downstream) -> bool:
+    def admits(self, client: Client) -> bool:
         """Whether one more client connection may be open; it is counted either way."""
         counters = self.counters
         counters.accepted += 1
@@ -104,66 +97,14 @@ class Worker:
         self.clients.watch(client)
         return counters.connections <= self._connection_limit
 
-    def left(self, client: Downstream) -> None:
+    def left(self, client: Client) -> None:
         """A client connection has ended."""
         self.clients.discard(client)
         self.counters.connections -= 1
 
-    def record(self, exchange: Exchange, now: float) -> None:
-        """Count and log a finished exchange."""
-        counters = self.counters
-        counters.in_flight -= 1
-        route = exchange.route
-        endpoint = exchange.endpoint
-        version = exchange.version.name if exchange.version else ""
-        seconds = now - exchange.started
-        status, reason, received, sent = exchange.status, exchange.reason, exchange.received, exchange.sent
-        series = route.series[version] if route is not None else counters.series("")
-        series.record(status, seconds, received, sent, reason)
-        log = self._log
-        if log is None:
-            return
-        request = exchange.request
-        stream = exchange.stream
-        log.append(
-            exchange.started + self.wall_offset,
-            exchange.request_id.decode("latin-1"),
-            exchange.traceparent[3:35].decode("latin-1"),
-            stream.client,
-            request.method,
-            request.host,
-            request.target_text,
-            status,
-            reason,
-            route.name if route is not None else "",
-            exchange.service.name if exchange.service is not None else "",
-            version,
-            endpoint.address if endpoint is not None else "",
-            seconds,
-            exchange.head_after,
-            received,
-            sent,
-            "HTTP/1.0" if request.is_http10 else "HTTP/1.1",
-            request.special.get(b"user-agent", b"").decode("latin-1"),
-            exchange.attempt,
-            stream.listener,
-        )
-
     def rebuild_later(self, version: LiveVersion, seconds: float) -> None:
         """An ejected endpoint of `version` returns in `seconds`: choose anew then."""
         self.loop.call_later(max(seconds, 0.0) + FINE, lambda: version.rebuild(clock.monotonic()))
-
-    def record_refusal(self, client: Downstream, reason: str, status: int, request_id: bytes, sent: int) -> None:
-        """Count and log what was refused before it was a request."""
-        self.counters.refuse(reason)
-        if self._log is not None:
-            self._log.append(clock.wall(), request_id.decode(), "", client.client, "", "", "", status, reason, "", "",
-            "", "",
-                             0.0, 0.0, 0, sent, "HTTP/1.1", "", 0, client.listener)  # fmt: skip
-
-    def set_clock(self) -> None:
-        """Compare the clocks anew."""
-        self.wall_offset = clock.wall() - clock.monotonic()
 
     def notice(self, event: str, **fields: str) -> None:
         """Tell the supervisor's log."""
@@ -191,8 +132,7 @@ class Worker:
             case Ask(number, what):
                 self._send(Answer(number, self._answer(what)))
             case Reopen():
-                if self._log is not None:
-                    self._log.reopen()
+                self.ledger.reopen()
             case Drain(seconds):
                 self.drain(seconds)
             case _:
@@ -205,6 +145,9 @@ class Worker:
         self._forget_pending()
         for key in self.listeners.keys() & sockets.keys():
             sockets.pop(key).close()
+        # Nearly all that is made here stays, and clients wait meanwhile: to look for garbage in it would double their
+        # wait.
+        gc.disable()
         try:
             snapshot = self.registry.compile(order.number, decode(order.mesh))
             renewed = self._renewed(order)
@@ -218,6 +161,8 @@ class Worker:
                 each.close()
             self._send(Prepared(order.number, refusal=str(error)))
             return
+        finally:
+            gc.enable()
         self._pending = Pending(order, snapshot, opened, renewed)
         self._send(Prepared(order.number))
 
@@ -239,8 +184,8 @@ class Worker:
         self.registry.adopt(pending.snapshot)
         gateway = pending.snapshot.mesh.gateway
         self._connection_limit = max(1, gateway.limits.connections // self.workers)
-        if gateway.access_log != self._log_config:
-            self._change_log(gateway.access_log)
+        if problem := self.ledger.configure(gateway.access_log):
+            self.notice("access_log_failed", error=problem)
         for key, tls in pending.renewed.items():
             current = self.listeners[key].tls
             if current is not None:
@@ -265,9 +210,7 @@ class Worker:
 
     def _answer(self, what: str) -> bytes:
         if what == "sample":
-            if self._log is not None:
-                self.counters.log_dropped = self._log.dropped
-            return encode_sample(self.counters.export())
+            return self.ledger.sample()
         if what == "services":
             return msgspec.msgpack.encode(self.registry.views())
         return b""
@@ -286,22 +229,7 @@ class Worker:
         except OSError:
             self.loop.remove_writer(self._channel.socket)
 
-    # its log and its end
-
-    def _change_log(self, config: AccessLogConfig) -> None:
-        if self._log is not None:
-            self._log.close()
-        self._log_config = config
-        try:
-            self._log = open_access_log(config)
-        except MeshError as error:
-            self._log = None
-            self.notice("access_log_failed", error=error.message)
-
-    def flush_log(self) -> None:
-        """Write the lines that wait."""
-        if self._log is not None:
-            self._log.flush()
+    # its end
 
     def drain(self, seconds: float) -> None:
         """Accept no more, let clients go as their answers end, and stop within `seconds`."""
@@ -333,8 +261,7 @@ class Worker:
     def close(self) -> None:
         """Write what is left to write."""
         self.housekeeping.stop()
-        if self._log is not None:
-            self._log.close()
+        self.ledger.close()
 
 
 def run(end: socket.socket, index: int, workers: int) -> int:

@@ -1,0 +1,180 @@
+"""The way of an answer to the client: the endpoint's, piece by piece or whole, the bytes of a tunnel, or a refusal of
+our own.
+
+The exchange builds on this. It does not choose where a request goes.
+"""
+
+from __future__ import annotations
+
+from meshctl import clock
+from meshctl.core.balance import observe
+from meshctl.proxy.attempt import Attempt
+from meshctl.wire.fields import Fields, make, passing_trailers, without
+from meshctl.wire.message import Response
+from meshctl.wire.reasons import problem, status_of
+
+
+class Answering(Attempt):
+    """See the module."""
+
+    reason = ""
+    head_after = 0.0
+    sent = 0
+    tunnel = False
+
+    def answer(self, response: Response, body: bytes | None = None) -> None:
+        """Send the answer to the client."""
+        raise NotImplementedError  # pragma: no cover - an interface
+
+    def finish(self, now: float) -> None:
+        """The exchange has ended."""
+        raise NotImplementedError  # pragma: no cover - an interface
+
+    # calls from the connection
+
+    def on_informational(self, response: Response) -> None:
+        """An interim answer, passed on to clients that know them."""
+        if not self.request.is_http10:
+            fields = without(response.fields, response.named)
+            self.stream.send_head(response.status, fields, 0, body=False, final=False)
+            self.stream.flush()
+
+    def on_response(self, response: Response, body: bytes | None, now: float) -> bool:
+        """The answer's head, with the body where it came whole: for the client (True), or a reason to ask another
+        endpoint."""
+        endpoint = self.endpoint
+        assert endpoint is not None
+        status = response.status
+        took = self.head_after = now - self.started
+        if endpoint.is_compared:
+            endpoint.ewma = observe(endpoint.ewma, endpoint.ewma_at, now, took)
+            endpoint.ewma_at = now
+        else:
+            endpoint.ewma = took
+        if status >= 500:
+            self.note_failure(f"status {status}")
+            if self.retry_status(status):
+                return False
+        elif endpoint.is_failing:
+            endpoint.is_failing = False
+            endpoint.health.succeeded()
+        self.status = status
+        if status == 101:
+            self.open_tunnel(response)
+            return True
+        if body is None:
+            self.deadline_reason = "stream_timeout"
+            self.deadline = min(now + endpoint.timeouts.stream, self.total_deadline)
+        self.answer(response, body)
+        return True
+
+    def on_whole_response(self, response: Response, body: bytes, now: float) -> None:
+        """The answer came in one piece: the usual case, with the fewest steps."""
+        if self.finished:
+            return
+        self.connection = None
+        if self.on_response(response, body, now):
+            self.finish(now)
+
+    def on_response_body(self, data: bytes) -> None:
+        """A piece of the answer's body."""
+        self.sent += len(data)
+        self.stream.send_body(data)
+
+    def on_raw_body(self, data: bytes) -> None:
+        """A piece of an answer of known length, past the parser."""
+        self.sent += len(data)
+        self.move()
+        self.stream.send_raw(data)
+
+    def on_response_end(self, trailers: Fields, now: float) -> None:
+        """The answer is complete, trailers and all."""
+        self.connection = None
+        if self.finished:
+            return
+        self.stream.send_end(passing_trailers(trailers) if trailers else trailers)
+        self.finish(now)
+
+    # calls from the stream
+
+    def on_client_full(self) -> None:
+        """The client takes no more for now."""
+        if self.connection is not None:
+            self.connection.pause()
+
+    def on_client_ready(self) -> None:
+        """The client takes more again."""
+        if self.connection is not None:
+            self.connection.resume()
+
+    # the tunnel of an upgraded connection
+
+    def open_tunnel(self, response: Response) -> None:
+        """The endpoint agreed to another protocol: from now on bytes pass both ways (RFC 9110 §7.8)."""
+        if not self.request.upgrade:
+            self.status = 0
+            self.fail("upstream_protocol", "the service changed the protocol unasked")
+            return
+        assert self.route is not None
+        self.tunnel = True
+        self.replayable = False
+        fields = [*self.route.edit_response(response), b"Connection: Upgrade", b"Upgrade: " + response.upgrade]
+        self.stream.to_tunnel(fields)
+        self.deadline_reason = "stream_timeout"
+        self.move()
+
+    def on_tunnel_data(self, data: bytes) -> None:
+        """Bytes from the endpoint."""
+        if data and self.tunnel:
+            self.sent += len(data)
+            self.move()
+            self.stream.send_raw(data)
+
+    def on_tunnel_input(self, data: bytes) -> None:
+        """Bytes from the client."""
+        connection = self.connection
+        if connection is not None:
+            self.received += len(data)
+            self.move()
+            connection.transport.write(data)
+
+    def on_tunnel_end(self) -> None:
+        """The endpoint has nothing more to say: the tunnel ends once the client has everything."""
+        self.release()
+        self.finish(clock.monotonic())
+
+    # answers of our own
+
+    def reply(self, reason: str, detail: str) -> bool:
+        """Answer with a refusal of our own. Always False, so that a phase can end with it."""
+        status = status_of(reason)
+        body = problem(reason, detail=detail, request_id=self.request_id.decode(), instance=self.request.path)
+        fields = make("Content-Type", "application/problem+json", "X-Meshctl-Reason", reason)
+        self.answer_with(status, fields, body, reason)
+        return False
+
+    def answer_with(self, status: int, fields: Fields, body: bytes, reason: str) -> None:
+        """Answer without any endpoint."""
+        self.status = status
+        self.reason = reason
+        fields = [*fields, b"X-Request-Id: " + self.request_id]
+        stream = self.stream
+        is_head = self.request.method == "HEAD"
+        stream.send_head(status, fields, len(body), body=not is_head)
+        if not is_head:
+            self.sent = len(body)
+            stream.send_body(body)
+        stream.send_end([])
+        self.finish(clock.monotonic())
+
+    def fail(self, reason: str, detail: str) -> None:
+        """Give up: with an answer while there was none, else by cutting the client's stream so that it notices."""
+        if self.finished:
+            return
+        self.release()
+        if not self.status:
+            self.reply(reason, detail)
+            return
+        self.reason = reason
+        self.stream.cut()
+        self.finish(clock.monotonic())

@@ -1,0 +1,245 @@
+"""A client's connection as what is written to: answers in HTTP/1.1 bytes, back-pressure, and an end that loses nothing.
+
+`downstream` builds on this and reads; here nothing is known of how requests come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Final, cast
+
+from meshctl import clock
+from meshctl.proxy.timers import NEVER
+from meshctl.wire.chunks import chunk, last_chunk
+from meshctl.wire.fields import CRLF, Fields, encode_fields
+from meshctl.wire.message import Malformed, Request
+from meshctl.wire.reasons import problem, status_line, status_of
+from meshctl.wire.request_reader import RequestReader
+
+if TYPE_CHECKING:
+    from meshctl.proxy.exchange import Exchange
+    from meshctl.proxy.listener import LiveListener
+    from meshctl.proxy.worker import Worker
+
+LINGER: Final = 2.0
+"""Seconds for a client to read the last answer while what it still sends is thrown away: closing at once would reset
+the connection, and the answer could be lost on its way (RFC 9112 §9.6)."""
+JOIN_LIMIT: Final = 65_536
+"""Bytes up to which the parts of an answer are copied together for one write."""
+
+
+class Client(RequestReader, asyncio.Protocol):
+    """See the module."""
+
+    def __init__(self, worker: Worker, listener: LiveListener) -> None:
+        super().__init__()
+        # The connection
+        self.worker = worker
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self.scheme = listener.scheme
+        self.listener = listener.address
+        self.client = ""
+        self.trusted = False
+        self.forwarding = (b"", b"")
+        self.deadline = NEVER
+        self.deadline_reason = ""
+        # What is going on
+        self.exchange: Exchange | None = None
+        self._incoming: Exchange | None = None
+        self._waiting: deque[Exchange] = deque()
+        self._refused: Malformed | None = None
+        self._receiving: Request | None = None
+        self._body = 0
+        self._raw_left = 0
+        self._discarded = 0
+        self._head_bytes = 0
+        self._after_upgrade = b""
+        self._tunnel: Exchange | None = None
+        self._closing = False
+        self._lingering = False
+        self._starting = False
+        self._paused = False
+        self._is_full = False
+        # The answer
+        self._out: list[bytes] = []
+        self._chunked = False
+        self._close_after = False
+
+    def __repr__(self) -> str:
+        state = "tunnel" if self._tunnel else "busy" if self.exchange else "idle"
+        return f"<Downstream {self.client} on {self.listener} {state}>"
+
+    # asyncio and the worker call these
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self.client = peer[0] if isinstance(peer, tuple) else ""
+        worker = self.worker
+        snapshot = worker.snapshot
+        self.trusted = snapshot.trusts(self.client)
+        self.max_fields = snapshot.header_count
+        if not worker.admits(self):
+            self._refuse("overloaded", "the gateway has as many connections as it accepts")
+            return
+        self._expect(snapshot.timeouts.head, "head_timeout", clock.monotonic())
+
+    def drain(self) -> None:
+        """The proxy stops: an idle connection ends now, a busy one after its answer."""
+        if self.exchange is None and not self._waiting and self._receiving is None:
+            self._close()
+
+    def on_deadline(self, now: float) -> None:
+        """A timeout on the client ran out."""
+        raise NotImplementedError  # pragma: no cover - an interface
+
+    # the exchange calls these
+
+    def send_head(self, status: int, fields: Fields, length: int, *, body: bool, final: bool = True) -> None:
+        """See `stream.Stream`."""
+        if not final:
+            self._out.append(b"%b\r\n%b\r\n" % (status_line(status), encode_fields(fields)))
+            return
+        request = self.exchange.request if self.exchange else None
+        self._chunked = False
+        close = self._closing or self.worker.draining or request is None or not request.keep_alive
+        if length >= 0:
+            # A 304 or the answer to HEAD may tell a length; 1xx and 204 must not (RFC 9110 §8.6).
+            framing = b"Content-Length: %d\r\n" % length if status != 204 else b""
+        elif not body:
+            framing = b""
+        elif request is not None and not request.is_http10:
+            self._chunked = True
+            framing = b"Transfer-Encoding: chunked\r\n"
+        else:
+            close = True
+            framing = b""
+        if status >= 300 and request is not None and request is self._receiving and request.expects_continue:
+            # The client may never send the body it announced, or may: only a new connection is unambiguous.
+            close = True
+        self._close_after = close
+        if close:
+            framing += b"Connection: close\r\n"
+        elif request is not None and request.is_http10:
+            framing += b"Connection: keep-alive\r\n"
+        self._out.append(b"%b\r\n%b%b\r\n" % (status_line(status), encode_fields(fields), framing))
+
+    def send_whole(self, status: int, fields: Fields, body: bytes) -> None:
+        """See `stream.Stream`."""
+        exchange = self.exchange
+        if exchange is None or exchange.request.is_http10 or self._receiving is not None or self.worker.draining:
+            self.send_head(status, fields, len(body), body=True)
+            self._out.append(body)
+            self.flush()
+            return
+        lines = [status_line(status), *fields, b"Content-Length: %d" % len(body)]
+        if not exchange.request.keep_alive or self._closing:
+            self._close_after = True
+            lines.append(b"Connection: close")
+        lines.append(b"")
+        lines.append(body)
+        self.transport.write(CRLF.join(lines))
+
+    def send_body(self, data: bytes) -> None:
+        """See `stream.Stream`."""
+        self._out.append(chunk(data) if self._chunked else data)
+
+    def send_raw(self, data: bytes) -> None:
+        """See `stream.Stream`."""
+        if self._out:
+            self.flush()
+        self.transport.write(data)
+
+    def send_end(self, trailers: Fields) -> None:
+        """See `stream.Stream`."""
+        if self._chunked:
+            self._out.append(last_chunk(trailers))
+        self.flush()
+
+    def flush(self) -> None:
+        """See `stream.Stream`."""
+        out = self._out
+        if not out:
+            return
+        if len(out) == 1:
+            self.transport.write(out[0])
+        elif len(out[1]) < JOIN_LIMIT:
+            self.transport.write(b"".join(out))
+        else:
+            self.transport.writelines(out)
+        self._out = []
+
+    def cut(self) -> None:
+        """See `stream.Stream`."""
+        self._out.clear()
+        self._closing = True
+        self.transport.abort()
+
+    def pause_body(self) -> None:
+        """See `stream.Stream`."""
+        self._pause()
+
+    def resume_body(self) -> None:
+        """See `stream.Stream`."""
+        if self._paused and not self._waiting and not self._closing:
+            self._paused = False
+            self.transport.resume_reading()
+            if self._receiving is not None and self.deadline == NEVER:
+                self._expect(self.worker.snapshot.timeouts.body, "body_timeout", clock.monotonic())
+
+    # what reading and writing share
+
+    def _expect(self, seconds: float, reason: str, now: float) -> None:
+        self.deadline = now + seconds
+        self.deadline_reason = reason
+
+    def _pause(self) -> None:
+        if not self._paused and not self._closing:
+            self._paused = True
+            self.transport.pause_reading()
+            if self.deadline_reason == "body_timeout":
+                # A client that is not listened to is not late.
+                self.deadline = NEVER
+
+    def _refuse(self, reason: str, detail: str) -> None:
+        """Answer what is no request and close."""
+        if self._receiving is not None:
+            # It belongs to a request that has its answer: a second one would be taken for the next request's.
+            self._end_connection()
+            return
+        worker = self.worker
+        request_id = worker.next_request_id()
+        body = problem(reason, detail=detail, request_id=request_id.decode())
+        status = status_of(reason)
+        self.transport.write(
+            b"%b\r\nContent-Type: application/problem+json\r\nX-Meshctl-Reason: %b\r\nX-Request-Id: %b\r\n"
+            b"Content-Length: %d\r\nConnection: close\r\n\r\n%b"
+            % (status_line(status), reason.encode(), request_id, len(body), body)
+        )
+        worker.ledger.record_refusal(self, reason, status, request_id, len(body))
+        self._end_connection()
+
+    def _close(self) -> None:
+        """Close once the client has everything, or has taken nothing for too long."""
+        self._closing = True
+        self.transport.close()
+        self._expect(self.worker.snapshot.timeouts.write, "write_timeout", clock.monotonic())
+
+    def _end_connection(self) -> None:
+        """Close so that the client can still read its answer: say goodbye, then read on for a while."""
+        if self._lingering:
+            return
+        self._closing = True
+        self.worker.counters.in_flight -= len(self._waiting)
+        self._waiting.clear()
+        reading = self._receiving is not None or self._refused is not None or self._head_bytes
+        if not reading or not self.transport.can_write_eof() or self.transport.is_closing():
+            self._close()
+            return
+        self._lingering = True
+        self.transport.write_eof()
+        self._expect(LINGER, "linger", clock.monotonic())
+        if self._paused:
+            self._paused = False
+            self.transport.resume_reading()

@@ -1,0 +1,119 @@
+"""What a worker writes down: every finished exchange and every refusal, in the counters and in the access log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshctl import clock
+from meshctl.errors import MeshError
+from meshctl.model.mesh import AccessLog as AccessLogConfig
+from meshctl.observe.access_log import AccessLog, open_access_log
+from meshctl.observe.counters import Counters
+from meshctl.observe.sample import encode
+
+if TYPE_CHECKING:
+    from meshctl.proxy.client import Client
+    from meshctl.proxy.exchange import Exchange
+
+
+class Ledger:
+    """The counters and the access log of one worker."""
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self._config = AccessLogConfig(path="off")
+        self._log: AccessLog | None = None
+        self._dropped_before = 0
+        self._wall_offset = 0.0
+        self.set_clock()
+
+    def __repr__(self) -> str:
+        return f"<Ledger {self.counters!r} {self._log!r}>"
+
+    def record(self, exchange: Exchange, now: float) -> None:
+        """Count and log a finished exchange."""
+        counters = self.counters
+        counters.in_flight -= 1
+        route = exchange.route
+        version = exchange.version.name if exchange.version is not None else ""
+        seconds = now - exchange.started
+        status, reason, received, sent = exchange.status, exchange.reason, exchange.received, exchange.sent
+        series = route.series[version] if route is not None else counters.series("")
+        series.record(status, seconds, received, sent, reason)
+        log = self._log
+        if log is None:
+            return
+        request = exchange.request
+        stream = exchange.stream
+        endpoint = exchange.endpoint
+        log.append(
+            exchange.started + self._wall_offset,
+            exchange.request_id.decode("latin-1"),
+            exchange.traceparent[3:35].decode("latin-1"),
+            stream.client,
+            request.method,
+            request.host,
+            request.target_text,
+            status,
+            reason,
+            route.name if route is not None else "",
+            exchange.service.name if exchange.service is not None else "",
+            version,
+            endpoint.address if endpoint is not None else "",
+            seconds,
+            exchange.head_after,
+            received,
+            sent,
+            "HTTP/1.0" if request.is_http10 else "HTTP/1.1",
+            request.special.get(b"user-agent", b"").decode("latin-1"),
+            exchange.attempt,
+            stream.listener,
+        )
+
+    def record_refusal(self, client: Client, reason: str, status: int, request_id: bytes, sent: int) -> None:
+        """Count and log what was refused before it was a request."""
+        self.counters.refuse(reason)
+        if self._log is not None:
+            nothing = ("", "", "", "")
+            self._log.append(
+                clock.wall(), request_id.decode(), "", client.client, "", "", "", status, reason, *nothing,
+                0.0, 0.0, 0, sent, "HTTP/1.1", "", 0, client.listener,
+            )  # fmt: skip
+
+    def set_clock(self) -> None:
+        """Compare the clocks: what makes a wall clock's time of a monotonic one changes when the former is set."""
+        self._wall_offset = clock.wall() - clock.monotonic()
+
+    def configure(self, config: AccessLogConfig) -> str:
+        """Log as `config` says from now on; "" or why that cannot be, and then nothing is logged."""
+        if config == self._config:
+            return ""
+        self.close()
+        self._config = config
+        try:
+            self._log = open_access_log(config)
+        except MeshError as error:
+            return error.message
+        return ""
+
+    def flush(self) -> None:
+        """Write the lines that wait."""
+        if self._log is not None:
+            self._log.flush()
+
+    def reopen(self) -> None:
+        """The log file was rotated."""
+        if self._log is not None:
+            self._log.reopen()
+
+    def sample(self) -> bytes:
+        """What was counted so far, for the supervisor."""
+        self.counters.log_dropped = self._dropped_before + (self._log.dropped if self._log is not None else 0)
+        return encode(self.counters.export())
+
+    def close(self) -> None:
+        """Write what is left to write, and no more."""
+        if self._log is not None:
+            self._log.close()
+            self._dropped_before += self._log.dropped
+            self._log = None

@@ -1,0 +1,121 @@
+"""What a message's head says once it has been read: the values that readers make and the proxy decides by. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import parse_qsl
+
+from meshctl.wire.fields import REQUEST_READ, Fields, pairs
+
+CHUNKED: Final = -1
+"""The `length` of a body that says itself where it ends."""
+UNTIL_CLOSE: Final = -2
+"""The `length` of a body that ends with the connection."""
+
+_NO_NAMES: Final[frozenset[bytes]] = frozenset()
+NO_FIELDS: Final[Fields] = []
+
+
+class Malformed(Exception):  # noqa: N818 - what the peer sent is malformed
+    """The peer sent what is not HTTP/1.1; `reason` is a code of `wire.reasons`, `detail` says what was wrong with
+    it."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class Request:
+    """A request's head. `fields` are those that may pass; what the proxy reads itself is in `special`, by lower-case
+    name."""
+
+    __slots__ = (
+        "authority", "fields", "host", "is_http10", "is_marked", "keep_alive", "length", "method", "named", "path",
+        "query_string", "special", "target", "target_text", "upgrade",
+    )  # fmt: skip
+
+    method: str
+    target: bytes
+    """As sent."""
+    target_text: str
+    """The same, decoded as Latin-1."""
+    path: str
+    """Of the target, as sent; the exchange normalises it before anything is decided by it."""
+    query_string: str | None
+    """What follows the "?", as sent; None without one."""
+    host: str
+    """In lower case, without port; "" where an HTTP/1.0 client sent none."""
+    authority: bytes
+    """The Host as sent, port included."""
+    is_http10: bool
+    keep_alive: bool
+    length: int
+    """Content-Length; 0 without a body, -1 when the body is chunked."""
+    is_marked: bool
+    """Whether its head says how the connection or the body is to be treated, beyond keep-alive."""
+    named: frozenset[bytes]
+    """Field names the Connection field asks to drop."""
+    upgrade: bytes
+    """The protocol asked for, b"" for none that may pass."""
+
+    def __init__(self, fields: Fields, special: dict[bytes, bytes]) -> None:
+        self.fields = fields
+        self.special = special
+        self.query_string = None
+        self.is_http10 = False
+        self.is_marked = False
+        self.length = 0
+        self.named = _NO_NAMES
+        self.upgrade = b""
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the client waits for a 100 before it sends its body (RFC 9110 §10.1.1)."""
+        return b"expect" in self.special
+
+    def head_size(self) -> int:
+        """The bytes of the head as sent, but for white space."""
+        fields = sum(map(len, self.fields)) + 2 * len(self.fields)
+        return len(self.target) + fields + sum(len(name) + len(value) + 4 for name, value in self.special.items())
+
+    def header(self, name: str) -> str | None:
+        """The combined value of the header `name` (lower case), or None."""
+        low = name.encode("latin-1")
+        if low in REQUEST_READ:
+            found = self.authority if low == b"host" else self.special.get(low)
+            return None if found is None else found.decode("latin-1")
+        values = [value for key, value in pairs(self.fields) if key.lower() == low]
+        return b", ".join(values).decode("latin-1") if values else None
+
+    def query(self, name: str) -> str | None:
+        """The first value of the query parameter `name`, decoded; "" for one without a value; None where it is not
+        there."""
+        for key, value in parse_qsl(self.query_string or "", keep_blank_values=True, max_num_fields=None):
+            if key == name:
+                return value
+        return None
+
+    def cookie(self, name: str) -> str | None:
+        """The value of the first cookie called `name`, or None (RFC 6265 §4.2)."""
+        for pair in (self.header("cookie") or "").split(";"):
+            key, mark, value = pair.strip().partition("=")
+            if mark and key == name:
+                return value.strip('"')
+        return None
+
+
+class Response:
+    """A response's head. `length` is -1 when the body is chunked, -2 when it ends with the connection."""
+
+    __slots__ = ("fields", "has_body", "keep_alive", "length", "named", "special", "status", "upgrade")
+
+    def __init__(self, status: int, fields: Fields, special: dict[bytes, bytes]) -> None:
+        self.status = status
+        self.fields = fields
+        self.special = special
+        self.named = _NO_NAMES
+        self.length = 0
+        self.has_body = True
+        self.keep_alive = False
+        self.upgrade = b""
