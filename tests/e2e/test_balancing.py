@@ -55,18 +55,20 @@ def endpoints(upstreams: Upstreams, names: str) -> str:
 
 
 def test_policies_spread_requests(shop: Shop, upstreams: Upstreams) -> None:
-    """round_robin takes turns exactly, random and least_load give each of three its share, weights divide as written,
-    and an endpoint that is added takes part at once."""
+    """round_robin takes turns exactly, random gives each of three its share, least_load uses all, weights divide as
+    written, and an endpoint that is added takes part at once."""
     shop.configure(f'balance = "round_robin"\n{endpoints(upstreams, "abc")}')
     turns = [shop.served_by() for _ in range(9)]
     assert turns[:3] * 3 == turns
     assert sorted(turns[:3]) == ["a", "b", "c"]
-    for policy in ("random", "least_load"):
-        shop.configure(f'balance = "{policy}"\n{endpoints(upstreams, "abc")}')
-        # 300 draws of 1/3: outside 60 to 140 once in a million. least_load prefers the fastest and forgets nobody.
-        shares = shop.shares(300)
-        assert set(shares) == {"a", "b", "c"}
-        assert policy == "least_load" or all(60 <= share <= 140 for share in shares.values()), shares
+    shop.configure(f'balance = "random"\n{endpoints(upstreams, "abc")}')
+    shares = shop.shares(300)
+    # 300 draws of 1/3: outside 60 to 140 once in a million.
+    assert all(60 <= shares[name] <= 140 for name in "abc"), shares
+    shop.configure(f'balance = "least_load"\n{endpoints(upstreams, "abc")}')
+    # It avoids one that was slow a moment ago, and forgets nobody.
+    met: Counter[str] = Counter()
+    until(lambda: met.update(shop.shares(30)) or set(met) == {"a", "b", "c"}, "least_load to use all")
     weighted = f'endpoints = ["{upstreams.address("a")}", {{ address = "{upstreams.address("b")}", weight = 3 }}]'
     shop.configure(f'balance = "round_robin"\n{weighted}')
     assert shop.shares(40) == {"a": 10, "b": 30}
