@@ -117,13 +117,16 @@ class Channel:
         """Send what waits; True when all is sent."""
         while self._out:
             data, sockets = self._out[0]
+            # One call carries so many and no more: where there are others, a single byte goes with the first ones.
+            now, later = sockets[:_MOST_SOCKETS], sockets[_MOST_SOCKETS:]
+            piece = data[:1] if later else data
             try:
-                sent = socket.send_fds(self.socket, [data], sockets) if sockets else self.socket.send(data)
+                sent = socket.send_fds(self.socket, [piece], now) if now else self.socket.send(piece)
             except BlockingIOError:
                 return False
             if sent < len(data):
                 # The sockets went with the first byte.
-                self._out[0] = (data[sent:], [])
+                self._out[0] = (data[sent:], later)
             else:
                 self._out.popleft()
         return True

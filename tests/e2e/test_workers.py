@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import psutil
 
+from .certificates import issue
 from .conftest import StartGateway
 from .gateway import Gateway
 from .load import Load
@@ -125,3 +126,49 @@ def test_workers_killed_while_revisions_change(
         for _ in range(20):  # enough to meet both workers
             answer = httpx.get(listener["url"], trust_env=False, timeout=30)
             assert answer.headers["x-revision"] == "9"
+
+
+def test_a_worker_that_cannot_come_back_tries_again(
+    upstreams: Upstreams, start_gateway: StartGateway, tmp_path: Path, http: httpx.Client
+) -> None:
+    """A worker that dies while the certificate's file is away is started again until the file is back; its sibling,
+    which has the certificate in memory, serves meanwhile."""
+    certificate, key = issue(tmp_path, serial=1)
+    file = tmp_path / "mesh.toml"
+    file.write_text(f"""
+        routes = [{{ service = "s" }}]
+        services.s.endpoints = ["{upstreams.address("a")}"]
+        [gateway]
+        workers = 2
+        listen = [{{ address = "127.0.0.1:0", tls = {{ certificate = "{certificate}", key = "{key}" }} }}]
+    """)
+    gateway = start_gateway("-c", file, listen="")
+    gateway.forgiven = {"worker_ended", "worker_refused"}
+    stays, victim = gateway.workers()
+    key.rename(tmp_path / "away")
+    os.kill(victim, signal.SIGKILL)
+    assert "key.pem" in gateway.until_told("worker_refused")
+    assert stays in gateway.workers()
+    (tmp_path / "away").rename(key)
+    until(lambda: settled(gateway, 2), "both to be ready")
+    for _ in range(20):  # enough to meet both workers
+        assert httpx.get(gateway.url, verify=False, trust_env=False, timeout=30).status_code == 200
+
+
+def test_a_hundred_listeners_reach_every_worker(
+    upstreams: Upstreams, start_gateway: StartGateway, tmp_path: Path, http: httpx.Client
+) -> None:
+    """A hundred listeners that one revision adds all answer, and again after the worker was killed."""
+    file = tmp_path / "mesh.toml"
+    listen = ", ".join(['"127.0.0.1:0"'] * 100)
+    routes = f'routes = [{{ service = "s" }}]\nservices.s.endpoints = ["{upstreams.address("a")}"]\n'
+    file.write_text(f'gateway.listen = ["127.0.0.1:0"]\n{routes}')
+    gateway = start_gateway("-c", file, listen="")
+    gateway.forgiven = {"worker_ended"}
+    file.write_text(f"gateway.listen = [{listen}]\n{routes}")
+    gateway.apply(file)
+    urls = [listener["url"] for listener in gateway.status()["listeners"]]
+    assert len(set(urls)) == 100
+    assert {http.get(url).status_code for url in urls} == {200}
+    os.kill(gateway.workers()[0], signal.SIGKILL)
+    assert {httpx.get(url, trust_env=False, timeout=30).status_code for url in (urls[0], urls[99])} == {200}
