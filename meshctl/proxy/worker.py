@@ -156,11 +156,15 @@ class Worker:
                 for spec in order.listeners
                 if spec.key not in self.listeners
             }
-        except (MeshError, ValueError, OSError) as error:
+        except Exception as error:
             for each in sockets.values():
                 each.close()
-            self._send(Prepared(order.number, refusal=str(error)))
-            return
+            if isinstance(error, MeshError | ValueError | OSError):
+                self._send(Prepared(order.number, refusal=str(error)))
+                return
+            # A defect of ours: the supervisor need not wait for an answer, and the loop's handler tells the rest.
+            self._send(Prepared(order.number, refusal=f"unexpected {type(error).__name__}"))
+            raise
         finally:
             gc.enable()
         self._pending = Pending(order, snapshot, opened, renewed)
