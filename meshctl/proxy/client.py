@@ -84,6 +84,9 @@ class Client(RequestReader, asyncio.Protocol):
             self._refuse("overloaded", "the gateway has as many connections as it accepts")
             return
         self._expect(snapshot.timeouts.head, "head_timeout", clock.monotonic())
+        if worker.draining:
+            # It was accepted in the moment before the listener closed.
+            self._close()
 
     def drain(self) -> None:
         """The proxy stops: an idle connection ends now, a busy one after its answer."""
