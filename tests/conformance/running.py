@@ -28,7 +28,8 @@ class Gateway:
         self.file.write_text(config, encoding="utf-8")
         self.words: list[str] = []
         environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [os.getcwd(), *sys.path]))}
-        command = [*self._meshctl("gateway", "up", "-c", str(self.file)), *(options or ("--listen", "127.0.0.1:0"))]
+        listen = () if "listen = " in config else ("--listen", "127.0.0.1:0")
+        command = self._meshctl("gateway", "up", "-c", str(self.file), *listen, *options)
         self.process = subprocess.Popen(
             command, cwd=folder, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )

@@ -233,6 +233,10 @@ def connect(address: tuple[str, int], *, source: str = "127.0.0.1", receive: int
     if receive:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
     end.settimeout(PATIENCE)
-    end.bind((source, 0))
-    end.connect(address)
+    try:
+        end.bind((source, 0))
+        end.connect(address)
+    except OSError:
+        end.close()
+        raise
     return Wire(end)
