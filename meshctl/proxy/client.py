@@ -90,7 +90,12 @@ class Client(RequestReader, asyncio.Protocol):
 
     def drain(self) -> None:
         """The proxy stops: an idle connection ends now, a busy one after its answer."""
-        if self.exchange is None and not self._waiting and self._receiving is None:
+        if self.exchange is not None:
+            # Its head may have gone out without a word of this.
+            self._close_after = True
+        elif self._waiting or self._receiving is not None:
+            self._end_connection()
+        else:
             self._close()
 
     def on_deadline(self, now: float) -> None:
