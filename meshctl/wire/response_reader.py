@@ -14,7 +14,6 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrad
 from meshctl.wire.fields import RESPONSE_READ, Fields, collector, named_by_connection, tokens
 from meshctl.wire.message import CHUNKED, NO_FIELDS, UNTIL_CLOSE, Malformed, Response
 
-_STATUS_11: Final = b"HTTP/1.1 "
 # Spellings of field names that pass, learnt from traffic; shared by all connections of a process.
 _PASSING: Final[set[bytes]] = set()
 
@@ -26,7 +25,6 @@ class ResponseReader:
     max_fields = 200
 
     def __init__(self) -> None:
-        self._chunk = b""
         self._fields: Fields = []
         self._special: dict[bytes, bytes] = {}
         self._malformed: Malformed | None = None
@@ -44,7 +42,6 @@ class ResponseReader:
 
     def feed(self, data: bytes) -> bytes | None:
         """Read `data`. Returns what follows a 101 response's head, else None. Raises Malformed."""
-        self._chunk = data
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -84,8 +81,7 @@ class ResponseReader:
         self._special.clear()
         if len(response.fields) > self.max_fields:
             self._fail(f"more than {self.max_fields} header fields")
-        version = "1.1" if self._chunk.startswith(_STATUS_11) else parser.get_http_version()
-        self._chunk = b""
+        version = parser.get_http_version()
         if version not in {"1.1", "1.0"} or status < 100 or status > 999:
             self._fail(f"HTTP/{version} with status {status} is not an answer to HTTP/1.1")
         if b"connection" in special:
