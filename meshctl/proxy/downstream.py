@@ -8,7 +8,7 @@ While a request waits for its turn nothing more is read, so a client cannot make
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
 from meshctl.proxy.client import Client
@@ -16,7 +16,12 @@ from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.fields import Fields, encode_fields
 from meshctl.wire.message import Malformed, Request
+from meshctl.wire.plain import PlainRequests
 from meshctl.wire.reasons import status_line
+
+if TYPE_CHECKING:
+    from meshctl.proxy.listener import LiveListener
+    from meshctl.proxy.worker import Worker
 
 RAW_FROM: Final = 16_384
 """Bytes still to come from which a request body is counted instead of parsed."""
@@ -26,6 +31,14 @@ DISCARD_LIMIT: Final = 1_048_576
 
 class Downstream(Client):
     """See the module."""
+
+    def __init__(self, worker: Worker, listener: LiveListener) -> None:
+        super().__init__(worker, listener)
+        self._plain = PlainRequests()
+        self._is_begun = False
+        """Whether the full reader is within a message."""
+        self._is_idle = True
+        """Whether the next byte begins a request and nothing else is going on."""
 
     # asyncio calls these
 
@@ -39,6 +52,11 @@ class Downstream(Client):
             return
         if self._closing:
             return
+        if self._is_idle and len(data) <= self.worker.snapshot.head_limit:
+            request = self._plain.read(data, self.max_fields)
+            if request is not None:
+                self.on_request(request)
+                return
         if self._after_upgrade or (self._receiving is not None and self._receiving.upgrade):
             self._after_upgrade += data
             self._pause()
@@ -88,6 +106,11 @@ class Downstream(Client):
 
     # httptools calls these
 
+    def on_message_begin(self) -> None:
+        # From here to its end a message belongs to the full reader, however its bytes are cut.
+        self._is_begun = True
+        self._is_idle = False
+
     def on_request(self, request: Request) -> None:
         worker = self.worker
         limit = worker.snapshot.head_limit
@@ -101,6 +124,7 @@ class Downstream(Client):
             self._incoming = exchange
             self._body = 0
         worker.counters.in_flight += 1
+        self._is_idle = False
         if self.exchange is not None or self._waiting or self._is_full:
             # Answers to a client that takes none must not pile up either.
             self._waiting.append(exchange)
@@ -115,6 +139,7 @@ class Downstream(Client):
         self._pass_body(data)
 
     def on_message_complete(self) -> None:
+        self._is_begun = False
         request = self._receiving
         if request is None:
             return
@@ -147,6 +172,7 @@ class Downstream(Client):
         elif not self._starting and (self._waiting or self._refused or self._after_upgrade):
             self._next()
         elif not self._waiting:
+            self._is_idle = not self._is_begun
             self.deadline = now + self.worker.snapshot.timeouts.idle
             self.deadline_reason = "idle"
             if self._paused:
@@ -182,6 +208,10 @@ class Downstream(Client):
             self._close()
 
     # the rest is private
+
+    def renew_parser(self) -> None:
+        super().renew_parser()
+        self._is_begun = False
 
     def _check_head(self) -> None:
         """Part of a head is there: it must not be too long, nor take too long."""

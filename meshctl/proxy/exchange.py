@@ -148,7 +148,8 @@ class Exchange(Answering):
         fields = response.fields
         if response.named or route.edits_response:
             fields = route.edit_response(response)
-        fields.append(b": ".join((b"X-Request-Id", self.request_id)))
+        # A new list: the connection may show the same fields again with its next answer.
+        fields = [*fields, b": ".join((b"X-Request-Id", self.request_id))]
         if body is None:
             self.stream.send_head(response.status, fields, response.length, body=response.has_body)
         else:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 from meshctl import clock
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.message import UNTIL_CLOSE, Malformed, Response
+from meshctl.wire.plain import PlainResponses
 from meshctl.wire.response_reader import ResponseReader
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         self.deadline = NEVER
         # Per exchange
         self.exchange: Exchange | None = None
+        self._plain = PlainResponses()
         self._response: Response | None = None
         self._is_answered = False
         self._ended = False
@@ -64,6 +66,13 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         if self._raw_left:
             self._take_raw(exchange, data)
             return
+        if self._response is None and not self._head_bytes and not self.answers_head:
+            plain = self._plain.read(data, self.max_fields)
+            if plain is not None:
+                now = clock.monotonic()
+                self._let_go(exchange, plain[0], now)
+                exchange.on_whole_response(plain[0], plain[1], now)
+                return
         if exchange.tunnel:
             exchange.on_tunnel_data(data)
             return

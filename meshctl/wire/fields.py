@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterator
 from typing import Final
 
 Fields = list[bytes]
-"""Lines, each a name, a colon, a space and a value."""
+"""Lines, each a name, a colon and a value, which white space may surround."""
 
 HOP_BY_HOP: Final = frozenset(
     (
@@ -93,7 +93,9 @@ def collector(
         elif low in special:
             repeated(low, value)
         else:
-            special[low] = value
+            # llhttp leaves the white space behind a value. Of it only spaces are dropped: a tab behind "chunked" makes
+            # it another coding to llhttp, so it must stay one here.
+            special[low] = value.rstrip(b" ")
 
     return on_header
 
@@ -116,8 +118,8 @@ def encode_fields(fields: Fields) -> bytes:
 def pairs(fields: Fields) -> Iterator[tuple[bytes, bytes]]:
     """Name and value of each field."""
     for field in fields:
-        name, _, value = field.partition(b": ")
-        yield name, value
+        name, _, value = field.partition(b":")
+        yield name, value.strip(b" \t")
 
 
 def without(fields: Fields, names: Container[bytes]) -> Fields:

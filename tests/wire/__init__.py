@@ -1,0 +1,1 @@
+"""Bytes into messages and back, without I/O."""

@@ -1,0 +1,289 @@
+"""The short way of reading must never decide differently from the full reader, only sooner."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshctl.wire.fields import Fields, pairs
+from meshctl.wire.message import Malformed, Request, Response
+from meshctl.wire.plain import PlainRequests, PlainResponses
+from meshctl.wire.request_reader import RequestReader
+from meshctl.wire.response_reader import ResponseReader
+
+
+class Requests(RequestReader):
+    """Notes what the full reader makes of bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Request] = []
+        self.ended = 0
+        self.body = b""
+
+    def on_request(self, request: Request) -> None:
+        self.seen.append(request)
+
+    def on_body(self, data: bytes) -> None:
+        self.body += data
+
+    def on_message_complete(self) -> None:
+        self.take_trailers()
+        self.ended += 1
+
+
+class Responses(ResponseReader):
+    """The same for responses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Response] = []
+        self.ended = 0
+        self.body = b""
+
+    def on_response(self, response: Response) -> None:
+        self.seen.append(response)
+
+    def on_informational(self, response: Response) -> None:
+        self.seen.append(response)
+
+    def on_body(self, data: bytes) -> None:
+        self.body += data
+
+    def on_message_complete(self) -> None:
+        self.take_trailers()
+        self.ended += 1
+
+
+NAMES = st.sampled_from(
+    [
+        b"Host",
+        b"host",
+        b"User-Agent",
+        b"Accept",
+        b"X-A",
+        b"x-a",
+        b"Cookie",
+        b"Connection",
+        b"Content-Length",
+        b"Via",
+        b"Transfer-Encoding",
+        b"Upgrade",
+        b"Expect",
+        b"TE",
+        b"Trailer",
+        b"X-Request-Id",
+        b"traceparent",
+        b"Set-Cookie",
+        b"X-Forwarded-For",
+        b"Keep-Alive",
+        b"Bad Name",
+        b"Space ",
+        b"",
+        b"\x00",
+        b"Proxy-Connection",
+        b"HTTP2-Settings",
+    ]
+)
+VALUES = st.sampled_from(
+    [
+        b"",
+        b" ",
+        b"a.example",
+        b"a.example:80",
+        b"0",
+        b"5",
+        b"+5",
+        b"chunked",
+        b"close",
+        b"keep-alive",
+        b"Keep-Alive",
+        b"upgrade",
+        b"websocket",
+        b"100-continue",
+        b"gzip, deflate",
+        b"a\tb",
+        b"a\rb",
+        b"a\nb",
+        b"\x80",
+        b"x" * 300,
+        b"a b",
+        b" folded\r\n more",
+        b"close, x-a",
+        b"timeout=5",
+    ]
+)
+SPACE = st.sampled_from([b"", b" ", b"  ", b"\t", b" \t "])
+LINES = st.lists(
+    st.tuples(NAMES, SPACE, VALUES, SPACE).map(lambda parts: parts[0] + b":" + b"".join(parts[1:])), max_size=6
+)
+STARTS = st.sampled_from(
+    [
+        b"GET / HTTP/1.1",
+        b"GET /a?b=c HTTP/1.1",
+        b"POST /a HTTP/1.1",
+        b"GET /a HTTP/1.0",
+        b"GET  /a HTTP/1.1",
+        b"get / HTTP/1.1",
+        b"GET http://b.example/a HTTP/1.1",
+        b"OPTIONS * HTTP/1.1",
+        b"CONNECT a:1 HTTP/1.1",
+        b"GET /a#b HTTP/1.1",
+        b"GET / HTTP/1.2",
+        b"GET /",
+        b"GET /\x80 HTTP/1.1",
+        b"HEAD /x HTTP/1.1",
+        b"PROPFIND /x HTTP/1.1",
+        b"GET /a b HTTP/1.1",
+        b"",
+        b"\r\nGET / HTTP/1.1",
+    ]
+)
+STATUSES = st.sampled_from(
+    [
+        b"HTTP/1.1 200 OK",
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 404 Not Found",
+        b"HTTP/1.0 200 OK",
+        b"HTTP/1.1 204 No",
+        b"HTTP/1.1 304 N",
+        b"HTTP/1.1 100 Continue",
+        b"HTTP/1.1 101 S",
+        b"HTTP/1.1 2000 X",
+        b"HTTP/1.1 20 X",
+        b"HTTP/1.1  200 OK",
+        b"HTTP/2 200",
+        b"http/1.1 200 OK",
+        b"HTTP/1.1 99a X",
+        b"HTTP/1.1 599 \x80",
+        b"",
+    ]
+)
+BODIES = st.sampled_from([b"", b"hello", b"0\r\n\r\n", b"hell", b"hello!", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"])
+
+
+def told(message: Request | Response, fields: Fields) -> dict[str, object]:
+    """What a message says, but for the white space its fields came with."""
+    skipped = {"fields", "special"}
+    said = {name: getattr(message, name) for name in message.__slots__ if name not in skipped}
+    return {**said, "fields": list(pairs(fields)), "special": message.special}
+
+
+@given(heads=st.lists(st.tuples(STARTS, LINES, BODIES), min_size=1, max_size=3))
+def test_request_read_the_short_way_is_the_one_the_full_reader_reads(
+    heads: list[tuple[bytes, list[bytes], bytes]],
+) -> None:
+    """What the short way accepts, the full reader reads as the same request and nothing else, whatever came before."""
+    plain = PlainRequests()
+    for start, lines, body in heads:
+        data = b"\r\n".join([start, *lines, b"", body])
+        found = plain.read(data, 100)
+        if found is None:
+            continue
+        full = Requests()
+        assert full.feed(data) is None
+        assert [told(found, found.fields)] == [told(each, each.fields) for each in full.seen]
+        assert (full.ended, full.body) == (1, b"")
+
+
+@given(heads=st.lists(st.tuples(STATUSES, LINES, BODIES), min_size=1, max_size=3))
+def test_response_read_the_short_way_is_the_one_the_full_reader_reads(
+    heads: list[tuple[bytes, list[bytes], bytes]],
+) -> None:
+    """The same for a response and its body."""
+    plain = PlainResponses()
+    for start, lines, body in heads:
+        data = b"\r\n".join([start, *lines, b"Content-Length: 5" if len(lines) % 2 else b"X: y", b"", body])
+        found = plain.read(data, 100)
+        if found is None:
+            continue
+        full = Responses()
+        assert full.feed(data) is None
+        assert [told(found[0], found[0].fields)] == [told(each, each.fields) for each in full.seen]
+        assert (full.ended, full.body) == (1, found[1])
+
+
+HEAD = b"GET /a HTTP/1.1\r\nHost: a.example\r\nAccept: */*\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
+
+
+def test_plain_messages_take_the_short_way() -> None:
+    """A usual request and a usual answer take it, the first time and again."""
+    requests, responses = PlainRequests(), PlainResponses()
+    for path in (b"/a", b"/b?c=d", b"/a"):
+        found = requests.read(HEAD.replace(b"/a", path), 100)
+        assert found is not None
+        assert path == found.target
+        assert list(pairs(found.fields)) == [(b"Accept", b"*/*")]
+    for body in (b"hello", b"world"):
+        answer = responses.read(ANSWER.replace(b"hello", body), 100)
+        assert answer is not None
+        assert (200, body) == (answer[0].status, answer[1])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        HEAD[:-1],
+        HEAD + b"G",
+        HEAD + HEAD,
+        HEAD.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        HEAD.replace(b"Accept", b"Content-Length"),
+        HEAD.replace(b"*/*", b"a\x00b"),
+        HEAD.replace(b"/a", b"/\x80"),
+        HEAD.replace(b"/a", b"/a\x00"),
+        HEAD.replace(b"/a", b"http://b.example/"),
+        HEAD.replace(b"Accept", b"Host"),
+        HEAD.replace(b"Accept: */*", b"Connection: close"),
+        HEAD.replace(b"Accept", b"Accept "),
+        HEAD.replace(b"Accept", b" Accept"),
+    ],
+)
+def test_anything_else_is_left_to_the_full_reader(data: bytes) -> None:
+    """It declines what is cut, followed, refused or not plain, also after a request that was plain."""
+    requests = PlainRequests()
+    assert requests.read(data, 100) is None
+    assert requests.read(HEAD, 100) is not None
+    assert requests.read(data, 100) is None
+    assert requests.read(HEAD, 100) is not None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        ANSWER[:-1],
+        ANSWER + b"x",
+        ANSWER + ANSWER,
+        ANSWER.replace(b"200", b"204"),
+        ANSWER.replace(b"200", b"101"),
+        ANSWER.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        ANSWER.replace(b"text/plain", b"a\x00b"),
+        ANSWER[ANSWER.index(b"\r\n\r\n") :],
+        ANSWER.replace(b"Content-Type: text/plain", b"Transfer-Encoding: chunked"),
+        b"hello",
+        ANSWER.replace(b"Content-Type: text/plain", b"Content-Length: 5"),
+    ],
+)
+def test_any_other_answer_is_left_to_the_full_reader(data: bytes) -> None:
+    """The same for answers."""
+    responses = PlainResponses()
+    assert responses.read(data, 100) is None
+    assert responses.read(ANSWER, 100) is not None
+    assert responses.read(data, 100) is None
+
+
+def test_limit_on_fields_holds_for_a_head_that_was_read_before() -> None:
+    """More fields than allowed are declined, also where the same head was accepted under another limit."""
+    requests = PlainRequests()
+    assert requests.read(HEAD, 2) is not None
+    assert requests.read(HEAD, 1) is None
+
+
+def test_full_reader_reads_what_the_short_way_declines() -> None:
+    """What is refused is refused by the full reader, with its reason."""
+    bad = HEAD.replace(b"Accept", b"Accept ")
+    assert PlainRequests().read(bad, 100) is None
+    with pytest.raises(Malformed) as refused:
+        Requests().feed(bad)
+    assert refused.value.reason == "bad_request"
