@@ -28,6 +28,8 @@ class Goal:
 GOALS = (
     Goal("10-routes: CPU ÷ envoy", 0.6, 0.45),
     Goal("10-routes: CPU ÷ nginx", 2.0, 1.5),
+    Goal("changing: CPU ÷ envoy", 0.6, 0.45),
+    Goal("changing: CPU ÷ nginx", 2.0, 1.5),
     Goal("1000-routes: CPU ÷ envoy", 0.6, 0.45),
     Goal("1000-routes: CPU ÷ nginx", 2.0, 1.5),
     Goal("10000-routes: CPU ÷ 10 routes", 1.15, 1.0),

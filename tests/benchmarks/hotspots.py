@@ -26,7 +26,9 @@ def hotspots(scenario: Scenario, peer: str, say: Say) -> str:
     with site(LOAD_CORE) as (folder, server):
         running, case = start(contender, folder, server.port, PROXY_CORE, paths[-1])
         with running:
-            prepared = load.prepare(case.folder, paths, scenario.connections, LOAD_CORE, scenario.upload)
+            prepared = load.prepare(
+                case.folder, paths, scenario.connections, LOAD_CORE, scenario.upload, scenario.visits
+            )
             prepared.run(case.url, 2)
             worker = _busiest(running, prepared, case)
             reports = []

@@ -28,7 +28,10 @@ _SCRIPT = """
 local requests, at = {}, 0
 function init(args)
   for path in io.lines(%(paths)s) do
-    requests[#requests + 1] = wrk.format(%(method)s, path, headers, body)
+    for visit = 1, visits do
+      if visits > 1 then headers["X-Visit"] = path .. visit end
+      requests[#requests + 1] = wrk.format(%(method)s, path, headers, body)
+    end
   end
 end
 function request()
@@ -104,13 +107,16 @@ class Load:
         return answered
 
 
-def prepare(folder: Path, paths: Sequence[str], connections: int, core: int | None, upload: int = 0) -> Load:
-    """Write the paths and the script for them; with `upload` each request posts that many bytes."""
+def prepare(
+    folder: Path, paths: Sequence[str], connections: int, core: int | None, upload: int = 0, visits: int = 1
+) -> Load:
+    """Write the paths and the script for them; with `upload` each request posts that many bytes. With `visits` a path is
+    asked for with as many different headers, so that no connection sees the same head twice in a row."""
     listing = folder / "paths.txt"
     listing.write_text("".join(f"{path}\n" for path in paths))
     table = "".join(f"  [{json.dumps(name)}] = {json.dumps(value)},\n" for name, value in HEADERS.items())
     body = f"string.rep('x', {upload})" if upload else "nil"
-    head = f"local headers = {{\n{table}}}\nlocal body = {body}\n"
+    head = f"local headers = {{\n{table}}}\nlocal body = {body}\nlocal visits = {visits}\n"
     names = {"paths": str(listing), "method": "POST" if upload else "GET", "mark": _MARK}
     script = folder / "load.lua"
     script.write_text(head + _SCRIPT % {key: json.dumps(value) for key, value in names.items()})

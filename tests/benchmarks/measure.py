@@ -127,7 +127,7 @@ def _start(
     running, case = start(contender, folder, upstream_port, core, paths[-1])
     stack.enter_context(running)
     load_core = LOAD_CORE if is_pinned else None
-    prepared = load.prepare(case.folder, paths, scenario.connections, load_core, scenario.upload)
+    prepared = load.prepare(case.folder, paths, scenario.connections, load_core, scenario.upload, scenario.visits)
     return Started(running, prepared, case)
 
 

@@ -36,6 +36,7 @@ class Scenario:
     suffix: str = "/items/4711?fields=name,price&currency=EUR"
     connections: int = 32
     upload: int = 0
+    visits: int = 1
     is_pinned: bool = True
     is_bulk: bool = False
     own: tuple[Contender, ...] = ()
@@ -57,6 +58,7 @@ SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario("10-routes", "small answers, 10 routes"),
+        Scenario("changing", "small answers, 10 routes, other headers each time", visits=100),
         Scenario("1000-routes", "small answers, 1,000 routes", routes=1000),
         Scenario(
             "10000-routes",
