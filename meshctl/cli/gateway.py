@@ -58,10 +58,11 @@ def up(
 
     options = _options(session, config, tuple(route or ()), tuple(listen or ()), admin, count)
     if detach:
-        _tell_ready(session, gateway.up_detached(options), "`meshctl gateway down` stops it")
+        _tell_ready(session, gateway.up_detached(options, session.terminal.say), "`meshctl gateway down` stops it")
         return
     gateway.up(
         options,
+        session.terminal.say,
         on_ready=lambda view: _tell_ready(session, view, "Ctrl-C stops it"),
         on_error=session.terminal.error,
     )

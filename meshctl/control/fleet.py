@@ -36,10 +36,6 @@ from meshctl.proxy.messages import (
     Reopen,
 )
 
-FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 10.0
-STEADY: Final = 10.0
-"""Seconds after which a worker counts as well started, and its next crash as the first."""
 PATIENCE: Final = 15.0
 """Seconds a worker gets to compile a revision."""
 
@@ -61,6 +57,8 @@ class Fleet:
         self._order_for = order_for
         self._caught_up = asyncio.Event()
         self._due = list(self.slots)
+        self.on_absent: Callable[[int], None] = lambda _index: None
+        """Called with a worker's index when it will be away for a while and others are not."""
         self._asked: dict[int, asyncio.Future[bytes]] = {}
         self._ask_id = 0
         self._events = Events("fleet")
@@ -254,8 +252,9 @@ class Fleet:
                 future = self._asked.pop(number, None)
                 if future is not None and not future.done():
                     future.set_result(payload)
-            case Notice(event, fields):
-                self._events.warning(event, worker=slot.pid, **fields)
+            case Notice(event, fields, is_trouble):
+                tell = self._events.warning if is_trouble else self._events.info
+                tell(event, worker=slot.pid, **fields)
             case _:
                 pass
 
@@ -282,11 +281,10 @@ class Fleet:
         if self.is_stopping:
             self._check_empty()
             return
-        lived = clock.monotonic() - slot.born
-        slot.crashes = 0 if lived > STEADY else slot.crashes + 1
-        pause = 0.0 if slot.crashes <= 1 else min(FIRST_PAUSE * 2 ** (slot.crashes - 2), LONGEST_PAUSE)
-        slot.restarts += 1
-        slot.state = "restarting"
+        pause = slot.crash(clock.monotonic())
+        if pause and self.pids:
+            # It will be away for a while: connections that would wait for it go to the others instead.
+            self.on_absent(slot.index)
         self._events.error("worker_ended", worker=slot.pid, why=why(status), restart_in=f"{pause:g}s")
         self.loop.call_later(pause, self._schedule, slot)
 

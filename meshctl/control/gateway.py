@@ -34,11 +34,15 @@ class GatewayOptions(msgspec.Struct, frozen=True):
 
 
 def up(
-    options: GatewayOptions, on_ready: Callable[[ProxyView], None], on_error: Callable[[MeshError], None]
+    options: GatewayOptions,
+    warn: Callable[[str], None],
+    on_ready: Callable[[ProxyView], None],
+    on_error: Callable[[MeshError], None],
 ) -> NoReturn:
-    """Apply and become the gateway; never returns. `on_ready` or `on_error` is called in a child that then ends; the
-    gateway itself ends with the error's exit status. Raises MeshError for what is wrong before that."""
-    told = _prepare(options, log="")
+    """Apply and become the gateway; never returns. `warn` is told of what the configuration makes doubtful; `on_ready`
+    or `on_error` is called in a child that then ends; the gateway itself ends with the error's exit status. Raises
+    MeshError for what is wrong before that."""
+    told = _prepare(options, warn, log="")
     source, tell, listen = _pipes(told)
     if os.fork() == 0:
         # Twice, so that nobody has to reap it.
@@ -54,11 +58,11 @@ def up(
     os.execv(sys.executable, _command(source, tell))  # noqa: S606 - ourselves, without a shell
 
 
-def up_detached(options: GatewayOptions) -> ProxyView:
+def up_detached(options: GatewayOptions, warn: Callable[[str], None]) -> ProxyView:
     """Apply, start the gateway in the background and return when it is ready. Raises MeshError where it does not get
     so far."""
     log = options.home.logs / "gateway.log"
-    told = _prepare(options, log=str(log))
+    told = _prepare(options, warn, log=str(log))
     source, tell, listen = _pipes(told)
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
@@ -84,7 +88,7 @@ def up_detached(options: GatewayOptions) -> ProxyView:
     raise MeshError(word.code, word.message, hint=word.hint)
 
 
-def _prepare(options: GatewayOptions, *, log: str) -> Options:
+def _prepare(options: GatewayOptions, warn: Callable[[str], None], *, log: str) -> Options:
     """Check and apply the configuration, and say what the process is to do."""
     from meshctl.config import adhoc, files
     from meshctl.control.apply import apply
@@ -92,7 +96,12 @@ def _prepare(options: GatewayOptions, *, log: str) -> Options:
     from meshctl.store.sqlite import SqliteStore
 
     listen = tuple(adhoc.listener(text) for text in options.listen)
-    mesh = files.load(options.file).mesh if options.file else None
+    mesh = None
+    if options.file:
+        loaded = files.load(options.file)
+        mesh = loaded.mesh
+        for warning in loaded.warnings:
+            warn(str(warning))
     if options.routes:
         mesh = adhoc.routes_mesh(options.routes, mesh, folder=str(Path.cwd()))
     source = str(options.file.resolve()) if options.file else ""

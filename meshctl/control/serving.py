@@ -8,6 +8,7 @@ from meshctl.control.revisions import Revision
 from meshctl.control.sockets import Bound
 from meshctl.model.mesh import Listener, Mesh
 from meshctl.model.views import ListenerView
+from meshctl.observe.sample import Key
 from meshctl.proxy.messages import ListenerSpec, Prepare
 
 
@@ -55,6 +56,16 @@ class Serving:
                          bool(self._listeners[name].tls))
             for name, bound in self.bounds.items()
         )  # fmt: skip
+
+
+def live_series(mesh: Mesh) -> set[Key]:
+    """The names of all that is counted under this configuration."""
+    versions = {service.name: [version.name for version in service.versions] for service in mesh.services}
+    live = {("", "", "")}
+    for route in mesh.routes:
+        service = route.service or ""
+        live.update((route.name, service, version) for version in ("", *versions.get(service, ())))
+    return live
 
 
 def by_name(listeners: tuple[Listener, ...]) -> dict[str, Listener]:

@@ -7,10 +7,15 @@ import logging
 import os
 import signal
 import socket
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from meshctl.observe.log import Events, configure
 from meshctl.proxy.messages import Channel
+
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 10.0
+STEADY: Final = 10.0
+"""Seconds after which a worker counts as well started, and its next crash as the first."""
 
 
 class Slot:
@@ -27,6 +32,13 @@ class Slot:
         self.prepared: asyncio.Future[str] | None = None
         self.revision = 0
         """What it serves or, while it is starting, what it was last told to."""
+
+    def crash(self, now: float) -> float:
+        """Its worker ended unasked; the seconds until it should be started again: none after the first time."""
+        self.crashes = 0 if now - self.born > STEADY else self.crashes + 1
+        self.restarts += 1
+        self.state = "restarting"
+        return 0.0 if self.crashes <= 1 else min(FIRST_PAUSE * 2.0 ** (self.crashes - 2), LONGEST_PAUSE)
 
     def __repr__(self) -> str:
         return f"<Slot {self.index} process {self.pid} {self.state}, {self.restarts} restarts>"

@@ -38,6 +38,12 @@ class Bound:
         host = "localhost" if self.host in {"", "0.0.0.0", "::"} else self.host
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
+    def renew(self, index: int) -> None:
+        """A fresh socket in the place of the one of worker `index`, which is away: nobody waits in it until that worker
+        listens on it. Raises OSError."""
+        self.sockets[index].close()
+        self.sockets[index] = _sharing(self.host, self.port)
+
     def close(self) -> None:
         """Give the port back."""
         for each in self.sockets:
@@ -57,18 +63,27 @@ def _bind(listener: Listener, count: int) -> list[socket.socket]:
         # first take the port alone.
         with _socket(family, listener) as probe:
             probe.bind(address)
-            if not listener.port:
-                address = (address[0], probe.getsockname()[1], *address[2:])
-        for _ in range(count):
-            made = _socket(family, listener)
-            sockets.append(made)
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            made.bind(address)
+            port = probe.getsockname()[1]
+        sockets.extend(_sharing(listener.host, port) for _ in range(count))
     except OSError as error:
         for each in sockets:
             each.close()
         raise _explain(listener, error) from error
     return sockets
+
+
+def _sharing(host: str, port: int) -> socket.socket:
+    """One of several sockets on a port. Raises OSError."""
+    listener = Listener(host, port)
+    family, address = _resolve(listener)
+    made = _socket(family, listener)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        made.bind(address)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def _resolve(listener: Listener) -> tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]:

@@ -22,7 +22,7 @@ from meshctl import __version__, clock
 from meshctl.control.acks import acknowledge, register
 from meshctl.control.fleet import Fleet
 from meshctl.control.revisions import Revision, current, pointer
-from meshctl.control.serving import Overrides, Serving, by_name
+from meshctl.control.serving import Overrides, Serving, by_name, live_series
 from meshctl.control.sockets import Bound
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Mesh
@@ -71,6 +71,7 @@ class Supervisor:
         if count is None:
             count = first.mesh().gateway.workers if first else 1
         self.fleet = Fleet(loop, count or len(os.sched_getaffinity(0)), self._order_for)
+        self.fleet.on_absent = self._leave
 
     def __repr__(self) -> str:
         return f"<Supervisor {self.record.id} {self.state} on revision {self.number}>"
@@ -161,6 +162,14 @@ class Supervisor:
         except MeshError as error:
             self._store_failed(error)
 
+    def _leave(self, index: int) -> None:
+        """Worker `index` will be away for a while: no connection may wait for it."""
+        for bound in self.bounds.values():
+            try:
+                bound.renew(index)
+            except OSError as error:
+                self._events.error("socket_not_renewed", listener=bound.address, error=error)
+
     async def _follow(self) -> None:
         async with self._changing:
             try:
@@ -201,6 +210,7 @@ class Supervisor:
             self.serving, self.mesh = serving, mesh
             self.refused, self.refusal = 0, ""
             self.fleet.catch_up(revision.number)
+            self.fleet.totals.retire(live_series(mesh))
             self._tell_listeners()
         self._acknowledge(revision.number, refusal)
         return refusal
@@ -233,6 +243,8 @@ class Supervisor:
 
     def _keep_alive(self) -> None:
         self.loop.call_later(KEEP_ALIVE_EVERY, self._keep_alive)
+        # A change that was seen while the store could not be read.
+        spawn(self._follow(), name="follow")
         try:
             if self.store.keep_alive(self._lease):
                 return

@@ -135,7 +135,9 @@ class LiveEndpoint:
         if check is not None and owner is not None and self.health.checked(not problem, problem):
             owner.rebuild(clock.monotonic())
             event = "endpoint_unhealthy" if problem else "endpoint_healthy"
-            self.worker.notice(event, service=self.service, endpoint=self.address, reason=problem)
+            self.worker.notice(
+                event, is_trouble=bool(problem), service=self.service, endpoint=self.address, reason=problem
+            )
 
     async def open_stream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection of its own for a health check. Raises OSError."""

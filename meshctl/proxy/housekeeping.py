@@ -81,7 +81,7 @@ class Housekeeping:
             outcome = listener.tls.refresh() if listener.tls else None
             if outcome is not None:
                 event = "certificate_refused" if outcome else "certificate_reloaded"
-                self._worker.notice(event, listener=listener.address, error=outcome)
+                self._worker.notice(event, is_trouble=bool(outcome), listener=listener.address, error=outcome)
 
     def _age(self) -> None:
         now = clock.monotonic()

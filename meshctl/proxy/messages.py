@@ -85,6 +85,7 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
 
     event: str
     fields: dict[str, str] = {}
+    is_trouble: bool = True
 
 
 Message = Prepare | Commit | Abort | Ask | Drain | Reopen | Prepared | Answer | Notice

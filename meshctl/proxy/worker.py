@@ -106,9 +106,9 @@ class Worker:
         """An ejected endpoint of `version` returns in `seconds`: choose anew then."""
         self.loop.call_later(max(seconds, 0.0) + FINE, lambda: version.rebuild(clock.monotonic()))
 
-    def notice(self, event: str, **fields: str) -> None:
-        """Tell the supervisor's log."""
-        self._send(Notice(event, fields))
+    def notice(self, event: str, *, is_trouble: bool = True, **fields: str) -> None:
+        """Tell the supervisor's log; fields without a value are left out."""
+        self._send(Notice(event, {name: value for name, value in fields.items() if value}, is_trouble))
 
     # orders from the supervisor
 

@@ -110,8 +110,8 @@ class Load:
 def prepare(
     folder: Path, paths: Sequence[str], connections: int, core: int | None, upload: int = 0, visits: int = 1
 ) -> Load:
-    """Write the paths and the script for them; with `upload` each request posts that many bytes. With `visits` a path is
-    asked for with as many different headers, so that no connection sees the same head twice in a row."""
+    """Write the paths and the script for them; with `upload` each request posts that many bytes. With `visits` a path
+    is asked for with as many different headers, so that no connection sees the same head twice in a row."""
     listing = folder / "paths.txt"
     listing.write_text("".join(f"{path}\n" for path in paths))
     table = "".join(f"  [{json.dumps(name)}] = {json.dumps(value)},\n" for name, value in HEADERS.items())

@@ -94,6 +94,30 @@ def test_crash_loops_back_off(upstreams: Upstreams, start_gateway: StartGateway)
     assert stays in gateway.workers()
 
 
+def test_no_connection_waits_for_a_worker_that_is_away(upstreams: Upstreams, start_gateway: StartGateway) -> None:
+    """While a worker that crashed again and again pauses, every new connection goes to the other one, at once; when it
+    is back it takes its share again."""
+    gateway = start_gateway("--route", f"/={upstreams.url_of('a')}", "--workers", "2")
+    gateway.forgiven = {"worker_ended"}
+    stays, victim = gateway.workers()
+    for _ in range(6):
+        os.kill(victim, signal.SIGKILL)
+        (victim,) = until(lambda gone=victim: [pid for pid in gateway.workers() if pid not in {stays, gone}], "another")
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: "restart_in=3.2s" in gateway.events(), "the long pause")
+    for _ in range(30):
+        # Half of them would wait in the absent worker's queue, for longer than this.
+        with httpx.Client(trust_env=False, timeout=1.5) as client:
+            assert client.get(gateway.url).status_code == 200
+    until(lambda: settled(gateway, 7), "both to be ready")
+    clients = [httpx.Client(trust_env=False, timeout=30) for _ in range(60)]
+    assert {client.get(gateway.url).status_code for client in clients} == {200}
+    shares = [connections(pid, gateway.port) for pid in gateway.workers()]
+    for client in clients:
+        client.close()
+    assert min(shares) >= 12
+
+
 def test_workers_killed_while_revisions_change(
     upstreams: Upstreams, start_gateway: StartGateway, tmp_path: Path
 ) -> None:
