@@ -141,13 +141,11 @@ class Client(RequestReader, asyncio.Protocol):
             self._out.append(body)
             self.flush()
             return
-        lines = [status_line(status), *fields, b"Content-Length: %d" % len(body)]
+        length = b"Content-Length: %d" % len(body)
         if not exchange.request.keep_alive or self._closing:
             self._close_after = True
-            lines.append(b"Connection: close")
-        lines.append(b"")
-        lines.append(body)
-        self.transport.write(CRLF.join(lines))
+            length += b"\r\nConnection: close"
+        self.transport.write(CRLF.join([status_line(status), *fields, length, b"", body]))
 
     def send_body(self, data: bytes) -> None:
         """See `stream.Stream`."""
