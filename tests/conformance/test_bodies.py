@@ -193,6 +193,22 @@ def test_events_without_framing_come_as_they_are_sent(client: Wire, upstream: Up
     assert client.read_until(b"0\r\n\r\n") == b"0\r\n\r\n"
 
 
+def test_long_chunked_body_in_many_reads(client: Wire, upstream: Upstream) -> None:
+    """A chunked body of many reads is not taken for a long head, and what follows it is not, either."""
+    piece = b"2000\r\n" + bytes(0x2000) + b"\r\n"
+    client.send(upstream.get(b"/", b"Transfer-Encoding: chunked", method=b"POST"))
+    wire = upstream.accept()
+    wire.read_head()
+    for _ in range(20):
+        client.send(piece)
+        assert wire.read_exactly(len(piece)) == piece
+    client.send(b"0\r\n\r\n" + upstream.get(b"/next"))
+    assert wire.read_exactly(5) == b"0\r\n\r\n"
+    wire.send(OK)
+    assert client.read_response().body == b"ok"
+    assert wire.read_request().target == b"/next"
+
+
 def test_body_comes_as_it_is_sent(client: Wire, upstream: Upstream) -> None:
     """Each piece of a request's body reaches the service before the client has sent the next one, in either framing."""
     client.send(upstream.get(b"/", b"Transfer-Encoding: chunked", method=b"POST"))
