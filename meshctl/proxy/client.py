@@ -70,7 +70,11 @@ class Client(RequestReader, asyncio.Protocol):
         state = "tunnel" if self._tunnel else "busy" if self.exchange else "idle"
         return f"<Downstream {self.client} on {self.listener} {state}>"
 
-    # asyncio and the worker call these
+    # asyncio, the worker and the clock call these
+
+    def eof_received(self) -> bool | None:
+        # A client that will send no more is taken for gone, as nginx does: whoever closes altogether looks the same.
+        return None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -100,7 +104,19 @@ class Client(RequestReader, asyncio.Protocol):
 
     def on_deadline(self, now: float) -> None:
         """A timeout on the client ran out."""
-        raise NotImplementedError  # pragma: no cover - an interface
+        reason, self.deadline = self.deadline_reason, NEVER
+        if reason == "head_timeout" and self._head_bytes:
+            self._refuse(reason, f"the head did not arrive within {self.worker.snapshot.timeouts.head:g}s")
+        elif reason == "body_timeout" and self.exchange is not None:
+            self._closing = True
+            self.exchange.fail(reason, f"no byte of the body arrived within {self.worker.snapshot.timeouts.body:g}s")
+        elif reason == "write_timeout" and self.exchange is not None:
+            self.exchange.fail(reason, "")
+        elif reason == "write_timeout":
+            self._closing = True
+            self.transport.abort()
+        else:
+            self._close()
 
     # the exchange calls these
 
@@ -193,6 +209,16 @@ class Client(RequestReader, asyncio.Protocol):
             self.transport.resume_reading()
             if self._receiving is not None and self.deadline == NEVER:
                 self._expect(self.worker.snapshot.timeouts.body, "body_timeout", clock.monotonic())
+
+    def to_tunnel(self, fields: Fields) -> None:
+        """See `stream.Stream`."""
+        self.transport.write(b"%b\r\n%b\r\n" % (status_line(101), encode_fields(fields)))
+        self._tunnel = self.exchange
+        self._receiving = None
+        early, self._after_upgrade = self._after_upgrade, b""
+        if early and self._tunnel is not None:
+            self._tunnel.on_tunnel_input(early)
+        self.resume_body()
 
     # what reading and writing share
 

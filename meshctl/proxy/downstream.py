@@ -14,10 +14,9 @@ from meshctl import clock
 from meshctl.proxy.client import Client
 from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.timers import NEVER
-from meshctl.wire.fields import Fields, encode_fields
+from meshctl.wire.fields import Fields
 from meshctl.wire.message import Malformed, Request
 from meshctl.wire.plain import PlainRequests
-from meshctl.wire.reasons import status_line
 
 if TYPE_CHECKING:
     from meshctl.proxy.listener import LiveListener
@@ -73,10 +72,6 @@ class Downstream(Client):
             self._consider_raw(self._receiving)
         elif self._head_bytes:
             self._check_head()
-
-    def eof_received(self) -> bool | None:
-        # A client that will send no more is taken for gone, as nginx does: whoever closes altogether looks the same.
-        return None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
@@ -179,37 +174,10 @@ class Downstream(Client):
                 # The body came before the connection it was meant for, or was never wanted: go on reading.
                 self.resume_body()
 
-    def to_tunnel(self, fields: Fields) -> None:
-        """See `stream.Stream`."""
-        self.transport.write(b"%b\r\n%b\r\n" % (status_line(101), encode_fields(fields)))
-        self._tunnel = self.exchange
-        self._receiving = None
-        early, self._after_upgrade = self._after_upgrade, b""
-        if early and self._tunnel is not None:
-            self._tunnel.on_tunnel_input(early)
-        self.resume_body()
-
-    # the worker and the clock call these
-
-    def on_deadline(self, now: float) -> None:
-        """A timeout on the client ran out."""
-        reason, self.deadline = self.deadline_reason, NEVER
-        if reason == "head_timeout" and self._head_bytes:
-            self._refuse(reason, f"the head did not arrive within {self.worker.snapshot.timeouts.head:g}s")
-        elif reason == "body_timeout" and self.exchange is not None:
-            self._closing = True
-            self.exchange.fail(reason, f"no byte of the body arrived within {self.worker.snapshot.timeouts.body:g}s")
-        elif reason == "write_timeout" and self.exchange is not None:
-            self.exchange.fail(reason, "")
-        elif reason == "write_timeout":
-            self._closing = True
-            self.transport.abort()
-        else:
-            self._close()
-
     # the rest is private
 
     def renew_parser(self) -> None:
+        """Forget a message in the middle."""
         super().renew_parser()
         self._is_begun = False
 
