@@ -106,7 +106,8 @@ class Request:
 
 
 class Response:
-    """A response's head. `length` is -1 when the body is chunked, -2 when it ends with the connection."""
+    """A response's head. `length` is -1 when the body is chunked, -2 when it ends with the connection. `fields` and
+    `special` may be shared with other responses, so nobody changes them."""
 
     __slots__ = ("fields", "has_body", "keep_alive", "length", "named", "special", "status", "upgrade")
 
