@@ -28,7 +28,7 @@ class Malformed(Exception):  # noqa: N818 - what the peer sent is malformed
 
 class Request:
     """A request's head. `fields` are those that may pass; what the proxy reads itself is in `special`, by lower-case
-    name."""
+    name. Both may be shared with other requests of the connection, so nobody changes them."""
 
     __slots__ = (
         "authority", "fields", "host", "is_http10", "is_marked", "keep_alive", "length", "method", "named", "path",
