@@ -13,7 +13,7 @@ import pytest
 from .conftest import Start, routes
 from .refusals import is_refused, is_unseen, read_refusal
 from .running import Gateway
-from .test_pressure import PIECE, drain, finish, push
+from .test_pressure import PIECE, around, drain, finish, push, queued
 from .upstream import OK, Upstream
 from .wire import Wire
 
@@ -291,9 +291,14 @@ def test_client_that_takes_nothing(impatient: Gateway, service: Upstream) -> Non
 
 def test_client_that_takes_nothing_of_its_last_answer(impatient: Gateway, service: Upstream) -> None:
     """So is one whose connection would end with that answer, however much of it is left: it does not stay for ever."""
+    with impatient.connect(receive=2048) as caller:
+        caller.send(service.get())
+        wire, _ = service.serve(b"HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n")
+        push(wire, PIECE, 50_000_000)
+        room = queued(caller.socket.getsockname()[1])
     with ExitStack() as stack:
         callers = []
-        for size in range(30_000, 900_000, 30_000):
+        for size in around(room):
             caller = stack.enter_context(impatient.connect(receive=2048))
             caller.send(service.get(b"/", b"Connection: close"))
             wire = service.hear()
