@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -254,6 +255,32 @@ def test_slow_service(caller: Wire, service: Upstream) -> None:
     caller.send(service.get())
     service.serve(OK)
     assert caller.read_response().body == b"ok"
+
+
+def test_service_that_does_not_accept(start: Start) -> None:
+    """A service whose connection does not come about in time is 504, whatever the method."""
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            # What stands in line here is never accepted, so the next one does not get that far.
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        running = start(f"""
+            [gateway]
+            admin = "off"
+            access_log = "off"
+            [[routes]]
+            path = "/"
+            service = "full"
+            retry = {{ attempts = 0 }}
+            [services.full]
+            endpoints = ["127.0.0.1:{full.getsockname()[1]}"]
+            timeouts = {{ connect = "300ms" }}
+        """)
+        with running.connect() as caller:
+            caller.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+            read_refusal(caller, 504, "connect_timeout")
 
 
 def test_slow_answer(caller: Wire, service: Upstream) -> None:

@@ -126,15 +126,29 @@ def test_interim_answers_do_not_reach_http10(client: Wire, upstream: Upstream) -
     assert wire.is_silent()
 
 
-@pytest.mark.parametrize("answer", [OK, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"])
-def test_http10_client(client: Wire, upstream: Upstream, answer: bytes) -> None:
-    """A client of HTTP/1.0 gets an answer it can read, never a chunked one, and then the end."""
-    client.send(b"GET /old HTTP/1.0\r\nHost: %b\r\n\r\n" % upstream.host)
-    _, request = upstream.serve(answer)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok",
+    ],
+    ids=["length", "chunked", "close"],
+)
+@pytest.mark.parametrize("line", [b"X: y", b"Connection: keep-alive"])
+def test_http10_client(client: Wire, upstream: Upstream, answer: bytes, line: bytes) -> None:
+    """A client of HTTP/1.0 gets an answer it can read, never a chunked one, and then the end, unless it asked to go on
+    and the answer has a length."""
+    client.send(b"GET /old HTTP/1.0\r\nHost: %b\r\n%b\r\n\r\n" % (upstream.host, line))
+    wire, request = upstream.serve(answer)
+    if b"close" in answer:
+        wire.close()
     assert request.line == b"GET /old HTTP/1.1"
     got = client.read_response()
-    assert (got.body, got.get("connection"), got.get("transfer-encoding")) == (b"ok", b"close", None)
-    assert client.read_to_end() == b""
+    is_kept = b"keep-alive" in line and answer == OK
+    assert (got.body, got.get("transfer-encoding")) == (b"ok", None)
+    assert got.get("connection") == (b"keep-alive" if is_kept else b"close")
+    assert is_kept or client.read_to_end() == b""
 
 
 def test_http10_client_that_keeps_its_connection(client: Wire, upstream: Upstream) -> None:
@@ -207,6 +221,14 @@ def test_answer_to_an_endless_body(client: Wire, upstream: Upstream) -> None:
     answer = client.read_response()
     assert (answer.status, answer.body) == (413, body)
     assert client.read_to_end() == b""
+
+
+def test_service_that_says_how_long_it_waits(client: Wire, upstream: Upstream) -> None:
+    """A kept connection is closed before the service would close it under a request."""
+    client.send(upstream.get())
+    wire, _ = upstream.serve(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nKeep-Alive: timeout=1, max=5\r\n\r\nok")
+    assert client.read_response().get("keep-alive") is None
+    assert wire.read_to_end() == b""
 
 
 def test_client_that_leaves_frees_the_service(client: Wire, upstream: Upstream) -> None:

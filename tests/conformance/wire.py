@@ -69,6 +69,10 @@ class Message:
         return {key.lower() for key, _ in self.fields}
 
 
+class EndedEarly(AssertionError):
+    """The connection ended in the middle of what was read."""
+
+
 class Wire:
     """One end of a connection."""
 
@@ -115,14 +119,16 @@ class Wire:
     def read_until(self, mark: bytes) -> bytes:
         """Everything up to and with `mark`."""
         while mark not in self.buffer:
-            assert self._more(), f"the connection ended before {mark!r}; there was {self.buffer[-300:]!r}"
+            if not self._more():
+                raise EndedEarly(f"the connection ended before {mark!r}; there was {self.buffer[-300:]!r}")
         found, _, self.buffer = self.buffer.partition(mark)
         return found + mark
 
     def read_exactly(self, count: int) -> bytes:
         """The next `count` bytes."""
         while len(self.buffer) < count:
-            assert self._more(), f"the connection ended {count - len(self.buffer)} bytes too early"
+            if not self._more():
+                raise EndedEarly(f"the connection ended {count - len(self.buffer)} bytes too early")
         found, self.buffer = self.buffer[:count], self.buffer[count:]
         return found
 
