@@ -20,6 +20,7 @@ from meshctl.wire.target import split_host
 
 METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")}
 LONGEST_NAME: Final = 128
+_MOST_CHANGED: Final = 4
 
 _BLANK: Final = b"\r\n\r\n"
 _SILENT: Final = object()
@@ -46,17 +47,85 @@ _REQUEST_PASSING: Final[set[bytes]] = set()
 _RESPONSE_PASSING: Final[set[bytes]] = set()
 
 
+class _Fields:
+    """What a connection's last head said, so that the next one need only be read where it differs."""
+
+    __slots__ = ("_at", "_lines", "_passing", "_read", "passing", "special")
+
+    def __init__(self, read: frozenset[bytes], passing: set[bytes]) -> None:
+        self._read = read
+        self._passing = passing
+        self._lines: list[bytes] = []
+        # Where each line went: its place in `passing`, or its name in `special`
+        self._at: list[int | bytes] = []
+        self.passing: Fields = []
+        self.special: dict[bytes, bytes] = {}
+
+    def take(self, lines: list[bytes]) -> bool:
+        """Read the lines of a head; False where a field that the proxy reads repeats."""
+        return self._amend(lines) or self._sort(lines)
+
+    def forget(self) -> None:
+        """The head was none."""
+        self._lines = []
+
+    def _amend(self, lines: list[bytes]) -> bool:
+        """Read a head that differs from the last one in a few values; False where it differs in more."""
+        if not self._lines or len(lines) != len(self._lines):
+            return False
+        changed = [
+            (at, line, last) for at, line, last in zip(self._at, lines, self._lines, strict=True) if line != last
+        ]
+        if len(changed) > _MOST_CHANGED:
+            return False
+        passing, special = self.passing.copy(), self.special.copy()
+        for at, line, last in changed:
+            colon = last.find(b":") + 1
+            if not colon or line[:colon] != last[:colon]:
+                return False
+            if isinstance(at, int):
+                passing[at] = line
+            else:
+                special[at] = _value(line, colon)
+        # New objects, because the last message may still be under way with the old ones.
+        self._lines, self.passing, self.special = lines, passing, special
+        return True
+
+    def _sort(self, lines: list[bytes]) -> bool:
+        """Read a head from scratch."""
+        fields: Fields = []
+        special: dict[bytes, bytes] = {}
+        places: list[int | bytes] = []
+        names = self._passing
+        for line in lines:
+            colon = line.find(b":")
+            name = line[:colon]
+            if name not in names:
+                low = name.lower()
+                if low in self._read:
+                    if low in special:
+                        return False
+                    special[low] = _value(line, colon + 1)
+                    places.append(low)
+                    continue
+                if len(names) < MOST_NAMES and len(name) <= LONGEST_NAME:
+                    names.add(name)
+            places.append(len(fields))
+            fields.append(line)
+        self._lines, self._at, self.passing, self.special = lines, places, fields, special
+        return True
+
+
 class PlainRequests:
     """Reads the requests of one connection that are a head alone."""
 
-    __slots__ = ("_authority", "_block", "_fields", "_host", "_parser", "_special")
+    __slots__ = ("_authority", "_block", "_fields", "_host", "_parser")
 
     def __init__(self) -> None:
         self._parser = HttpRequestParser(_SILENT)
-        # The last head's fields, as bytes and as what they mean
+        self._fields = _Fields(REQUEST_READ, _REQUEST_PASSING)
+        # The last head's fields as bytes, and its Host
         self._block = b""
-        self._fields: Fields = []
-        self._special: dict[bytes, bytes] = {}
         self._host = ""
         self._authority = b""
 
@@ -67,15 +136,20 @@ class PlainRequests:
         method = METHODS.get(start[0])
         if method is None or len(start) != 3 or start[2] != b"HTTP/1.1":
             return None
-        block = data[end:]
-        if block != self._block and not self._learn(block):
-            return None
         target = start[1].decode("latin-1")
-        if target[:1] != "/" or "#" in target or len(self._fields) + len(self._special) > max_fields:
+        if target[:1] != "/" or "#" in target:
             return None
-        if not self._judge(data[: end + 2] + b"\r\n"):
+        block = data[end:]
+        if block == self._block:
+            # Those fields have been judged, so only the request line is left to be.
+            if not self._judge(data[: end + 2] + b"\r\n"):
+                return None
+        elif not self._learn(block, data):
             return None
-        request = Request(self._fields, self._special)
+        fields = self._fields
+        if len(fields.passing) + len(fields.special) > max_fields:
+            return None
+        request = Request(fields.passing, fields.special)
         request.method = method
         request.keep_alive = True
         request.target, request.target_text = start[1], target
@@ -85,21 +159,27 @@ class PlainRequests:
             request.query_string = query
         return request
 
-    def _learn(self, block: bytes) -> bool:
+    def _learn(self, block: bytes, data: bytes) -> bool:
         """Read fields that are not those of the last head; False where they are not plain."""
-        if block.find(_BLANK) != len(block) - 4:
+        self._block = b""
+        if block.find(_BLANK) != len(block) - 4 or not self._fields.take(block[2:-4].split(b"\r\n")):
             return False
-        found = _sort(block[2:-4].split(b"\r\n"), REQUEST_READ, _REQUEST_PASSING)
-        if found is None:
-            return False
-        fields, special = found
-        if special.get(b"connection") not in _KEEPS or not _REQUEST_DECLINED.isdisjoint(special):
-            return False
+        special = self._fields.special
         authority = special.get(b"host", b"")
-        host = split_host(authority.decode("latin-1"))
-        if host is None or not self._judge(b"GET / HTTP/1.1" + block):
+        if authority != self._authority or not authority:
+            host = split_host(authority.decode("latin-1"))
+            if host is None:
+                self._fields.forget()
+                return False
+            self._host, self._authority = host, authority
+        if (
+            special.get(b"connection") not in _KEEPS
+            or not _REQUEST_DECLINED.isdisjoint(special)
+            or not self._judge(data)
+        ):
+            self._fields.forget()
             return False
-        self._block, self._fields, self._special, self._host, self._authority = block, fields, special, host, authority
+        self._block = block
         return True
 
     def _judge(self, message: bytes) -> bool:
@@ -114,16 +194,15 @@ class PlainRequests:
 class PlainResponses:
     """Reads the responses of one connection that come with all of a body of known length."""
 
-    __slots__ = ("_fields", "_head", "_length", "_parser", "_special", "_status")
+    __slots__ = ("_fields", "_head", "_length", "_parser", "_status")
 
     def __init__(self) -> None:
         self._parser = HttpResponseParser(_SILENT)
-        # The last head, as bytes and as what it means
+        self._fields = _Fields(RESPONSE_READ, _RESPONSE_PASSING)
+        # The last head as bytes, its status and the length of its body
         self._head = b""
         self._status = 0
         self._length = 0
-        self._fields: Fields = []
-        self._special: dict[bytes, bytes] = {}
 
     def read(self, data: bytes, max_fields: int) -> tuple[Response, bytes] | None:
         """The response and its body, where `data` is one from its first to its last byte; else None."""
@@ -131,36 +210,35 @@ class PlainResponses:
         head = data[:end]
         if head != self._head and not self._learn(head, data):
             return None
-        if self._length != len(data) - end or len(self._fields) > max_fields:
+        fields = self._fields
+        if self._length != len(data) - end or len(fields.passing) > max_fields:
             return None
-        response = Response(self._status, self._fields, self._special)
+        response = Response(self._status, fields.passing, fields.special)
         response.length = self._length
         response.keep_alive = True
         return response, data[end:]
 
     def _learn(self, head: bytes, data: bytes) -> bool:
         """Read a head that is not the last one again; False where the message is not plain."""
+        self._head = b""
         if len(head) < 17 or not head.startswith(b"HTTP/1.1 "):
             return False
         start, *lines = head[:-4].split(b"\r\n")
-        found = _sort(lines, RESPONSE_READ, _RESPONSE_PASSING)
-        if found is None:
+        status = start[9:12]
+        if not status.isdigit() or status < b"200" or status in {b"204", b"304"} or not self._fields.take(lines):
             return False
-        fields, special = found
-        status, length = start[9:12], special.get(b"content-length", b"")
-        if special.get(b"connection") not in _KEEPS or not _RESPONSE_DECLINED.isdisjoint(special):
+        special = self._fields.special
+        length = special.get(b"content-length", b"")
+        if (
+            special.get(b"connection") not in _KEEPS
+            or not _RESPONSE_DECLINED.isdisjoint(special)
+            or not length.isdigit()
+            or int(length) != len(data) - len(head)
+            or not self._judge(data)
+        ):
+            self._fields.forget()
             return False
-        if not status.isdigit() or status < b"200" or status in {b"204", b"304"}:
-            return False
-        if not length.isdigit() or int(length) != len(data) - len(head) or not self._judge(data):
-            return False
-        self._head, self._status, self._length, self._fields, self._special = (
-            head,
-            int(status),
-            int(length),
-            fields,
-            special,
-        )
+        self._head, self._status, self._length = head, int(status), int(length)
         return True
 
     def _judge(self, message: bytes) -> bool:
@@ -172,22 +250,7 @@ class PlainResponses:
         return True
 
 
-def _sort(lines: list[bytes], read: frozenset[bytes], passing: set[bytes]) -> tuple[Fields, dict[bytes, bytes]] | None:
-    """The lines that pass, and the values of the others by lower-case name; None where one of those repeats."""
-    fields: Fields = []
-    special: dict[bytes, bytes] = {}
-    for line in lines:
-        name = line[: line.find(b":")]
-        if name in passing:
-            fields.append(line)
-            continue
-        low = name.lower()
-        if low not in read:
-            if len(passing) < MOST_NAMES and len(name) <= LONGEST_NAME:
-                passing.add(name)
-            fields.append(line)
-        elif low in special:
-            return None
-        else:
-            special[low] = line[len(name) + 1 :].lstrip(b" \t").rstrip(b" ")
-    return fields, special
+def _value(line: bytes, at: int) -> bytes:
+    """The value of a line from behind its colon, without white space around it. Only spaces are dropped behind it, as
+    the full reader does."""
+    return line[at:].lstrip(b" \t").rstrip(b" ")

@@ -187,6 +187,39 @@ def test_request_read_the_short_way_is_the_one_the_full_reader_reads(
         assert (full.ended, full.body) == (1, b"")
 
 
+FIRST = (
+    b"Host: a.example",
+    b"User-Agent: one",
+    b"Accept: */*",
+    b"X-A: 1",
+    b"Connection: keep-alive",
+    b"traceparent: 0",
+)
+
+
+@given(changes=st.lists(st.dictionaries(st.integers(0, 5), st.tuples(SPACE, VALUES, SPACE)), min_size=1, max_size=4))
+def test_head_that_differs_in_a_few_values_is_read_as_if_it_were_the_first(
+    changes: list[dict[int, tuple[bytes, bytes, bytes]]],
+) -> None:
+    """A head that repeats most of the last one says what it says itself, and a request under way keeps its own."""
+    plain = PlainRequests()
+    kept: list[tuple[Request, dict[str, object]]] = []
+    for change in [{}, *changes]:
+        lines = list(FIRST)
+        for at, parts in change.items():
+            lines[at] = lines[at][: lines[at].index(b":") + 1] + b"".join(parts)
+        data = b"\r\n".join([b"GET /a HTTP/1.1", *lines, b"", b""])
+        found = plain.read(data, 100)
+        if found is None:
+            continue
+        full = Requests()
+        assert full.feed(data) is None
+        assert [told(found, found.fields)] == [told(each, each.fields) for each in full.seen]
+        kept.append((found, told(found, found.fields)))
+    assert kept
+    assert [told(request, request.fields) for request, _ in kept] == [then for _, then in kept]
+
+
 @given(heads=st.lists(st.tuples(STATUSES, LINES, BODIES), min_size=1, max_size=3))
 def test_response_read_the_short_way_is_the_one_the_full_reader_reads(
     heads: list[tuple[bytes, list[bytes], bytes]],
