@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from meshctl.wire.fields import pairs
 from meshctl.wire.plain import PlainRequests, PlainResponses
@@ -53,3 +55,64 @@ def test_remembered_fields_are_not_shared() -> None:
     assert second is not None
     assert first is not second
     assert list(pairs(first.fields)) == list(pairs(second.fields)) == [(b"Accept", b"*/*")]
+
+
+BITS = [
+    b"", b"\r\n", b"\n", b"\r", b" ", b"\t", b":", b"\0", b"0", b",", b"\xff", b"#", b"HTTP/1.0", b"\r\n\r\n",
+    b"Connection: close\r\n", b"Host: b\r\n", b"X: y\r\n", b"Proxy-Connection: close\r\n", b"Upgrade: x\r\n",
+    b"Transfer-Encoding: chunked\r\n", b"Content-Length: 0\r\n", b"Content-Length : 2\r\n", b"No-Colon\r\n",
+]  # fmt: skip
+
+
+@st.composite
+def damaged(draw: st.DrawFn, table: dict[str, bytes]) -> bytes:
+    """A message, perhaps with some bytes replaced."""
+    raw = bytearray(draw(st.sampled_from([each for each in table.values() if len(each) < 400])))
+    for _ in range(draw(st.integers(0, 2))):
+        at = draw(st.integers(0, len(raw)))
+        raw[at : at + draw(st.integers(0, 3))] = draw(st.sampled_from(BITS))
+    return bytes(raw)
+
+
+@settings(max_examples=300)
+@given(st.lists(damaged(REQUESTS), min_size=2, max_size=8))
+def test_damaged_requests_on_one_connection(heads: list[bytes]) -> None:
+    """Whatever a connection brought before, refused heads among it, a request accepted at sight is the true one."""
+    plain = PlainRequests()
+    for raw in heads:
+        found = plain.read(raw, 100)
+        if found is not None:
+            whole = read(Requests, [raw])
+            assert (whole.reason, whole.rest) == ("", None)
+            assert [Read(found, is_complete=True).facts()] == whole.seen
+
+
+@settings(max_examples=300)
+@given(st.lists(damaged(RESPONSES), min_size=2, max_size=8))
+def test_damaged_responses_on_one_connection(heads: list[bytes]) -> None:
+    """The same for responses."""
+    plain = PlainResponses()
+    for raw in heads:
+        found = plain.read(raw, 200)
+        if found is not None:
+            whole = read(Responses, [raw])
+            assert (whole.reason, whole.rest) == ("", None)
+            assert [Read(found[0], body=found[1], is_complete=True).facts()] == whole.seen
+
+
+@pytest.mark.parametrize("host", [b"a", b"a b"])
+def test_refused_head_leaves_nothing_behind(host: bytes) -> None:
+    """A head that was refused lends none of its lines, of which some may have no colon, to the next one."""
+    plain = PlainRequests()
+    assert plain.read(b"GET / HTTP/1.1\r\nHost: %b\r\nno colon here\r\n\r\n" % host, 100) is None
+    assert plain.read(b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 100) is None
+    found = plain.read(b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1\r\n\r\n", 100)
+    assert found is not None
+    assert (found.fields, found.special) == ([], {b"host": b"a", b"x-forwarded-for": b"1"})
+
+
+def test_response_without_fields_after_a_refused_one() -> None:
+    """Nor does a refused response, not even to one that has no lines."""
+    plain = PlainResponses()
+    assert plain.read(b"HTTP/1.1 200 OK\r\nX: \0\r\nContent-Length: 0\r\n\r\n", 200) is None
+    assert plain.read(b"HTTP/1.1 200\r\n\r\n", 200) is None
