@@ -131,7 +131,7 @@ class Admin:
         from aiohttp import web
 
         supervisor = self._supervisor
-        await supervisor.sample()
+        await supervisor.sampling.sample()
         facts = Facts(
             version=__version__,
             role=supervisor.record.role,
@@ -145,11 +145,11 @@ class Admin:
         return web.Response(body=body, headers={"Content-Type": kind})
 
     async def _status(self, _request: web.Request) -> web.Response:
-        await self._supervisor.sample()
+        await self._supervisor.sampling.sample()
         return _json(self._supervisor.view())
 
     async def _routes(self, _request: web.Request) -> web.Response:
-        await self._supervisor.sample()
+        await self._supervisor.sampling.sample()
         return _json(route_views(self._supervisor, await service_views(self._supervisor)))
 
     async def _services(self, _request: web.Request) -> web.Response:

@@ -22,13 +22,13 @@ from meshctl import __version__, clock
 from meshctl.control.acks import acknowledge, register
 from meshctl.control.fleet import Fleet
 from meshctl.control.revisions import Revision, current, pointer
+from meshctl.control.sampling import Sampling
 from meshctl.control.serving import Overrides, Serving, by_name, live_series
 from meshctl.control.sockets import Bound
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Mesh
 from meshctl.model.views import Acknowledgement, ProxyRecord, ProxyView
 from meshctl.observe.log import Events
-from meshctl.observe.window import Window
 from meshctl.proxy.messages import Prepare, Reopen
 from meshctl.proxy.tasks import spawn
 from meshctl.store.protocol import Store
@@ -36,7 +36,6 @@ from meshctl.store.protocol import Store
 LOOK_EVERY: Final = 0.05
 """Seconds between two looks at the store: a change is live everywhere within 150 ms. A look costs some ten
 microseconds."""
-SAMPLE_EVERY: Final = 1.0
 LEASE: Final = 30.0
 KEEP_ALIVE_EVERY: Final = 10.0
 
@@ -51,7 +50,6 @@ class Supervisor:
         self.store = store
         self.record = record
         self.overrides = overrides
-        self.window = Window()
         self.serving: Serving | None = None
         self.mesh = Mesh()
         self.refused = 0
@@ -72,6 +70,7 @@ class Supervisor:
             count = first.mesh().gateway.workers if first else 1
         self.fleet = Fleet(loop, count or len(os.sched_getaffinity(0)), self._order_for)
         self.fleet.on_absent = self._leave
+        self.sampling = Sampling(loop, self.fleet)
 
     def __repr__(self) -> str:
         return f"<Supervisor {self.record.id} {self.state} on revision {self.number}>"
@@ -119,7 +118,7 @@ class Supervisor:
         self.state = "ready"
         self.loop.call_later(LOOK_EVERY, self._look)
         self.loop.call_later(KEEP_ALIVE_EVERY, self._keep_alive)
-        self.loop.call_later(SAMPLE_EVERY, self._sample_soon)
+        self.sampling.start()
         self.on_ready(self.view())
 
     def _fail(self, error: MeshError) -> None:
@@ -266,14 +265,6 @@ class Supervisor:
         self._events.error("store_failed", error=error.message, serving=self.number)
 
     # what is asked
-
-    def _sample_soon(self) -> None:
-        self.loop.call_later(SAMPLE_EVERY, self._sample_soon)
-        spawn(self.sample(), name="sample")
-
-    async def sample(self) -> None:
-        """Bring the counters up to date."""
-        self.window.add(clock.monotonic(), await self.fleet.sample())
 
     def view(self) -> ProxyView:
         """The proxy as `gateway status` shows it."""

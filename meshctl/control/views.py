@@ -31,7 +31,7 @@ async def service_views(supervisor: Supervisor) -> tuple[ServiceView, ...]:
 
 def route_views(supervisor: Supervisor, services: Sequence[ServiceView]) -> list[RouteView]:
     """The routes with how they fare, in the file's order."""
-    fares = supervisor.window.fares(clock.monotonic())
+    fares = supervisor.sampling.window.fares(clock.monotonic())
     totals: dict[str, int] = {}
     for series in supervisor.fleet.totals.merged().series:
         totals[series.route] = totals.get(series.route, 0) + series.requests

@@ -1,0 +1,47 @@
+"""Bringing the workers' counters together: when somebody asks, and regularly, so that there is a recent past to show."""
+of."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from meshctl import clock
+from meshctl.control.fleet import Fleet
+from meshctl.observe.window import Window
+from meshctl.proxy.tasks import spawn
+
+EVERY: Final = 1.0
+"""Seconds between two samples."""
+SHARE: Final = 0.01
+"""The most of a core that sampling may take: with ten thousand busy routes it is done less often."""
+
+
+class Sampling:
+    """The counters of a fleet, over the last ten seconds."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, fleet: Fleet) -> None:
+        self.window = Window()
+        self._loop = loop
+        self._fleet = fleet
+
+    def __repr__(self) -> str:
+        return f"<Sampling {self.window!r}>"
+
+    def start(self) -> None:
+        """Sample regularly from now on."""
+        self._loop.call_later(EVERY, self._begin)
+
+    async def sample(self) -> None:
+        """Bring the counters up to date."""
+        self.window.add(clock.monotonic(), await self._fleet.sample())
+
+    def _begin(self) -> None:
+        spawn(self._sample_regularly(), name="sample")
+
+    async def _sample_regularly(self) -> None:
+        began = clock.monotonic()
+        try:
+            await self.sample()
+        finally:
+            self._loop.call_later(max(EVERY, (clock.monotonic() - began) / SHARE), self._begin)
