@@ -130,6 +130,8 @@ def test_damaged_requests(answering: tuple[Gateway, Answering], pieces: list[byt
     gateway, answers = answering
     answers.reply([OK], closes=False)
     with gateway.connect() as client:
+        client.send(b"GET /before HTTP/1.1\r\nHost: z.test\r\nAccept: */*\r\n\r\n")
+        assert client.read_response().body == b"ok"
         with contextlib.suppress(OSError):
             client.send(*(piece.replace(b"HOST", b"z.test") for piece in pieces))
             client.half_close()
