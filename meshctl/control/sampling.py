@@ -1,5 +1,4 @@
-"""Bringing the workers' counters together: when somebody asks, and regularly, so that there is a recent past to show."""
-of."""
+"""Bringing the workers' counters together: when somebody asks, and regularly, so that there is a recent past."""
 
 from __future__ import annotations
 
