@@ -12,8 +12,8 @@ from meshctl.proxy.tasks import spawn
 
 EVERY: Final = 1.0
 """Seconds between two samples."""
-SHARE: Final = 0.01
-"""The most of a core that sampling may take: with ten thousand busy routes it is done less often."""
+SHARE: Final = 0.003
+"""The most of a core that sampling may take: with thousands of busy routes it is done less often."""
 
 
 class Sampling:
