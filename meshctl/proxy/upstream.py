@@ -169,8 +169,9 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         return self.transport.is_closing()
 
     def close(self) -> None:
-        """End it; what was written is still sent."""
+        """End it; what was written is still sent, where the endpoint takes it in time."""
         self.transport.close()
+        self.deadline = clock.monotonic() + LAST_WORDS
 
     def abort(self) -> None:
         """End it at once; its exchange hears no more of it."""
@@ -180,8 +181,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
     def end_soon(self) -> None:
         """End it once the endpoint has what was written; its exchange hears no more of it."""
         self.exchange = None
-        self.transport.close()
-        self.deadline = clock.monotonic() + LAST_WORDS
+        self.close()
 
     # the rest is private
 
@@ -259,7 +259,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         self._ended = self._is_answered = False
         self._body = self._head_bytes = 0
         if not is_reusable:
-            self.transport.close()
+            self.close()
             return
         if self.answers_head:
             self.renew_parser()

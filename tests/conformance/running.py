@@ -57,6 +57,15 @@ class Gateway:
         root = psutil.Process(self.process.pid)
         return sum(each.memory_info().rss for each in (root, *root.children(recursive=True)))
 
+    def lets_go_of(self, port: int) -> bool:
+        """Waits until the gateway has no connection to that port of a peer's any more."""
+        worker = psutil.Process(self.process.pid).children(recursive=True)[0]
+        for _ in range(int(PATIENCE / 0.05)):
+            if all(not each.raddr or each.raddr.port != port for each in worker.net_connections("tcp")):
+                return True
+            threading.Event().wait(0.05)
+        return False
+
     def call(self, *words: str) -> str:
         """What a meshctl command says of this gateway's home."""
         environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [os.getcwd(), *sys.path]))}

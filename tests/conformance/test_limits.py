@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-import psutil
 import pytest
 
 from .conftest import Start, routes
@@ -333,18 +332,7 @@ def test_client_that_takes_nothing_of_its_last_answer(impatient: Gateway, servic
             wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
             callers.append(caller)
         for caller in callers:
-            await_gone(impatient, caller)
-
-
-def await_gone(gateway: Gateway, caller: Wire) -> None:
-    """Waits until the gateway has no connection to `caller` any more."""
-    port = caller.socket.getsockname()[1]
-    worker = psutil.Process(gateway.process.pid).children(recursive=True)[0]
-    for _ in range(200):
-        if all(not each.raddr or each.raddr.port != port for each in worker.net_connections("tcp")):
-            return
-        threading.Event().wait(0.05)
-    raise AssertionError("the gateway keeps the connection")
+            assert impatient.lets_go_of(caller.socket.getsockname()[1])
 
 
 def test_paused_client_is_not_late(start: Start) -> None:
