@@ -93,10 +93,11 @@ class LiveEndpoint:
 
     def give_back(self, connection: UpstreamConnection, now: float) -> None:
         """A connection is free again: the first in line takes it, or it is kept."""
-        if self.retired:
-            connection.close()
-        elif self._line:
+        if self._line:
+            # Also of a retired endpoint: those who wait chose it while it was there.
             self._line.popleft().on_connected(connection)
+        elif self.retired:
+            connection.close()
         else:
             connection.deadline = now + self.timeouts.idle
             self.idle.append(connection)

@@ -13,6 +13,7 @@ from meshctl.model.mesh import AccessLog, Gateway, Mesh, encode
 from meshctl.model.route import Route
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.proxy.messages import Channel, Commit, Message, Prepare, Prepared
+from meshctl.proxy.upstream import UpstreamConnection
 from meshctl.proxy.worker import Worker
 
 
@@ -105,3 +106,34 @@ def test_only_names_are_looked_up(told: Told) -> None:
     plain = (Endpoint("127.0.0.1", 80), Endpoint("::1", 80), Endpoint("localhost", 80), Endpoint(unix="/a"))
     told.apply(1, *plain, Endpoint("a.invalid", 80))
     assert told.worker.registry.names(told.worker.snapshot) == {("a.invalid", 80)}
+
+
+def test_request_that_waits_for_a_retired_endpoint_gets_its_connection(told: Told) -> None:
+    """A revision that drops an endpoint while a request waits for a connection to it lets that request through."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        told.apply(1, Endpoint("127.0.0.1", server.getsockname()[1]))
+        (endpoint,) = told.worker.snapshot.services["shop"].versions[0].endpoints
+        waiting = Waiting()
+
+        async def ask() -> None:
+            endpoint.queue(waiting)  # type: ignore[arg-type]
+            # What a revision does to an endpoint it drops, before the connection can be there.
+            endpoint.retire()
+
+        told.loop.run_until_complete(ask())
+        told.loop.run_until_complete(asyncio.wait_for(told._until(lambda: waiting.connections), 10))
+        assert [each.endpoint for each in waiting.connections] == [endpoint]
+        for each in waiting.connections:
+            each.transport.abort()
+        told.loop.run_until_complete(told._until(lambda: not endpoint.opened))
+
+
+class Waiting:
+    """Stands in line for a connection."""
+
+    def __init__(self) -> None:
+        self.connections: list[UpstreamConnection] = []
+
+    def on_connected(self, connection: UpstreamConnection) -> None:
+        """One is there."""
+        self.connections.append(connection)
