@@ -7,11 +7,14 @@ from typing import Final
 
 from meshctl import clock
 from meshctl.control.fleet import Fleet
+from meshctl.observe.sample import Sample
 from meshctl.observe.window import Window
 from meshctl.proxy.tasks import spawn
 
 EVERY: Final = 1.0
 """Seconds between two samples."""
+SELDOM: Final = 15.0
+"""The most seconds between two samples."""
 SHARE: Final = 0.003
 """The most of a core that sampling may take: with thousands of busy routes it is done less often."""
 
@@ -28,7 +31,8 @@ class Sampling:
         return f"<Sampling {self.window!r}>"
 
     def start(self) -> None:
-        """Sample regularly from now on."""
+        """Sample regularly from now on. Until now nothing was counted: what is asked first is told from here."""
+        self.window.add(clock.monotonic(), Sample())
         self._loop.call_later(EVERY, self._begin)
 
     async def sample(self) -> None:
@@ -43,4 +47,4 @@ class Sampling:
         try:
             await self.sample()
         finally:
-            self._loop.call_later(max(EVERY, (clock.monotonic() - began) / SHARE), self._begin)
+            self._loop.call_later(min(max(EVERY, (clock.monotonic() - began) / SHARE), SELDOM), self._begin)
