@@ -46,7 +46,8 @@ class Serving:
             for spec, bound in zip(self._specs, self.bounds.values(), strict=True)
             if spec.key not in known
         ]
-        message = Prepare(self.revision.number, self.revision.content, self._specs, tuple(key for key, _ in opened))
+        number = self.revision.number
+        message = Prepare(number, number, self.revision.content, self._specs, tuple(key for key, _ in opened))
         return message, [handle for _, handle in opened]
 
     def views(self) -> tuple[ListenerView, ...]:

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from meshctl.model.policy import DownstreamTimeouts, Limits
-from meshctl.model.route import Route
+from meshctl.model.route import PathMatch, Route
 from meshctl.model.service import Service
 
 
@@ -25,6 +25,12 @@ class Listener(msgspec.Struct, frozen=True):
     host: str
     port: int
     tls: tuple[Certificate, ...] = ()
+    mesh: Literal["", "edge", "strict", "permissive"] = ""
+    """What the mesh's CA does for it: "edge" gives it a certificate for the hosts of the routes (`certificate =
+    "mesh"`), "strict" speaks mutual TLS with members of the mesh alone, "permissive" also takes plain HTTP."""
+    entry: str = "gateway"
+    """Which routes it serves: those of the same entry. "gateway", "inbound" (to the wrapped app), "outbound" (what the
+    app sends), "upstream:NAME" (all to one service) or "tcp:NAME" (bytes to one service, unread)."""
 
     @property
     def address(self) -> str:
@@ -39,6 +45,27 @@ class AccessLog(msgspec.Struct, frozen=True):
     path: str = "stdout"
     format: Literal["json", "text"] = "json"
     redact: bool = True
+
+
+class Allow(msgspec.Struct, frozen=True):
+    """Who may call whom: a call from one of `sources` to one of `targets` (service names; "*" is anyone, "gateway" the
+    gateway). Empty `methods` and `paths` ask nothing."""
+
+    name: str
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    methods: tuple[str, ...] = ()
+    paths: tuple[PathMatch, ...] = ()
+
+
+class Access(msgspec.Struct, frozen=True):
+    """The rules between services, kept by the sidecar of the one that is called. A service that any rule has among its
+    targets takes only calls that some rule allows; `default` decides about the others. With `shadow` nothing is
+    refused: what would have been is counted."""
+
+    default: Literal["allow", "deny"] = "allow"
+    shadow: bool = False
+    rules: tuple[Allow, ...] = ()
 
 
 class Gateway(msgspec.Struct, frozen=True):
@@ -67,6 +94,9 @@ class Mesh(msgspec.Struct, frozen=True):
     gateway: Gateway = Gateway()
     routes: tuple[Route, ...] = ()
     services: tuple[Service, ...] = ()
+    access: Access = Access()
+    egress: Literal["allow", "deny"] = "allow"
+    """Whether sidecars pass requests on to hosts outside the mesh."""
 
 
 def encode(mesh: Mesh) -> bytes:

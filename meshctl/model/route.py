@@ -88,3 +88,6 @@ class Route(msgspec.Struct, frozen=True):
     retry: Retry = Retry()
     body_bytes: int = 0
     """The longest request body accepted, in bytes; 0 takes the gateway's limit."""
+    entry: str = "gateway"
+    """Which listeners it is for (`Listener.entry`). What a configuration writes is for the gateway's; a sidecar makes
+    its own for the others."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from meshctl.model.policy import Balance, Ejection, HealthCheck, Key, UpstreamTimeouts
@@ -15,6 +17,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     unix: str = ""
     tls: bool = False
     weight: float = 1.0
+    mesh: bool = False
+    """Whether a sidecar listens there: spoken to in mutual TLS, and it must prove to be the service."""
 
     @property
     def address(self) -> str:
@@ -55,3 +59,13 @@ class Service(msgspec.Struct, frozen=True):
     tls: UpstreamTls = UpstreamTls()
     timeouts: UpstreamTimeouts = UpstreamTimeouts()
     command: str | None = None
+    """What `meshctl up` runs, wrapped, by the shell in the configuration's directory."""
+    after: tuple[str, ...] = ()
+    """Services that `meshctl up` starts before this one and ends after it."""
+    restart: Literal["no", "on-failure", "always"] = "on-failure"
+    """When a wrapped command that ended is started again."""
+    port: int = 0
+    """The port the command listens on; 0 gives it a free one in $PORT."""
+    mtls: Literal["strict", "permissive"] = "strict"
+    """Whether the service's sidecars take only mutual TLS, or plain HTTP as well."""
+    protocol: Literal["http", "tcp"] = "http"

@@ -14,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+from meshctl.model.registration import Registration
+
 _LENGTH: Final = struct.Struct("!I")
 _READ: Final = 262_144
 _MOST_SOCKETS: Final = 64
@@ -25,15 +27,50 @@ class ListenerSpec(msgspec.Struct, frozen=True):
     key: str
     address: str
     certificates: tuple[tuple[str, str], ...] = ()
+    mesh: str = ""
+    """See `model.mesh.Listener.mesh`."""
+    entry: str = "gateway"
+    """See `model.mesh.Listener.entry`."""
+
+
+class Identify(msgspec.Struct, frozen=True, tag=True):
+    """Who this proxy is to the mesh from now on, and whom it trusts. Sent before the first `Prepare` that needs it, and
+    again when anything in it changes."""
+
+    identity: str
+    """The SPIFFE ID: `spiffe://shop.mesh/service/orders`."""
+    trust_domain: str
+    certificate: bytes
+    """PEM: the leaf, then the intermediates."""
+    key: bytes
+    """PEM. Never on a disk, a command line or in a log."""
+    bundle: bytes
+    """PEM: every root that is trusted."""
+    generation: int
+    """Greater than before where connections made under the old certificate are to be drained."""
+    revoked: tuple[str, ...] = ()
+    """Serial numbers, in lower-case hex, of certificates that are refused and whose connections are closed."""
+    edge: tuple[tuple[bytes, bytes], ...] = ()
+    """Certificate chain and key (PEM) of listeners with `mesh` "edge"."""
+
+
+class Discovered(msgspec.Struct, frozen=True, tag=True):
+    """All endpoints that are registered now; they replace those of the last such message."""
+
+    registrations: tuple[Registration, ...]
 
 
 class Prepare(msgspec.Struct, frozen=True, tag=True):
     """Compile revision `number`; sockets for `opened`, keys of `listeners`, come with this message, in order."""
 
     number: int
+    """The number of this change; a revision is served again, changed, when services appear."""
+    revision: int
     mesh: bytes
     listeners: tuple[ListenerSpec, ...]
     opened: tuple[str, ...] = ()
+    registrations: tuple[Registration, ...] = ()
+    """As in `Discovered`."""
 
 
 class Commit(msgspec.Struct, frozen=True, tag=True):
@@ -88,7 +125,7 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
     is_trouble: bool = True
 
 
-Message = Prepare | Commit | Abort | Ask | Drain | Reopen | Prepared | Answer | Notice
+Message = Prepare | Commit | Abort | Identify | Discovered | Ask | Drain | Reopen | Prepared | Answer | Notice
 
 _DECODER: Final = msgspec.msgpack.Decoder(Message)
 _ENCODER: Final = msgspec.msgpack.Encoder()

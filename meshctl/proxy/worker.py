@@ -149,7 +149,7 @@ class Worker:
         # wait.
         gc.disable()
         try:
-            snapshot = self.registry.compile(order.number, decode(order.mesh))
+            snapshot = self.registry.compile(order.revision, decode(order.mesh))
             renewed = self._renewed(order)
             opened = {
                 spec.key: LiveListener(self, spec, sockets[spec.key], snapshot.timeouts.handshake)

@@ -31,7 +31,7 @@ class Told:
         service = Service("shop", (Version("default", endpoints),))
         gateway = Gateway(access_log=AccessLog(path="off"))
         mesh = Mesh(gateway=gateway, routes=(Route("all", service="shop"),), services=(service,))
-        self.channel.send(Prepare(number, encode(mesh), ()))
+        self.channel.send(Prepare(number, number, encode(mesh), ()))
         assert self.loop.run_until_complete(self._answer()) == Prepared(number)
         self.channel.send(Commit(number))
         self.loop.run_until_complete(self._until(lambda: self.worker.snapshot.number == number))
