@@ -6,7 +6,6 @@ waits here for the answers. Must not know how a proxy compiles a revision or why
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from threading import Event
 from typing import Final, Literal
@@ -14,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from meshctl import clock
+from meshctl.control.discovery import is_process, machine
 from meshctl.control.revisions import decode
 from meshctl.control.who import who
 from meshctl.errors import MeshError
@@ -131,14 +131,8 @@ def _wait(watch: Watch, longest: float) -> None:
 
 
 def _is_alive(record: ProxyRecord) -> bool:
-    try:
-        os.kill(record.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        # It lives and belongs to somebody else.
-        return True
-    return True
+    # Of a process on another machine only its lease can tell.
+    return record.machine not in {"", machine()} or is_process(record.pid)
 
 
 def _taken(holder: ProxyRecord) -> MeshError:

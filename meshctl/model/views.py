@@ -152,6 +152,12 @@ class ProxyRecord(msgspec.Struct, frozen=True):
     listeners: tuple[ListenerView, ...] = ()
     log: str = ""
     """The file a detached gateway writes to; empty in the foreground."""
+    machine: str = ""
+    """Which machine `pid` is a process of."""
+    service: str = ""
+    """The service whose identity the proxy has: "gateway", or what a sidecar wraps."""
+    app_version: str = ""
+    """The version of the service that a sidecar wraps."""
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):

@@ -39,6 +39,7 @@ class Client(RequestReader, asyncio.Protocol):
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.scheme = listener.scheme
         self.listener = listener.address
+        self.entry = listener.entry
         self.client = ""
         self.trusted = False
         self.forwarding = (b"", b"")

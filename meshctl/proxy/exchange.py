@@ -76,7 +76,7 @@ class Exchange(Answering):
             return self.reply("bad_path", str(error))
         self.is_verbatim = path == request.path and request.target[0] == _SLASH
         self.path = request.path = path
-        route = self.route = self.snapshot.table.find(request)
+        route = self.route = self.snapshot.tables[self.stream.entry].find(request)
         if route is None:
             host = f" of host {request.host}" if request.host else ""
             return self.reply("no_route", f"no route takes {request.method} {path}{host}")

@@ -23,6 +23,7 @@ class LiveListener:
     def __init__(self, worker: Worker, spec: ListenerSpec, end: socket.socket, handshake: float) -> None:
         self.key = spec.key
         self.address = spec.address
+        self.entry = spec.entry
         self.scheme = "https" if spec.certificates else "http"
         self._worker = worker
         self._socket = end

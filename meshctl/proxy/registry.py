@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from meshctl import clock
 from meshctl.model.mesh import Mesh
+from meshctl.model.registration import Registration
 from meshctl.model.service import Endpoint, Service
 from meshctl.model.views import EndpointView, ServiceView, VersionView
 from meshctl.proxy.endpoint import LiveEndpoint
@@ -35,13 +36,15 @@ class Registry:
         self._endpoints: dict[Name, LiveEndpoint] = {}
         self._addresses: dict[tuple[str, int], tuple[str, ...]] = {}
         self._contexts: dict[UpstreamTls, ssl.SSLContext] = {}
+        self._registered: dict[tuple[str, str], tuple[Endpoint, ...]] = {}
 
     def __repr__(self) -> str:
         return f"<Registry {len(self._endpoints)} endpoints, {len(self._addresses)} names>"
 
-    def compile(self, number: int, mesh: Mesh) -> Snapshot:
-        """The snapshot of a revision. Raises ValueError where it cannot be served."""
+    def compile(self, number: int, mesh: Mesh, registrations: tuple[Registration, ...] = ()) -> Snapshot:
+        """The snapshot of a revision and of what is registered. Raises ValueError where it cannot be served."""
         before = self._worker.snapshot.services
+        registered = _by_version(registrations)
         services: dict[str, LiveService] = {}
         for config in mesh.services:
             live = LiveService(self._worker, config)
@@ -54,19 +57,40 @@ class Registry:
             versions = []
             for version in config.versions:
                 made = LiveVersion(self._worker, config, version.name, version.weight, version.endpoints)
+                made.registered = registered.get((config.name, version.name), ())
                 made.tls = tls
                 made.limit = mesh.gateway.limits.upstream_connections
                 made.fill(self.find)
                 versions.append(made)
             live.set_versions(versions)
             services[config.name] = live
-        return Snapshot(number, mesh, services, self._worker)
+        snapshot = Snapshot(number, mesh, services, self._worker)
+        snapshot.registered = registered
+        return snapshot
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Make `snapshot`'s endpoints the live ones and let go of the others."""
+        self._registered = snapshot.registered
         self._sweep(snapshot)
         live = {series.key for route in snapshot.routes for series in route.series.values()}
         self._worker.counters.retire(live | {("", "", "")})
+
+    def discover(self, registrations: tuple[Registration, ...]) -> None:
+        """Other endpoints are registered than before: the versions that have them use them. Nothing else is touched, so
+        that a sidecar that comes or goes costs the same whatever the configuration's size."""
+        before, self._registered = self._registered, _by_version(registrations)
+        changed = {name for name in before.keys() | self._registered.keys()
+                   if before.get(name) != self._registered.get(name)}  # fmt: skip
+        snapshot = self._worker.snapshot
+        for service in snapshot.services.values():
+            touched = [version for version in service.versions if (service.name, version.name) in changed]
+            for version in touched:
+                version.registered = self._registered.get((service.name, version.name), ())
+                version.fill(self.find)
+            if touched:
+                service.set_versions(service.versions)
+        if changed:
+            self._sweep(snapshot)
 
     def resolved(self, host: str, port: int, addresses: tuple[str, ...]) -> None:
         """A name's addresses are known, anew: versions that have it use them all."""
@@ -124,7 +148,8 @@ class Registry:
         self._endpoints = kept
 
     def _name(self, version: LiveVersion, config: Endpoint, address: str) -> Name:
-        return version.service, version.name, Endpoint(config.host, config.port, config.unix, config.tls), address
+        bare = Endpoint(config.host, config.port, config.unix, config.tls, mesh=config.mesh)
+        return version.service, version.name, bare, address
 
     def _context(self, service: Service) -> ssl.SSLContext | None:
         if not any(endpoint.tls for version in service.versions for endpoint in version.endpoints):
@@ -133,6 +158,13 @@ class Registry:
         if context is None:
             context = self._contexts[service.tls] = client_context(service.tls)
         return context
+
+
+def _by_version(registrations: tuple[Registration, ...]) -> dict[tuple[str, str], tuple[Endpoint, ...]]:
+    found: dict[tuple[str, str], list[Endpoint]] = {}
+    for each in registrations:
+        found.setdefault((each.service, each.version), []).append(each.endpoint)
+    return {name: tuple(endpoints) for name, endpoints in found.items()}
 
 
 def is_name(endpoint: Endpoint) -> bool:

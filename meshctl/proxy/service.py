@@ -34,7 +34,9 @@ class LiveVersion:
         self.service = service.name
         self.name = name
         self.weight = weight
-        self.configured = configured
+        self._static = configured
+        self.registered: tuple[Endpoint, ...] = ()
+        """Endpoints of sidecars, beside those of the configuration."""
         self.tls: ssl.SSLContext | None = None
         self.limit = 0
         self.requests = 0
@@ -48,6 +50,11 @@ class LiveVersion:
 
     def __repr__(self) -> str:
         return f"<LiveVersion {self.service}/{self.name} {len(self.available)} of {len(self.endpoints)} available>"
+
+    @property
+    def configured(self) -> tuple[Endpoint, ...]:
+        """Where requests may go: what the configuration lists and what sidecars registered."""
+        return self._static + self.registered
 
     def fill(self, find: Callable[[LiveVersion, Endpoint], list[LiveEndpoint]]) -> None:
         """Take the live endpoints that `find` has for those configured."""
@@ -142,12 +149,15 @@ class LiveService:
             self._settled = begun
 
     def set_versions(self, versions: list[LiveVersion]) -> None:
-        """Take the versions of a new snapshot."""
+        """Take the versions of a new snapshot, or see anew which of them have endpoints."""
         self.versions = versions
-        weighted = [(version, version.weight) for version in versions if version.weight > 0]
-        self.only = weighted[0][0] if len(weighted) == 1 else None
+        # A version that waits for its first endpoint, or has lost its last one, leaves its share to the others.
+        there = any(version.configured for version in versions if version.weight > 0)
+        shares = [(version, version.weight if version.configured or not there else 0.0) for version in versions]
+        weighted = [version for version, weight in shares if weight > 0]
+        self.only = weighted[0] if len(weighted) == 1 else None
         # The split takes them all, in order: a weight of 0 keeps the place of a version's buckets.
-        self._split = Split([(version, version.weight) for version in versions]) if len(weighted) > 1 else None
+        self._split = Split(shares) if len(weighted) > 1 else None
 
 
 def request_key(key: Key, request: Request, client: str) -> str | None:

@@ -15,6 +15,7 @@ from meshctl.core.paths import replace_prefix
 from meshctl.core.route_table import RouteTable
 from meshctl.model.mesh import Mesh
 from meshctl.model.route import HeaderEdits, Route
+from meshctl.model.service import Endpoint
 from meshctl.observe.counters import Series
 from meshctl.proxy.filters import FILTERS, Filter
 from meshctl.wire.fields import Fields, make, without
@@ -76,6 +77,8 @@ class Snapshot:
         gateway = mesh.gateway
         self.number = number
         self.mesh = mesh
+        self.registered: dict[tuple[str, str], tuple[Endpoint, ...]] = {}
+        """What was registered for each service and version when this was compiled."""
         self.services = services
         self.body_limit = gateway.limits.body_bytes
         self.head_limit = gateway.limits.head_bytes
@@ -85,7 +88,11 @@ class Snapshot:
         self.routes = [
             CompiledRoute(route, services.get(route.service or ""), self.body_limit, worker) for route in mesh.routes
         ]
-        self.table: RouteTable[CompiledRoute] = RouteTable([(route.config.match, route) for route in self.routes])
+        self.tables: dict[str, RouteTable[CompiledRoute]] = _Tables(
+            (entry, RouteTable([(route.config.match, route) for route in self.routes if route.config.entry == entry]))
+            for entry in {route.config.entry for route in self.routes}
+        )
+        """The routes by the listeners they are for; none where there are none."""
         self._trusted: list[IPv4Network | IPv6Network] = [
             ip_network(text, strict=False) for text in gateway.trusted_proxies
         ]
@@ -100,6 +107,11 @@ class Snapshot:
         address = ip_address(client.partition("%")[0])
         mapped = getattr(address, "ipv4_mapped", None) or address
         return any(mapped in network for network in self._trusted)
+
+
+class _Tables(dict[str, RouteTable[CompiledRoute]]):
+    def __missing__(self, entry: str) -> RouteTable[CompiledRoute]:
+        return self.setdefault(entry, RouteTable(()))
 
 
 def _target(route: Route) -> Callable[[str], str] | None:

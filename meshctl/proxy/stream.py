@@ -14,6 +14,8 @@ class Stream(Protocol):
     """The client's address."""
     scheme: str
     listener: str
+    entry: str
+    """Which routes are asked (`model.mesh.Listener.entry`)."""
     trusted: bool
     """Whether the client is a proxy whose forwarding fields are believed."""
     forwarding: tuple[bytes, bytes]

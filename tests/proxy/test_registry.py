@@ -55,9 +55,9 @@ class Told:
     def close(self) -> None:
         """End it."""
         self.worker.close()
-        self.loop.remove_reader(self.worker._channel.socket)
+        self.loop.remove_reader(self.worker.orders.channel.socket)
         self.channel.close()
-        self.worker._channel.close()
+        self.worker.orders.channel.close()
         self.loop.run_until_complete(asyncio.sleep(0))
         self.loop.close()
 

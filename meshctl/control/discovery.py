@@ -1,0 +1,116 @@
+"""Which sidecars take traffic: they register their endpoint in the store, under their lease, and every proxy follows.
+
+An endpoint leaves when its sidecar withdraws it, when its lease ends, or when somebody on the same machine sees that
+its process is dead. Must not know what is sent to an endpoint.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from meshctl import clock
+from meshctl.control.revisions import decode
+from meshctl.control.who import who
+from meshctl.model.mesh import Mesh
+from meshctl.model.registration import Registration
+from meshctl.model.service import Service, Version
+from meshctl.store.protocol import Audit, Conflict, Delete, Expect, Put, Store
+
+_PREFIX: Final = "endpoints/"
+
+Registrations = tuple[Registration, ...]
+Name = tuple[str, str]
+"""A service and one of its versions."""
+
+
+def registrations(store: Store) -> Registrations:
+    """All endpoints that are registered, by service and proxy."""
+    return tuple(decode(entry, Registration) for entry in store.list(_PREFIX))
+
+
+def announce(store: Store, registration: Registration, lease: str) -> int:
+    """Register an endpoint, or put it in the place of what its proxy registered before; the store revision."""
+    where = f"{registration.endpoint.address}, {registration.service} {registration.version}"
+    audit = Audit(who(), clock.wall(), f"register endpoint of {registration.proxy}", after=where)
+    return store.transact([Put(_key(registration), msgspec.json.encode(registration), lease)], audit=audit)
+
+
+def withdraw(store: Store, registration: Registration) -> int:
+    """Take an endpoint back; the store revision from which on nobody sends to it."""
+    where = f"{registration.endpoint.address}, {registration.service} {registration.version}"
+    audit = Audit(who(), clock.wall(), f"withdraw endpoint of {registration.proxy}", before=where)
+    return store.transact([Delete(_key(registration))], audit=audit)
+
+
+def bury(store: Store, known: Iterable[Registration]) -> list[Registration]:
+    """Withdraw those of `known` whose process was on this machine and is dead; which they were."""
+    here = machine()
+    dead = [each for each in known if each.machine == here and not is_process(each.pid)]
+    buried = []
+    for each in dead:
+        entry = store.get(_key(each))
+        if entry is None or decode(entry, Registration) != each:
+            continue
+        audit = Audit(who(), clock.wall(), f"bury endpoint of {each.proxy}", before=f"process {each.pid} is dead")
+        try:
+            store.transact([Delete(entry.key)], expect=[Expect(entry.key, entry.revision)], audit=audit)
+        except Conflict:
+            continue  # Somebody was faster, or it is back.
+        buried.append(each)
+    return buried
+
+
+def names(found: Iterable[Registration]) -> frozenset[Name]:
+    """The services and versions that endpoints are registered for."""
+    return frozenset((each.service, each.version) for each in found)
+
+
+def extended(mesh: Mesh, known: frozenset[Name]) -> Mesh:
+    """`mesh` with the services and versions in `known` that it does not have. A version that a configured service does
+    not list takes nothing until somebody gives it a weight; those of a service without any share alike."""
+    added: dict[str, list[str]] = {}
+    for service, version in sorted(known):
+        added.setdefault(service, []).append(version)
+    services = [_with_versions(service, added.pop(service.name, ())) for service in mesh.services]
+    services += [_with_versions(Service(name), versions) for name, versions in added.items()]
+    return msgspec.structs.replace(mesh, services=tuple(services))
+
+
+@cache
+def machine() -> str:
+    """What tells this machine from others for as long as its processes live: a boot, and in containers whose processes
+    have numbers of their own, also which of them."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    try:
+        return f"{boot.read_text().strip()}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return os.uname().nodename
+
+
+def is_process(pid: int) -> bool:
+    """Whether process `pid` lives on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        # It lives and belongs to somebody else.
+        return True
+    return True
+
+
+def _with_versions(service: Service, versions: Iterable[str]) -> Service:
+    listed = {each.name for each in service.versions}
+    weight = 0.0 if listed else 1.0
+    new = tuple(Version(name, (), weight) for name in versions if name not in listed)
+    return msgspec.structs.replace(service, versions=service.versions + new) if new else service
+
+
+def _key(registration: Registration) -> str:
+    return f"{_PREFIX}{registration.service}/{registration.proxy}"

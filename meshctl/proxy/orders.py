@@ -1,0 +1,180 @@
+"""What a worker does when its supervisor tells it to: compile a revision, serve it or forget it, take on an identity,
+use other endpoints, answer a question, drain. In the order they were given, each whole before the next."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from meshctl.errors import MeshError
+from meshctl.model.mesh import decode
+from meshctl.proxy.listener import LiveListener
+from meshctl.proxy.messages import (
+    Abort,
+    Answer,
+    Ask,
+    Channel,
+    Commit,
+    Discovered,
+    Drain,
+    Identify,
+    Message,
+    Prepare,
+    Prepared,
+    Reopen,
+)
+from meshctl.proxy.snapshot import Snapshot
+from meshctl.proxy.tls import ListenerTls
+
+if TYPE_CHECKING:
+    from meshctl.proxy.worker import Worker
+
+
+class Pending(NamedTuple):
+    """A revision that was compiled and waits for the supervisor's word."""
+
+    order: Prepare
+    snapshot: Snapshot
+    opened: dict[str, LiveListener]
+    renewed: dict[str, ListenerTls]
+
+
+class Orders:
+    """The worker's end of the channel to its supervisor."""
+
+    def __init__(self, worker: Worker, channel: Channel) -> None:
+        self.channel = channel
+        self._worker = worker
+        self._pending: Pending | None = None
+        worker.loop.add_reader(channel.socket, self._on_readable)
+
+    def __repr__(self) -> str:
+        return f"<Orders {self.channel!r}, {'a change' if self._pending else 'nothing'} pending>"
+
+    def send(self, message: Message) -> None:
+        """Tell the supervisor."""
+        try:
+            if not self.channel.send(message):
+                self._worker.loop.add_writer(self.channel.socket, self._on_writable)
+        except OSError:
+            pass  # The supervisor is gone: reading its end tells, and ends this worker.
+
+    def _on_writable(self) -> None:
+        try:
+            if self.channel.flush():
+                self._worker.loop.remove_writer(self.channel.socket)
+        except OSError:
+            self._worker.loop.remove_writer(self.channel.socket)
+
+    def _on_readable(self) -> None:
+        worker = self._worker
+        try:
+            for message in self.channel.receive():
+                self._obey(message)
+        except EOFError:
+            # The supervisor is gone: nobody would restart or stop this worker, so it ends as if told to.
+            worker.loop.remove_reader(self.channel.socket)
+            worker.drain(worker.snapshot.timeouts.drain)
+
+    def _obey(self, message: Message) -> None:
+        worker = self._worker
+        match message:
+            case Prepare():
+                self._prepare(message)
+            case Commit(number):
+                self._commit(number)
+            case Abort(number):
+                self._abort(number)
+            case Identify():
+                worker.identity = message
+            case Discovered(registrations):
+                worker.registry.discover(registrations)
+                worker.housekeeping.adopt(worker.snapshot)
+            case Ask(number, what):
+                self.send(Answer(number, self._answer(what)))
+            case Reopen():
+                worker.ledger.reopen()
+            case Drain(seconds):
+                worker.drain(seconds)
+            case _:
+                pass
+
+    def _prepare(self, order: Prepare) -> None:
+        worker = self._worker
+        sockets = dict(zip(order.opened, self.channel.take_sockets(len(order.opened)), strict=True))
+        # Only of a worker that was started during a change: it was told of the revision before, and may have it
+        # already.
+        self._forget()
+        for key in worker.listeners.keys() & sockets.keys():
+            sockets.pop(key).close()
+        # Nearly all that is made here stays, and clients wait meanwhile: to look for garbage in it would double their
+        # wait.
+        gc.disable()
+        try:
+            snapshot = worker.registry.compile(order.revision, decode(order.mesh), order.registrations)
+            renewed = self._renewed(order)
+            opened = {
+                spec.key: LiveListener(worker, spec, sockets[spec.key], snapshot.timeouts.handshake)
+                for spec in order.listeners
+                if spec.key not in worker.listeners
+            }
+        except Exception as error:
+            for each in sockets.values():
+                each.close()
+            if isinstance(error, MeshError | ValueError | OSError):
+                self.send(Prepared(order.number, refusal=str(error)))
+                return
+            # A defect of ours: the supervisor need not wait for an answer, and the loop's handler tells the rest.
+            self.send(Prepared(order.number, refusal=f"unexpected {type(error).__name__}"))
+            raise
+        finally:
+            gc.enable()
+        self._pending = Pending(order, snapshot, opened, renewed)
+        self.send(Prepared(order.number))
+
+    def _renewed(self, order: Prepare) -> dict[str, ListenerTls]:
+        """The certificates of listeners that stay, loaded anew. Raises ValueError."""
+        found = {}
+        for spec in order.listeners:
+            known = self._worker.listeners.get(spec.key)
+            made = known.prepare(spec) if known else None
+            if made is not None:
+                found[spec.key] = made
+        return found
+
+    def _commit(self, number: int) -> None:
+        pending, self._pending = self._pending, None
+        if pending is None or pending.order.number != number:
+            return
+        worker = self._worker
+        worker.adopt(pending.snapshot)
+        for key, tls in pending.renewed.items():
+            current = worker.listeners[key].tls
+            if current is not None:
+                current.adopt(tls)
+        for listener in pending.opened.values():
+            listener.start()
+        wanted = {spec.key for spec in pending.order.listeners}
+        for key in worker.listeners.keys() - wanted:
+            worker.listeners.pop(key).close()
+        worker.listeners |= pending.opened
+        worker.housekeeping.adopt(pending.snapshot)
+
+    def _abort(self, number: int) -> None:
+        if self._pending is not None and self._pending.order.number == number:
+            self._forget()
+
+    def _forget(self) -> None:
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            for listener in pending.opened.values():
+                listener.close()
+
+    def _answer(self, what: str) -> bytes:
+        if what == "sample":
+            return self._worker.ledger.sample()
+        if what == "services":
+            return msgspec.msgpack.encode(self._worker.registry.views())
+        return b""
