@@ -112,6 +112,33 @@ class ListenerView(msgspec.Struct, frozen=True):
     tls: bool = False
 
 
+class IdentityView(msgspec.Struct, frozen=True):
+    """Who a proxy is to the mesh: what all of its workers present and trust now, not what they were last told."""
+
+    spiffe: str
+    """`spiffe://shop.mesh/service/orders`."""
+    serial: str
+    """Of its certificate, in lower-case hex."""
+    issuer: str
+    """The fingerprint of the root that its chain ends in: the SHA-256 of the certificate in lower-case hex."""
+    not_before: float
+    not_after: float
+    generation: int
+    """See `Identify.generation`."""
+    roots: tuple[str, ...] = ()
+    """The fingerprints of all roots it trusts, sorted."""
+
+
+class PlainCallerView(msgspec.Struct, frozen=True):
+    """Who still calls a service without mutual TLS, and would be refused were it strict: GET /v1/plain."""
+
+    service: str
+    caller: str
+    """The address it comes from, without port."""
+    count: int
+    last_seen: float
+
+
 class ProxyView(msgspec.Struct, frozen=True):
     """One running proxy: `meshctl gateway status`."""
 
@@ -132,6 +159,8 @@ class ProxyView(msgspec.Struct, frozen=True):
     """starting, ready or draining."""
     listeners: tuple[ListenerView, ...] = ()
     workers: tuple[WorkerView, ...] = ()
+    identity: IdentityView | None = None
+    """None where it has none, because nothing in its configuration needs one."""
 
 
 class ProxyRecord(msgspec.Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""Identities, authorities and certificates, over real keys."""
