@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from meshctl.control.supervisor import Supervisor
 
 BACKLOG: Final = 64
+SYNCED_WITHIN: Final = 5.0
+"""Seconds that a question whether traffic is up to a revision of the store may wait for it."""
 
 
 class Admin:
@@ -94,6 +96,7 @@ class Admin:
         application.router.add_get("/v1/routes", self._routes)
         application.router.add_get("/v1/services", self._services)
         application.router.add_get("/v1/explain", self._explain)
+        application.router.add_get("/v1/synced", self._synced)
         application.router.add_post("/v1/reopen", self._reopen)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
         await self._runner.setup()
@@ -165,6 +168,13 @@ class Admin:
                 self._supervisor, query.get("method", "GET"), query["url"], query.getall("header", []), services
             )
         )
+
+    async def _synced(self, request: web.Request) -> web.Response:
+        """Wait until traffic is up to a revision of the store."""
+        asked = request.query.get("revision", "")
+        if not (asked.isascii() and asked.isdecimal()):
+            raise MeshError("usage", "synced needs a revision")
+        return _json({"revision": await self._supervisor.changing.synced(int(asked), SYNCED_WITHIN)})
 
     async def _reopen(self, _request: web.Request) -> web.Response:
         self._supervisor.reopen()

@@ -33,7 +33,6 @@ from meshctl.proxy.messages import (
     Notice,
     Prepare,
     Prepared,
-    Reopen,
 )
 
 PATIENCE: Final = 15.0
@@ -41,26 +40,23 @@ PATIENCE: Final = 15.0
 
 
 class Fleet:
-    """See the module. `order_for(index)` gives a new worker what it should serve; None while nothing is served yet."""
+    """See the module."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        count: int,
-        order_for: Callable[[int], tuple[Prepare, list[int]] | None],
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, count: int) -> None:
         self.loop = loop
         self.slots = [Slot(index) for index in range(count)]
         self.totals = Totals()
         self.is_stopping = False
         self.empty: asyncio.Future[None] = loop.create_future()
-        self._order_for = order_for
+        self.order_for: Callable[[int], tuple[Prepare, list[int]] | None] = lambda _index: None
+        """What a worker that is started should serve, by its index; None while nothing is served yet."""
         self._caught_up = asyncio.Event()
         self._due = list(self.slots)
         self.on_absent: Callable[[int], None] = lambda _index: None
         """Called with a worker's index when it will be away for a while and others are not."""
         self._asked: dict[int, asyncio.Future[bytes]] = {}
         self._ask_id = 0
+        self._standing: dict[type[Message], Message] = {}
         self._events = Events("fleet")
 
     def __repr__(self) -> str:
@@ -76,7 +72,9 @@ class Fleet:
             self._order(slot)
 
     def _order(self, slot: Slot) -> None:
-        order = self._order_for(slot.index)
+        for message in self._standing.values():
+            self._send(slot, message)
+        order = self.order_for(slot.index)
         if order is not None:
             slot.revision = order[0].number
             self._send(slot, order[0], order[1])
@@ -169,8 +167,10 @@ class Fleet:
             self.totals.update(slot.pid, decode_sample(payload))
         return self.totals.merged()
 
-    def tell(self, message: Reopen | Drain) -> None:
-        """Send an order to every worker."""
+    def tell(self, message: Message, *, standing: bool = False) -> None:
+        """Send an order to every worker, with `standing` also to those that are started later."""
+        if standing:
+            self._standing[type(message)] = message
         for slot in self.slots:
             self._send(slot, message)
 

@@ -71,7 +71,8 @@ def main(options: Options, tell: int) -> int:
 
 def _serve(options: Options, tell: int) -> int:
     from meshctl.control.admin import Admin
-    from meshctl.control.serving import Overrides
+    from meshctl.control.discovery import machine
+    from meshctl.control.roles import GatewayRole
     from meshctl.control.supervisor import Supervisor
     from meshctl.observe import log
     from meshctl.proxy import worker  # noqa: F401 - loaded once here, and shared by all workers that are forked
@@ -91,9 +92,11 @@ def _serve(options: Options, tell: int) -> int:
         source=options.source,
         routes=options.routes,
         log=options.log,
+        machine=machine(),
+        service=ID,
     )
     supervisor = Supervisor(
-        loop, SqliteStore(home.database), record, Overrides(options.listen, options.workers, options.admin)
+        loop, SqliteStore(home.database), record, GatewayRole(options.listen, options.workers, options.admin)
     )
     admin = Admin(supervisor)
     supervisor.on_begin = admin.open

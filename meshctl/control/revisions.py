@@ -68,6 +68,12 @@ class Revision(msgspec.Struct, frozen=True):
             raise _unreadable(_key(_MESHES, self.number), error) from error
 
 
+def nothing() -> Revision:
+    """What is in force before the first apply."""
+    content = model.encode(model.Mesh())
+    return Revision(Summary(0, digest(content), 0.0, "", ""), content)
+
+
 def digest(content: bytes) -> str:
     """The hash that tells one configuration from another."""
     return sha256(content).hexdigest()

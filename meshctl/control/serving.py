@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Final
 
+from meshctl.control.discovery import Registrations
 from meshctl.control.revisions import Revision
 from meshctl.control.sockets import Bound
-from meshctl.model.mesh import Listener, Mesh
+from meshctl.model.mesh import Listener, Mesh, encode
 from meshctl.model.views import ListenerView
 from meshctl.observe.sample import Key
 from meshctl.proxy.messages import ListenerSpec, Prepare
 
-
-class Overrides(msgspec.Struct, frozen=True):
-    """What the command line says instead of the configuration, for this one gateway."""
-
-    listen: tuple[Listener, ...] = ()
-    workers: int | None = None
-    """0 is one for each core."""
-    admin: str | None = None
-
-    def listeners(self, mesh: Mesh) -> tuple[Listener, ...]:
-        """Where to listen."""
-        return self.listen or mesh.gateway.listeners
+_SCHEMES: Final = {"edge": "https", "strict": "mtls", "permissive": "mtls"}
 
 
 class Serving:
-    """A revision with the sockets it is served on. A listener's key tells workers whether they have it already: the
-    same address in the clear and over TLS are two, with other certificates it is one."""
+    """Change `number`: a revision, as `mesh` with all that is registered, on the sockets it is served on. A listener's
+    key tells workers whether they have it already: the same address in the clear and over TLS are two, with other
+    certificates it is one."""
 
-    def __init__(self, revision: Revision, listeners: dict[str, Listener], bounds: dict[str, Bound]) -> None:
+    def __init__(
+        self, number: int, revision: Revision, mesh: Mesh, listeners: dict[str, Listener], bounds: dict[str, Bound]
+    ) -> None:
+        self.number = number
         self.revision = revision
+        self.mesh = mesh
         self.bounds = bounds
+        self.registrations: Registrations = ()
+        self._content = encode(mesh)
         self._listeners = listeners
         self._specs = tuple(_spec(name, listener, bounds[name]) for name, listener in listeners.items())
         self.keys = frozenset(spec.key for spec in self._specs)
@@ -46,17 +43,29 @@ class Serving:
             for spec, bound in zip(self._specs, self.bounds.values(), strict=True)
             if spec.key not in known
         ]
-        number = self.revision.number
-        message = Prepare(number, number, self.revision.content, self._specs, tuple(key for key, _ in opened))
+        message = Prepare(
+            self.number,
+            self.revision.number,
+            self._content,
+            self._specs,
+            tuple(key for key, _ in opened),
+            self.registrations,
+        )
         return message, [handle for _, handle in opened]
 
     def views(self) -> tuple[ListenerView, ...]:
         """The listeners as people see them."""
         return tuple(
-            ListenerView(bound.url("https" if self._listeners[name].tls else "http"), bound.address,
-                         bool(self._listeners[name].tls))
+            ListenerView(bound.url(scheme), bound.address, scheme != "http", self._listeners[name].entry)
             for name, bound in self.bounds.items()
-        )  # fmt: skip
+            for scheme in [_scheme(self._listeners[name])]
+        )
+
+    def bound(self, entry: str) -> Bound | None:
+        """The first listener of an entry."""
+        found = (name for name, listener in self._listeners.items() if listener.entry == entry)
+        name = next(found, None)
+        return None if name is None else self.bounds[name]
 
 
 def live_series(mesh: Mesh) -> set[Key]:
@@ -70,15 +79,21 @@ def live_series(mesh: Mesh) -> set[Key]:
 
 
 def by_name(listeners: tuple[Listener, ...]) -> dict[str, Listener]:
-    """Listeners by a name that stays over revisions: the configured address, numbered where it stands more
-    than once (port 0)."""
+    """Listeners by a name that stays over revisions: the configured address with what it is for, numbered where it
+    stands more than once (port 0)."""
     named: dict[str, Listener] = {}
     for each in listeners:
-        count = sum(name.partition("#")[0] == each.address for name in named)
-        named[f"{each.address}#{count}" if count else each.address] = each
+        name = each.address if each.entry == "gateway" else f"{each.entry}@{each.address}"
+        count = sum(other.partition("#")[0] == name for other in named)
+        named[f"{name}#{count}" if count else name] = each
     return named
+
+
+def _scheme(listener: Listener) -> str:
+    return "https" if listener.tls else _SCHEMES.get(listener.mesh, "http")
 
 
 def _spec(name: str, listener: Listener, bound: Bound) -> ListenerSpec:
     pairs = tuple((each.certificate, each.key) for each in listener.tls)
-    return ListenerSpec(f"{'https' if pairs else 'http'}://{name}", bound.address, pairs)
+    scheme = "mtls+http" if listener.mesh == "permissive" else _scheme(listener)
+    return ListenerSpec(f"{scheme}://{name}", bound.address, pairs, listener.mesh, listener.entry)

@@ -1,11 +1,7 @@
 """The life of a proxy: it holds the sockets, the lease and the workers, follows the store, and answers questions.
 
-    store ──watch──▶ supervisor ──Prepare, Commit──▶ workers          a new revision: all of them serve it, or none
-                         │◀───────Prepared, samples────┘
-                         └──acknowledgement──▶ store
-
 It never touches a request: if it dies the workers finish what is in flight and end; while the store cannot be read or
-written they go on with what they have.
+written they go on with what they have. What is served, and how that changes, stands in `changing`.
 """
 
 from __future__ import annotations
@@ -18,18 +14,20 @@ from typing import Final
 
 import msgspec
 
-from meshctl import __version__, clock
-from meshctl.control.acks import acknowledge, register
+from meshctl import __version__
+from meshctl.control.acks import register
+from meshctl.control.changing import Changing
+from meshctl.control.discovery import announce, bury, withdraw
 from meshctl.control.fleet import Fleet
-from meshctl.control.revisions import Revision, current, pointer
+from meshctl.control.revisions import current, nothing, pointer
+from meshctl.control.roles import Role
 from meshctl.control.sampling import Sampling
-from meshctl.control.serving import Overrides, Serving, by_name, live_series
-from meshctl.control.sockets import Bound
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Mesh
-from meshctl.model.views import Acknowledgement, ProxyRecord, ProxyView
+from meshctl.model.registration import Registration
+from meshctl.model.views import ProxyRecord, ProxyView
 from meshctl.observe.log import Events
-from meshctl.proxy.messages import Prepare, Reopen
+from meshctl.proxy.messages import Reopen
 from meshctl.proxy.tasks import spawn
 from meshctl.store.protocol import Store
 
@@ -38,38 +36,38 @@ LOOK_EVERY: Final = 0.05
 microseconds."""
 LEASE: Final = 30.0
 KEEP_ALIVE_EVERY: Final = 10.0
+BURY_EVERY: Final = 0.25
+"""Seconds between two looks whether the processes behind registered endpoints live."""
 
 
 class Supervisor:
     """See the module."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, store: Store, record: ProxyRecord, overrides: Overrides
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, store: Store, record: ProxyRecord, role: Role) -> None:
         self.loop = loop
         self.store = store
         self.record = record
-        self.overrides = overrides
-        self.serving: Serving | None = None
-        self.mesh = Mesh()
-        self.refused = 0
-        self.refusal = ""
+        self.role = role
         self.state = "starting"
         self.status: int | None = None
         self.failure: MeshError | None = None
         self.on_begin: Callable[[str], str] = lambda _address: ""
         """Opens the admin API at an address; gives its URL. Raises MeshError."""
         self.on_ready: Callable[[ProxyView], None] = lambda _view: None
-        self._events = Events("gateway")
+        self.on_stop: Callable[[], None] = self.stop
+        """What the first SIGTERM or SIGINT does."""
+        self._events = Events(role.name)
         self._watch = store.watch()
         self._lease = ""
-        self._changing = asyncio.Lock()
+        self._registration: Registration | None = None
         first = current(store)
-        count = overrides.workers
+        count = role.workers
         if count is None:
             count = first.mesh().gateway.workers if first else 1
-        self.fleet = Fleet(loop, count or len(os.sched_getaffinity(0)), self._order_for)
+        self.fleet = Fleet(loop, count or len(os.sched_getaffinity(0)))
         self.fleet.on_absent = self._leave
+        self.changing = Changing(store, role, self.fleet, record.id, lambda: self._lease)
+        self.changing.on_changed = self._tell_listeners
         self.sampling = Sampling(loop, self.fleet)
 
     def __repr__(self) -> str:
@@ -78,7 +76,12 @@ class Supervisor:
     @property
     def number(self) -> int:
         """The revision that traffic runs on."""
-        return self.serving.revision.number if self.serving else 0
+        return self.changing.number
+
+    @property
+    def mesh(self) -> Mesh:
+        """What is served."""
+        return self.changing.mesh
 
     # its life
 
@@ -86,7 +89,7 @@ class Supervisor:
         """Serve until stopped; the exit status. Raises MeshError where it cannot begin."""
         loop = self.loop
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+            loop.add_signal_handler(number, self._on_signal)
         loop.add_signal_handler(signal.SIGHUP, self.reopen)
         self.fleet.fork_due()
         loop.call_soon(lambda: spawn(self._begin(), name="begin"))
@@ -101,27 +104,34 @@ class Supervisor:
     async def _begin(self) -> None:
         try:
             revision = current(self.store)
-            if revision is None:
+            if revision is None and not self.role.may_begin_empty:
                 raise MeshError("not_found", "nothing has been applied to this home", hint="run `meshctl apply`")
-            admin = self.on_begin(self.overrides.admin or revision.mesh().gateway.admin)
+            gateway = (revision or nothing()).mesh().gateway
+            admin = self.on_begin(self.role.admin or gateway.admin)
             self.record = msgspec.structs.replace(self.record, admin=admin)
             self._lease = self.store.grant(LEASE)
             register(self.store, self.record, self._lease)
-            refusal = await self._change_to(revision)
-            if refusal:
-                raise MeshError("refused", f"revision {revision.number} cannot be served: {refusal}")
+            await self.changing.begin()
         except MeshError as error:
-            self._fail(error)
+            self.fail(error)
             return
         if self.state != "starting":
             return
         self.state = "ready"
         self.loop.call_later(LOOK_EVERY, self._look)
         self.loop.call_later(KEEP_ALIVE_EVERY, self._keep_alive)
+        self.loop.call_later(BURY_EVERY, self._bury)
         self.sampling.start()
         self.on_ready(self.view())
 
-    def _fail(self, error: MeshError) -> None:
+    def _on_signal(self) -> None:
+        if self.fleet.is_stopping:
+            self.stop()
+        else:
+            self.on_stop()
+
+    def fail(self, error: MeshError) -> None:
+        """End because of `error`, which `run` raises then."""
         self.failure = error
         self.stop()
 
@@ -132,7 +142,7 @@ class Supervisor:
             return
         self.state = "draining"
         # Ours must be closed first: a socket that stays open here would take connections that nobody accepts.
-        for bound in self.bounds.values():
+        for bound in self.changing.bounds.values():
             bound.close()
         seconds = self.mesh.gateway.timeouts.drain
         self.fleet.stop(seconds if self.failure is None else 0.0)
@@ -151,118 +161,74 @@ class Supervisor:
         """The access log was rotated (SIGHUP)."""
         self.fleet.tell(Reopen())
 
+    # the endpoint of a sidecar
+
+    def announce(self, registration: Registration) -> int:
+        """Have every proxy send traffic to this endpoint, as long as this process lives; the store revision from which
+        on they do. Raises MeshError."""
+        self._registration = registration
+        return announce(self.store, registration, self._lease)
+
+    def withdraw(self) -> int:
+        """Have nobody send traffic here any more; the store revision from which on that holds, 0 where there was none.
+        Raises MeshError."""
+        registration, self._registration = self._registration, None
+        return withdraw(self.store, registration) if registration else 0
+
     # following the store
 
     def _look(self) -> None:
         self.loop.call_later(LOOK_EVERY, self._look)
         try:
             if self._watch.changed():
-                spawn(self._follow(), name="follow")
+                spawn(self.changing.follow(), name="follow")
         except MeshError as error:
-            self._store_failed(error)
+            self.changing.store_failed(error)
 
     def _leave(self, index: int) -> None:
         """Worker `index` will be away for a while: no connection may wait for it."""
-        for bound in self.bounds.values():
+        for bound in self.changing.bounds.values():
             try:
                 bound.renew(index)
             except OSError as error:
                 self._events.error("socket_not_renewed", listener=bound.address, error=error)
 
-    async def _follow(self) -> None:
-        async with self._changing:
-            try:
-                latest = pointer(self.store)
-                if latest is None or latest.number in {self.number, self.refused} or self.fleet.is_stopping:
-                    return
-                revision = current(self.store)
-            except MeshError as error:
-                self._store_failed(error)
-                return
-            assert revision is not None
-            refusal = await self._change_to(revision)
-            if refusal:
-                self._events.error("revision_refused", revision=revision.number, reason=refusal, serving=self.number)
-
-    async def _change_to(self, revision: Revision) -> str:
-        """Serve `revision`, all workers or none, and say so in the store; "" or why not."""
-        opened: dict[str, Bound] = {}
-        try:
-            mesh = revision.mesh()
-            wanted = by_name(self.overrides.listeners(mesh))
-            for name in wanted.keys() - self.bounds.keys():
-                opened[name] = Bound(wanted[name].host, wanted[name].port, len(self.fleet.slots))
-            bounds = {name: opened.get(name) or self.bounds[name] for name in wanted}
-            serving = Serving(revision, wanted, bounds)
-            refusal = await self.fleet.change(lambda index: serving.order(index, self._known))
-        except MeshError as error:
-            if not self.serving:
-                raise
-            refusal = f"{error.message} ({error.hint})" if error.hint else error.message
-        if refusal:
-            for bound in opened.values():
-                bound.close()
-            self.refused, self.refusal = revision.number, refusal
-        else:
-            for name in self.bounds.keys() - bounds.keys():
-                self.bounds[name].close()
-            self.serving, self.mesh = serving, mesh
-            self.refused, self.refusal = 0, ""
-            self.fleet.catch_up(revision.number)
-            self.fleet.totals.retire(live_series(mesh))
-            self._tell_listeners()
-        self._acknowledge(revision.number, refusal)
-        return refusal
-
-    @property
-    def bounds(self) -> dict[str, Bound]:
-        """The sockets traffic comes in by, by their configured addresses."""
-        return self.serving.bounds if self.serving else {}
-
-    @property
-    def _known(self) -> frozenset[str]:
-        return self.serving.keys if self.serving else frozenset()
-
-    def _order_for(self, index: int) -> tuple[Prepare, list[int]] | None:
-        """What a worker that was started again should serve."""
-        return self.serving.order(index, frozenset()) if self.serving else None
-
-    def _acknowledge(self, number: int, refusal: str) -> None:
-        answer = Acknowledgement(self.record.id, number, not refusal, refusal, clock.wall())
-        try:
-            acknowledge(self.store, answer, self._lease)
-        except MeshError as error:
-            self._store_failed(error)
-
     def _tell_listeners(self) -> None:
-        listeners = self.serving.views() if self.serving else ()
+        serving = self.changing.serving
+        listeners = serving.views() if serving else ()
         if listeners != self.record.listeners:
             self.record = msgspec.structs.replace(self.record, listeners=listeners)
             self._register()
 
+    def _bury(self) -> None:
+        self.loop.call_later(BURY_EVERY, self._bury)
+        try:
+            for each in bury(self.store, self.changing.registrations):
+                self._events.warning("endpoint_buried", service=each.service, proxy=each.proxy, process=each.pid)
+        except MeshError as error:
+            self.changing.store_failed(error)
+
     def _keep_alive(self) -> None:
         self.loop.call_later(KEEP_ALIVE_EVERY, self._keep_alive)
-        # A change that was seen while the store could not be read.
-        spawn(self._follow(), name="follow")
+        # A change that was seen while the store could not be read, or a lease that ended.
+        spawn(self.changing.follow(), name="follow")
         try:
             if self.store.keep_alive(self._lease):
                 return
             # The machine slept for longer than the lease lives: begin a new one.
             self._lease = self.store.grant(LEASE)
             self._register()
-            self._acknowledge(self.refused or self.number, self.refusal)
+            self.changing.acknowledge()
+            if self._registration is not None:
+                announce(self.store, self._registration, self._lease)
         except MeshError as error:
-            self._store_failed(error)
+            self.changing.store_failed(error)
 
     def _register(self) -> None:
         try:
             register(self.store, self.record, self._lease)
         except MeshError as error:
-            self._store_failed(error)
-
-    def _store_failed(self, error: MeshError) -> None:
-        # Traffic does not need the store; it is tried again at the next occasion.
-        self._events.error("store_failed", error=error.message, serving=self.number)
+            self.changing.store_failed(error)
 
     # what is asked
 
@@ -281,8 +247,8 @@ class Supervisor:
             started=record.started,
             revision=self.number,
             latest=latest.number if latest else self.number,
-            refusal=self.refusal,
-            source=record.source or (self.serving.revision.summary.source if self.serving else ""),
+            refusal=self.changing.refusal,
+            source=record.source or (self.changing.serving.revision.summary.source if self.changing.serving else ""),
             admin=record.admin,
             state=self.state,
             listeners=record.listeners,

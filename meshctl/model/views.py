@@ -110,6 +110,8 @@ class ListenerView(msgspec.Struct, frozen=True):
     url: str
     address: str
     tls: bool = False
+    entry: str = "gateway"
+    """Which routes it serves (`model.mesh.Listener.entry`)."""
 
 
 class IdentityView(msgspec.Struct, frozen=True):

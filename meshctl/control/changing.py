@@ -1,0 +1,195 @@
+"""How what is served becomes something else: a new revision, other services, other endpoints, a new identity.
+
+    store ──follow──▶ Changing ──Prepare, Commit──▶ workers      a revision, a service: all of them serve it, or none
+                          ├─────Discovered─────────▶ workers      endpoints that came or went: nobody can refuse that
+                          └──acknowledgement──▶ store
+
+One change at a time. While the store cannot be read, what is served stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from meshctl import clock
+from meshctl.control.acks import acknowledge
+from meshctl.control.discovery import Name, Registrations, extended, names, registrations
+from meshctl.control.fleet import PATIENCE, Fleet
+from meshctl.control.revisions import Revision, current, nothing, pointer
+from meshctl.control.roles import Role
+from meshctl.control.serving import Serving, by_name, live_series
+from meshctl.control.sockets import Bound
+from meshctl.errors import MeshError
+from meshctl.model.mesh import Mesh
+from meshctl.model.views import Acknowledgement
+from meshctl.observe.log import Events
+from meshctl.proxy.messages import Discovered, Prepare
+from meshctl.store.protocol import Store
+
+
+class Changing:
+    """See the module. `proxy` is the id under which it answers to revisions, `lease()` the lease it does so under."""
+
+    def __init__(self, store: Store, role: Role, fleet: Fleet, proxy: str, lease: Callable[[], str]) -> None:
+        self.serving: Serving | None = None
+        self.refused = 0
+        self.refusal = ""
+        self.registrations: Registrations = ()
+        self.on_changed: Callable[[], None] = lambda: None
+        """Called after traffic has changed over."""
+        self.on_registered: Callable[[], None] = lambda: None
+        """Called when other endpoints are registered than before, before anybody is sent to them."""
+        self._store = store
+        self._role = role
+        self._fleet = fleet
+        self._proxy = proxy
+        self._lease = lease
+        self._known: frozenset[Name] = frozenset()
+        self._count = 0
+        self._one_at_a_time = asyncio.Lock()
+        self._synced = 0
+        self._moved = asyncio.Event()
+        self._events = Events(role.name)
+        fleet.order_for = self._order_for
+
+    def __repr__(self) -> str:
+        return f"<Changing {self._proxy} on revision {self.number}, store revision {self._synced}>"
+
+    @property
+    def number(self) -> int:
+        """The revision that traffic runs on."""
+        return self.serving.revision.number if self.serving else 0
+
+    @property
+    def mesh(self) -> Mesh:
+        """What is served."""
+        return self.serving.mesh if self.serving else Mesh()
+
+    @property
+    def bounds(self) -> dict[str, Bound]:
+        """The sockets traffic comes in by."""
+        return self.serving.bounds if self.serving else {}
+
+    async def begin(self) -> None:
+        """Serve what is current. Raises MeshError where that is not possible."""
+        async with self._one_at_a_time:
+            synced = self._store.revision()
+            revision = current(self._store) or nothing()
+            self._register(registrations(self._store))
+            refusal = await self._change_to(revision)
+            if refusal:
+                raise MeshError("refused", f"revision {revision.number} cannot be served: {refusal}")
+            self._now(synced)
+
+    async def follow(self) -> None:
+        """Bring what is served up to what the store has."""
+        async with self._one_at_a_time:
+            if self._fleet.is_stopping or self.serving is None:
+                return
+            try:
+                synced = self._store.revision()
+                await self._catch_up(self.serving)
+            except MeshError as error:
+                self.store_failed(error)
+                return
+            self._now(synced)
+
+    async def synced(self, revision: int, timeout: float) -> int:
+        """The store revision that traffic is up to: at least `revision`, unless that takes longer than `timeout`
+        seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                while self._synced < revision:
+                    await self._moved.wait()
+        except TimeoutError:
+            pass
+        return self._synced
+
+    def acknowledge(self) -> None:
+        """Say in the store what became of the newest revision."""
+        answer = Acknowledgement(self._proxy, self.refused or self.number, not self.refused, self.refusal, clock.wall())
+        try:
+            acknowledge(self._store, answer, self._lease())
+        except MeshError as error:
+            self.store_failed(error)
+
+    def store_failed(self, error: MeshError) -> None:
+        """Traffic does not need the store; it is tried again at the next occasion."""
+        self._events.error("store_failed", error=error.message, serving=self.number)
+
+    # the rest is private
+
+    def _order_for(self, index: int) -> tuple[Prepare, list[int]] | None:
+        return self.serving.order(index, frozenset()) if self.serving else None
+
+    async def _catch_up(self, serving: Serving) -> None:
+        latest = pointer(self._store)
+        found = registrations(self._store)
+        before = self.registrations
+        if latest is not None and latest.number not in {self.number, self.refused}:
+            revision = current(self._store)
+            assert revision is not None
+            self._register(found)
+            if refusal := await self._change_to(revision):
+                self._events.error("revision_refused", revision=revision.number, reason=refusal, serving=self.number)
+            if self.serving is not serving or found == before:
+                return
+        elif not names(found) <= self._known:
+            self._register(found)
+            if refusal := await self._change_to(serving.revision):
+                self._events.error("services_refused", reason=refusal, serving=self.number)
+            if self.serving is not serving:
+                return
+        if found != before:
+            self._register(found)
+            serving.registrations = found
+            self._fleet.tell(Discovered(found))
+            # Orders are obeyed one after another: whoever answers this has obeyed that.
+            await self._fleet.ask("commit", PATIENCE)
+
+    def _register(self, found: Registrations) -> None:
+        if found != self.registrations:
+            self.registrations = found
+            self.on_registered()
+
+    def _now(self, synced: int) -> None:
+        self._synced = synced
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    async def _change_to(self, revision: Revision) -> str:
+        """Serve `revision` with all that is registered, all workers or none; "" or why not."""
+        opened: dict[str, Bound] = {}
+        self._count += 1
+        # What a service had once is not forgotten when its last sidecar ends: requests hear that it has no endpoint.
+        known = self._known | names(self.registrations)
+        try:
+            mesh = self._role.effective(extended(revision.mesh(), known))
+            wanted = by_name(self._role.listeners(mesh))
+            for name in wanted.keys() - self.bounds.keys():
+                opened[name] = Bound(wanted[name].host, wanted[name].port, len(self._fleet.slots))
+            bounds = {name: opened.get(name) or self.bounds[name] for name in wanted}
+            serving = Serving(self._count, revision, mesh, wanted, bounds)
+            serving.registrations = self.registrations
+            has = self.serving.keys if self.serving else frozenset[str]()
+            refusal = await self._fleet.change(lambda index: serving.order(index, has))
+        except MeshError as error:
+            if not self.serving:
+                raise
+            refusal = f"{error.message} ({error.hint})" if error.hint else error.message
+        if refusal:
+            for bound in opened.values():
+                bound.close()
+            if revision.number != self.number:
+                self.refused, self.refusal = revision.number, refusal
+        else:
+            for name in self.bounds.keys() - bounds.keys():
+                self.bounds[name].close()
+            self.serving, self._known = serving, known
+            self.refused, self.refusal = 0, ""
+            self._fleet.catch_up(serving.number)
+            self._fleet.totals.retire(live_series(mesh))
+            self.on_changed()
+        self.acknowledge()
+        return refusal
