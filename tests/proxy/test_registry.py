@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from meshctl.model.mesh import AccessLog, Gateway, Mesh, encode
+from meshctl.model.registration import Registration
 from meshctl.model.route import Route
 from meshctl.model.service import Endpoint, Service, Version
-from meshctl.proxy.messages import Channel, Commit, Message, Prepare, Prepared
+from meshctl.proxy.messages import Answer, Ask, Channel, Commit, Discovered, Message, Prepare, Prepared
 from meshctl.proxy.upstream import UpstreamConnection
 from meshctl.proxy.worker import Worker
 
@@ -26,15 +27,27 @@ class Told:
         self.channel = Channel(ours)
         self.worker = Worker(self.loop, Channel(theirs), 0, 1)
 
-    def apply(self, number: int, *endpoints: Endpoint) -> None:
+    def apply(
+        self,
+        number: int,
+        *endpoints: Endpoint,
+        versions: tuple[Version, ...] = (),
+        registrations: tuple[Registration, ...] = (),
+    ) -> None:
         """Have it serve a revision with one service."""
-        service = Service("shop", (Version("default", endpoints),))
+        service = Service("shop", versions or (Version("default", endpoints),))
         gateway = Gateway(access_log=AccessLog(path="off"))
         mesh = Mesh(gateway=gateway, routes=(Route("all", service="shop"),), services=(service,))
-        self.channel.send(Prepare(number, number, encode(mesh), ()))
+        self.channel.send(Prepare(number, number, encode(mesh), (), registrations=registrations))
         assert self.loop.run_until_complete(self._answer()) == Prepared(number)
         self.channel.send(Commit(number))
         self.loop.run_until_complete(self._until(lambda: self.worker.snapshot.number == number))
+
+    def discover(self, *registrations: Registration) -> None:
+        """Have it use these registered endpoints."""
+        self.channel.send(Discovered(registrations))
+        self.channel.send(Ask(1, "commit"))
+        assert self.loop.run_until_complete(self._answer()) == Answer(1, b"")
 
     def addresses(self) -> list[str]:
         """What requests are sent to."""
@@ -126,6 +139,60 @@ def test_request_that_waits_for_a_retired_endpoint_gets_its_connection(told: Tol
         for each in waiting.connections:
             each.transport.abort()
         told.loop.run_until_complete(told._until(lambda: not endpoint.opened))
+
+
+def registered(port: int, version: str = "default", weight: float = 1.0) -> Registration:
+    """An endpoint that a sidecar announced."""
+    return Registration("shop", version, "127.0.0.9", port, f"p{port}", 1, "here", 0.0, weight)
+
+
+def test_registered_endpoints_are_used_beside_configured_ones(told: Told) -> None:
+    """They come and go without a new snapshot; those that stay are the same; the others are let go."""
+    told.apply(1, Endpoint("127.0.0.1", 80))
+    snapshot = told.worker.snapshot
+    told.discover(registered(1), registered(2))
+    assert told.addresses() == ["127.0.0.1:80", "127.0.0.9:1", "127.0.0.9:2"]
+    static, first, second = snapshot.services["shop"].versions[0].endpoints
+    assert [each.config.mesh for each in (static, first, second)] == [False, True, True]
+    told.discover(registered(2), registered(3))
+    assert told.addresses() == ["127.0.0.1:80", "127.0.0.9:2", "127.0.0.9:3"]
+    after = snapshot.services["shop"].versions[0]
+    assert after.endpoints[:2] == [static, second]
+    assert {each.address for each in after.available} == set(told.addresses())
+    assert (first.retired, second.retired, told.worker.snapshot) == (True, False, snapshot)
+
+
+def test_registered_endpoints_outlast_a_revision(told: Told) -> None:
+    """A revision comes with what is registered then, and takes over the live endpoints that are still among it."""
+    told.apply(1)
+    told.discover(registered(1), registered(2))
+    first, _ = told.worker.snapshot.services["shop"].versions[0].endpoints
+    told.apply(2, registrations=(registered(1),))
+    assert told.worker.snapshot.services["shop"].versions[0].endpoints == [first]
+    told.discover()
+    assert (told.addresses(), first.retired) == ([], True)
+
+
+def test_a_version_without_endpoints_leaves_its_share(told: Told) -> None:
+    """Traffic goes to the versions that have somebody; once the other has, its weight counts; with nobody at all the
+    request hears of it."""
+    told.apply(1, versions=(Version("v1", (), 90), Version("v2", (), 10)))
+    service = told.worker.snapshot.services["shop"]
+    v1, v2 = service.versions
+
+    def chosen() -> set[str]:
+        return {found.name for _ in range(500) if (found := service.only or service.choose(None, ""))}  # type: ignore[arg-type]
+
+    told.discover(registered(1, "v2"))
+    assert chosen() == {"v2"}
+    told.discover(registered(1, "v2"), registered(2, "v1"))
+    assert chosen() == {"v1", "v2"}
+    told.discover(registered(2, "v1"))
+    assert chosen() == {"v1"}
+    told.discover()
+    assert chosen() == {"v1", "v2"}
+    assert not v1.available
+    assert not v2.available
 
 
 class Waiting:
