@@ -98,6 +98,13 @@ class Mesh(msgspec.Struct, frozen=True):
     egress: Literal["allow", "deny"] = "allow"
     """Whether sidecars pass requests on to hosts outside the mesh."""
 
+    @property
+    def edge_hosts(self) -> tuple[str, ...]:
+        """Whom the gateway's certificate from the mesh's CA is for: the hosts and host patterns of its routes, else
+        this machine by its own names."""
+        hosts = (host.strip("[]") for route in self.routes if route.entry == "gateway" for host in route.match.hosts)
+        return tuple(dict.fromkeys(hosts)) or ("localhost", "127.0.0.1", "::1")
+
 
 def encode(mesh: Mesh) -> bytes:
     """The mesh as canonical JSON: equal meshes give equal bytes."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+GATEWAY: Final = "gateway"
+"""The gateway's own name among services: no service may have it."""
+
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _PRINTABLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", re.ASCII)
 

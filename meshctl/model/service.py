@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from meshctl.model.policy import Balance, Ejection, HealthCheck, Key, UpstreamTimeouts
+
+DIRECT: Final = "default"
+"""The version that endpoints without a version form."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -34,6 +37,18 @@ class Version(msgspec.Struct, frozen=True):
     name: str
     endpoints: tuple[Endpoint, ...] = ()
     weight: float = 1.0
+    command: str | None = None
+    """What `meshctl up` runs for this version; None is the service's command."""
+    port: int = 0
+    """The port that command listens on; 0 is the service's."""
+
+
+class Command(msgspec.Struct, frozen=True):
+    """A command line that `meshctl up` runs, wrapped, for one version of a service. `port` 0 gives it a free one."""
+
+    version: str
+    line: str
+    port: int = 0
 
 
 class UpstreamTls(msgspec.Struct, frozen=True):
@@ -59,7 +74,8 @@ class Service(msgspec.Struct, frozen=True):
     tls: UpstreamTls = UpstreamTls()
     timeouts: UpstreamTimeouts = UpstreamTimeouts()
     command: str | None = None
-    """What `meshctl up` runs, wrapped, by the shell in the configuration's directory."""
+    """What `meshctl up` runs, wrapped, by the shell in the configuration's directory: for each version that has no
+    command of its own."""
     after: tuple[str, ...] = ()
     """Services that `meshctl up` starts before this one and ends after it."""
     restart: Literal["no", "on-failure", "always"] = "on-failure"
@@ -69,3 +85,14 @@ class Service(msgspec.Struct, frozen=True):
     mtls: Literal["strict", "permissive"] = "strict"
     """Whether the service's sidecars take only mutual TLS, or plain HTTP as well."""
     protocol: Literal["http", "tcp"] = "http"
+
+    @property
+    def has_endpoints(self) -> bool:
+        """Whether the configuration lists any; sidecars' are beside these."""
+        return any(version.endpoints for version in self.versions)
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """What `meshctl up` runs: one command for each version, or for "default" where there are none."""
+        lines = [(each, each.command or self.command) for each in self.versions or (Version(DIRECT),)]
+        return tuple(Command(each.name, line, each.port or self.port) for each, line in lines if line)
