@@ -32,3 +32,8 @@ def reseed() -> None:
 def timestamp(seconds: float) -> str:
     """`seconds` since the epoch as RFC 3339 in UTC with milliseconds: `2026-11-22T01:15:21.123Z`."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def utc(seconds: float) -> datetime:
+    """`seconds` since the epoch as a date in UTC, in whole seconds: what certificates are dated with."""
+    return datetime.fromtimestamp(int(seconds), UTC)

@@ -21,6 +21,7 @@ EXIT_STATUS: Final[dict[str, int]] = {
     "config_invalid": INVALID,
     "config_unreadable": INVALID,
     "certificate_invalid": INVALID,
+    "authority_unusable": FAILED,
     "not_found": NOT_FOUND,
     "not_running": NOT_FOUND,
     "already_running": FAILED,
@@ -34,6 +35,9 @@ EXIT_STATUS: Final[dict[str, int]] = {
     "home_unusable": FAILED,
     "proxy_unreachable": FAILED,
     "interrupted": FAILED,
+    # What a shell ends with.
+    "command_not_executable": 126,
+    "command_not_found": 127,
 }
 
 
