@@ -1,7 +1,8 @@
 """How what is served becomes something else: a new revision, other services, other endpoints, a new identity.
 
     store ──follow──▶ Changing ──Prepare, Commit──▶ workers      a revision, a service: all of them serve it, or none
-                          ├─────Discovered─────────▶ workers      endpoints that came or went: nobody can refuse that
+                          ├─Discovered, Weighted───▶ workers      endpoints that came or went, weights: nobody can
+                          │                                       refuse these
                           └──acknowledgement──▶ store
 
 One change at a time. While the store cannot be read, what is served stays.
@@ -16,33 +17,38 @@ from meshctl import clock
 from meshctl.control.acks import acknowledge
 from meshctl.control.discovery import Name, Registrations, extended, names, registrations
 from meshctl.control.fleet import PATIENCE, Fleet
+from meshctl.control.identity import Identity
 from meshctl.control.revisions import Revision, current, nothing, pointer
 from meshctl.control.roles import Role
 from meshctl.control.serving import Serving, by_name, live_series
 from meshctl.control.sockets import Bound
+from meshctl.control.weights import live_weights
 from meshctl.errors import MeshError
-from meshctl.model.mesh import Mesh
+from meshctl.model.mesh import Listener, Mesh
 from meshctl.model.views import Acknowledgement
+from meshctl.model.weights import Shares
 from meshctl.observe.log import Events
-from meshctl.proxy.messages import Discovered, Prepare
+from meshctl.proxy.messages import Discovered, Prepare, Weighted
 from meshctl.store.protocol import Store
 
 
 class Changing:
     """See the module. `proxy` is the id under which it answers to revisions, `lease()` the lease it does so under."""
 
-    def __init__(self, store: Store, role: Role, fleet: Fleet, proxy: str, lease: Callable[[], str]) -> None:
+    def __init__(
+        self, store: Store, role: Role, fleet: Fleet, identity: Identity, proxy: str, lease: Callable[[], str]
+    ) -> None:
         self.serving: Serving | None = None
         self.refused = 0
         self.refusal = ""
         self.registrations: Registrations = ()
+        self.weights: dict[str, Shares] = {}
         self.on_changed: Callable[[], None] = lambda: None
         """Called after traffic has changed over."""
-        self.on_registered: Callable[[], None] = lambda: None
-        """Called when other endpoints are registered than before, before anybody is sent to them."""
         self._store = store
         self._role = role
         self._fleet = fleet
+        self._identity = identity
         self._proxy = proxy
         self._lease = lease
         self._known: frozenset[Name] = frozenset()
@@ -75,8 +81,9 @@ class Changing:
         """Serve what is current. Raises MeshError where that is not possible."""
         async with self._one_at_a_time:
             synced = self._store.revision()
+            self.weights = live_weights(self._store)
             revision = current(self._store) or nothing()
-            self._register(registrations(self._store))
+            self.registrations = registrations(self._store)
             refusal = await self._change_to(revision)
             if refusal:
                 raise MeshError("refused", f"revision {revision.number} cannot be served: {refusal}")
@@ -124,34 +131,55 @@ class Changing:
         return self.serving.order(index, frozenset()) if self.serving else None
 
     async def _catch_up(self, serving: Serving) -> None:
+        await self._weigh(serving)
         latest = pointer(self._store)
         found = registrations(self._store)
         before = self.registrations
         if latest is not None and latest.number not in {self.number, self.refused}:
             revision = current(self._store)
             assert revision is not None
-            self._register(found)
+            self.registrations = found
             if refusal := await self._change_to(revision):
                 self._events.error("revision_refused", revision=revision.number, reason=refusal, serving=self.number)
             if self.serving is not serving or found == before:
                 return
         elif not names(found) <= self._known:
-            self._register(found)
+            self.registrations = found
             if refusal := await self._change_to(serving.revision):
                 self._events.error("services_refused", reason=refusal, serving=self.number)
             if self.serving is not serving:
                 return
         if found != before:
-            self._register(found)
-            serving.registrations = found
+            self.registrations = serving.registrations = found
+            await self._be_somebody(serving.mesh, ())
             self._fleet.tell(Discovered(found))
             # Orders are obeyed one after another: whoever answers this has obeyed that.
             await self._fleet.ask("commit", PATIENCE)
 
-    def _register(self, found: Registrations) -> None:
-        if found != self.registrations:
-            self.registrations = found
-            self.on_registered()
+    async def _be_somebody(self, mesh: Mesh, listeners: tuple[Listener, ...]) -> None:
+        """Have an identity before anything needs it: a listener that shows it, or an endpoint that asks for it. Raises
+        MeshError where a listener would be without."""
+        listeners = listeners or self._role.listeners(mesh)
+        hosts = mesh.edge_hosts if any(each.mesh == "edge" for each in listeners) else ()
+        needs = any(each.mesh for each in listeners)
+        if not needs and not self.registrations:
+            return
+        try:
+            await self._identity.want(mesh.trust_domain, hosts)
+        except MeshError as error:
+            if needs:
+                raise
+            # The endpoints cannot be reached, and say so to whom they were meant for; everything else can.
+            self._events.error("no_identity", error=error.message, hint=error.hint)
+
+    async def _weigh(self, serving: Serving) -> None:
+        """Have traffic follow the live weights, before anything that might take longer."""
+        found = live_weights(self._store)
+        if found == self.weights:
+            return
+        self.weights = serving.weights = found
+        self._fleet.tell(Weighted(found))
+        await self._fleet.ask("commit", PATIENCE)
 
     def _now(self, synced: int) -> None:
         self._synced = synced
@@ -166,12 +194,14 @@ class Changing:
         known = self._known | names(self.registrations)
         try:
             mesh = self._role.effective(extended(revision.mesh(), known))
-            wanted = by_name(self._role.listeners(mesh))
+            listeners = self._role.listeners(mesh)
+            await self._be_somebody(mesh, listeners)
+            wanted = by_name(listeners)
             for name in wanted.keys() - self.bounds.keys():
                 opened[name] = Bound(wanted[name].host, wanted[name].port, len(self._fleet.slots))
             bounds = {name: opened.get(name) or self.bounds[name] for name in wanted}
             serving = Serving(self._count, revision, mesh, wanted, bounds)
-            serving.registrations = self.registrations
+            serving.registrations, serving.weights = self.registrations, self.weights
             has = self.serving.keys if self.serving else frozenset[str]()
             refusal = await self._fleet.change(lambda index: serving.order(index, has))
         except MeshError as error:

@@ -96,7 +96,7 @@ def _serve(options: Options, tell: int) -> int:
         service=ID,
     )
     supervisor = Supervisor(
-        loop, SqliteStore(home.database), record, GatewayRole(options.listen, options.workers, options.admin)
+        loop, home, SqliteStore(home.database), record, GatewayRole(options.listen, options.workers, options.admin)
     )
     admin = Admin(supervisor)
     supervisor.on_begin = admin.open

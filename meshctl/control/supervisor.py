@@ -19,6 +19,7 @@ from meshctl.control.acks import register
 from meshctl.control.changing import Changing
 from meshctl.control.discovery import announce, bury, withdraw
 from meshctl.control.fleet import Fleet
+from meshctl.control.identity import Identity
 from meshctl.control.revisions import current, nothing, pointer
 from meshctl.control.roles import Role
 from meshctl.control.sampling import Sampling
@@ -29,6 +30,7 @@ from meshctl.model.views import ProxyRecord, ProxyView
 from meshctl.observe.log import Events
 from meshctl.proxy.messages import Reopen
 from meshctl.proxy.tasks import spawn
+from meshctl.store.home import Home
 from meshctl.store.protocol import Store
 
 LOOK_EVERY: Final = 0.05
@@ -43,7 +45,9 @@ BURY_EVERY: Final = 0.25
 class Supervisor:
     """See the module."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, store: Store, record: ProxyRecord, role: Role) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, home: Home, store: Store, record: ProxyRecord, role: Role
+    ) -> None:
         self.loop = loop
         self.store = store
         self.record = record
@@ -66,7 +70,8 @@ class Supervisor:
             count = first.mesh().gateway.workers if first else 1
         self.fleet = Fleet(loop, count or len(os.sched_getaffinity(0)))
         self.fleet.on_absent = self._leave
-        self.changing = Changing(store, role, self.fleet, record.id, lambda: self._lease)
+        self.identity = Identity(home, store, self.fleet, role.service, record.id)
+        self.changing = Changing(store, role, self.fleet, self.identity, record.id, lambda: self._lease)
         self.changing.on_changed = self._tell_listeners
         self.sampling = Sampling(loop, self.fleet)
 
@@ -182,6 +187,8 @@ class Supervisor:
         try:
             if self._watch.changed():
                 spawn(self.changing.follow(), name="follow")
+                self.identity.follow()
+            self.identity.look()
         except MeshError as error:
             self.changing.store_failed(error)
 
@@ -212,6 +219,7 @@ class Supervisor:
         self.loop.call_later(KEEP_ALIVE_EVERY, self._keep_alive)
         # A change that was seen while the store could not be read, or a lease that ended.
         spawn(self.changing.follow(), name="follow")
+        self.identity.follow()
         try:
             if self.store.keep_alive(self._lease):
                 return
@@ -253,4 +261,5 @@ class Supervisor:
             state=self.state,
             listeners=record.listeners,
             workers=self.fleet.views(),
+            identity=self.identity.view,
         )

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from meshctl.model.registration import Registration
+from meshctl.model.weights import Shares
 
 _LENGTH: Final = struct.Struct("!I")
 _READ: Final = 262_144
@@ -53,11 +54,21 @@ class Identify(msgspec.Struct, frozen=True, tag=True):
     edge: tuple[tuple[bytes, bytes], ...] = ()
     """Certificate chain and key (PEM) of listeners with `mesh` "edge"."""
 
+    def __repr__(self) -> str:
+        # What may stand in a log or a traceback has no key in it.
+        return f"<Identify {self.identity}, generation {self.generation}>"
+
 
 class Discovered(msgspec.Struct, frozen=True, tag=True):
     """All endpoints that are registered now; they replace those of the last such message."""
 
     registrations: tuple[Registration, ...]
+
+
+class Weighted(msgspec.Struct, frozen=True, tag=True):
+    """The live weights of versions, by service; they replace those of the last such message."""
+
+    weights: dict[str, Shares]
 
 
 class Prepare(msgspec.Struct, frozen=True, tag=True):
@@ -71,6 +82,8 @@ class Prepare(msgspec.Struct, frozen=True, tag=True):
     opened: tuple[str, ...] = ()
     registrations: tuple[Registration, ...] = ()
     """As in `Discovered`."""
+    weights: dict[str, Shares] = {}
+    """As in `Weighted`."""
 
 
 class Commit(msgspec.Struct, frozen=True, tag=True):
@@ -125,7 +138,7 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
     is_trouble: bool = True
 
 
-Message = Prepare | Commit | Abort | Identify | Discovered | Ask | Drain | Reopen | Prepared | Answer | Notice
+Message = Prepare | Commit | Abort | Identify | Discovered | Weighted | Ask | Drain | Reopen | Prepared | Answer | Notice
 
 _DECODER: Final = msgspec.msgpack.Decoder(Message)
 _ENCODER: Final = msgspec.msgpack.Encoder()
