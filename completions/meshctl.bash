@@ -11,7 +11,7 @@ _meshctl() {
     case "$previous" in
         --home) COMPREPLY=($(compgen -d -- "$current")); return ;;
         --for|--expect|--timeout|-r|--route|-l|--listen|--admin|-n|--lines|-H|--header) COMPREPLY=(); return ;;
-        -t|--template) COMPREPLY=($(compgen -W "minimal canary tls full" -- "$current")); return ;;
+        -t|--template) COMPREPLY=($(compgen -W "minimal canary mesh tls full" -- "$current")); return ;;
         -o|--output) COMPREPLY=($(compgen -W "table json" -- "$current")); return ;;
         -c|--config) COMPREPLY=($(compgen -f -- "$current")); return ;;
         -w|--workers) COMPREPLY=($(compgen -W "auto" -- "$current")); return ;;

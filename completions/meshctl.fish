@@ -29,7 +29,7 @@ complete -c meshctl -n '__meshctl_at demo' -l home -r -F -d 'Where the mesh'\''s
 complete -c meshctl -n '__meshctl_at demo' -s q -l quiet -d 'Say nothing but data and errors'
 complete -c meshctl -n '__meshctl_at demo' -s h -l help -d 'Show this text'
 complete -c meshctl -n '__meshctl_at init' -F
-complete -c meshctl -n '__meshctl_at init' -s t -l template -x -a 'minimal canary tls full' -d 'What to start from'
+complete -c meshctl -n '__meshctl_at init' -s t -l template -x -a 'minimal canary mesh tls full' -d 'What to start from'
 complete -c meshctl -n '__meshctl_at init' -l force -d 'Replace a file that is there'
 complete -c meshctl -n '__meshctl_at init' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
 complete -c meshctl -n '__meshctl_at init' -s q -l quiet -d 'Say nothing but data and errors'

@@ -37,7 +37,7 @@ _meshctl() {
                 '*:: :' ;;
         "init")
             _arguments \
-                '*-t[What to start from]:minimal canary tls full:(minimal canary tls full)' '*--template[What to start from]:minimal canary tls full:(minimal canary tls full)' \
+                '*-t[What to start from]:minimal canary mesh tls full:(minimal canary mesh tls full)' '*--template[What to start from]:minimal canary mesh tls full:(minimal canary mesh tls full)' \
                 '*--force[Replace a file that is there]' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \

@@ -26,7 +26,7 @@ def init(
         Path, typer.Argument(metavar="PATH", help="The file or its folder (default: mesh.toml here); - is stdout.")
     ] = Path("mesh.toml"),
     template: Annotated[
-        str, typer.Option("--template", "-t", metavar="minimal|canary|tls|full", help="What to start from.")
+        str, typer.Option("--template", "-t", metavar="minimal|canary|mesh|tls|full", help="What to start from.")
     ] = "minimal",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:

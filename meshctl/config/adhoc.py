@@ -21,9 +21,9 @@ from meshctl.core.paths import normalise
 from meshctl.errors import MeshError
 from meshctl.model.address import parse_address
 from meshctl.model.mesh import Listener, Mesh
-from meshctl.model.names import check_host_pattern
+from meshctl.model.names import GATEWAY, check_host_pattern
 from meshctl.model.route import Match, PathMatch, Rewrite, Route
-from meshctl.model.service import Endpoint, Service, Version
+from meshctl.model.service import DIRECT, Endpoint, Service, Version
 
 _SPEC: Final = re.compile(r"(?P<where>[^=]*(?:=[^=]*)*?)=(?P<url>(?:[a-z]+://|unix:).*)", re.DOTALL)
 _EXAMPLE: Final = 'for example "/api=http://127.0.0.1:9000"'
@@ -54,13 +54,14 @@ def routes_mesh(specs: Sequence[str], base: Mesh | None, *, folder: str = "/") -
         if any(each.endpoint == rule.endpoint for each in same):
             raise _usage(spec, "is given twice")
         same.append(rule)
-    route_names, service_names = Names(r.name for r in mesh.routes), Names(s.name for s in mesh.services)
+    route_names = Names(route.name for route in mesh.routes)
+    service_names = Names([GATEWAY, *(service.name for service in mesh.services)])
     routes, services = [], []
     for group in rules.values():
         hosts = (group[0].host,) if group[0].host else ()
         service = service_names.free(made_label(group[0].prefix, hosts))
         routes.append(_route(route_names.free(made_name(group[0].prefix, hosts)), group[0], hosts, service))
-        services.append(Service(service, (Version("default", tuple(each.endpoint for each in group)),)))
+        services.append(Service(service, (Version(DIRECT, tuple(each.endpoint for each in group)),)))
     return msgspec.structs.replace(mesh, routes=(*routes, *mesh.routes), services=(*mesh.services, *services))
 
 

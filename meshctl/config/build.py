@@ -6,13 +6,15 @@ It never fails: what is wrong in a document is said by `decode` before it and by
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from meshctl.config.document import AccessLogTable, CertificateTable, Document, GatewayTable, ListenerTable
+from meshctl.config.document import MESH, AccessLogTable, CertificateTable, Document, GatewayTable, ListenerTable
+from meshctl.config.document_allow import AllowTable
 from meshctl.config.document_route import HeaderEditsTable, PathTable, RetryTable, RouteTable, ValueTable
 from meshctl.config.document_service import BalanceTable, EndpointTable, HealthTable, KeyTable, ServiceTable
 from meshctl.config.endpoints import parse_endpoint, resolve
-from meshctl.config.naming import Names, made_name
-from meshctl.model.mesh import AccessLog, Certificate, Gateway, Listener, Mesh
+from meshctl.config.naming import Names, made_name, made_rule_name
+from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.policy import (
     Balance,
     DownstreamTimeouts,
@@ -24,10 +26,7 @@ from meshctl.model.policy import (
     UpstreamTimeouts,
 )
 from meshctl.model.route import HeaderEdits, Match, PathMatch, Redirect, Respond, Rewrite, Route, ValueMatch
-from meshctl.model.service import Endpoint, Service, UpstreamTls, Version
-
-DIRECT = "default"
-"""The version that endpoints directly under a service form."""
+from meshctl.model.service import DIRECT, Endpoint, Service, UpstreamTls, Version
 
 
 def build(document: Document, folder: str) -> Mesh:
@@ -35,6 +34,8 @@ def build(document: Document, folder: str) -> Mesh:
     basics = document.mesh.given() if document.mesh else {}
     if "name" in basics and "trust_domain" not in basics:
         basics["trust_domain"] = f"{basics['name']}.mesh"
+    access = {"default": basics.pop("default")} if "default" in basics else {}
+    shadow = basics.pop("policy", "") == "shadow"
     routes = document.routes or []
     names = _names(routes)
     return Mesh(
@@ -42,17 +43,18 @@ def build(document: Document, folder: str) -> Mesh:
         gateway=_gateway(document.gateway, folder) if document.gateway else Gateway(),
         routes=tuple(_route(table, name) for table, name in zip(routes, names, strict=True)),
         services=tuple(_service(name, table, folder) for name, table in (document.services or {}).items()),
+        access=Access(**access, shadow=shadow, rules=_rules(document.allow or [])),
     )
 
 
 def _gateway(table: GatewayTable, folder: str) -> Gateway:
     given = table.given()
-    shared = _certificates(given.pop("tls", []), folder)
+    shared = _secured(given.pop("tls", []), folder)
     listen = given.pop("listen", None)
     if listen is not None:
         given["listeners"] = tuple(_listener(each, shared, folder) for each in listen)
     elif shared:
-        given["listeners"] = tuple(Listener(each.host, each.port, tls=shared) for each in Gateway().listeners)
+        given["listeners"] = tuple(Listener(each.host, each.port, **shared) for each in Gateway().listeners)
     if table.trusted_proxies is not None:
         given["trusted_proxies"] = tuple(table.trusted_proxies)
     if table.access_log:
@@ -64,13 +66,20 @@ def _gateway(table: GatewayTable, folder: str) -> Gateway:
     return Gateway(**given)
 
 
-def _listener(table: ListenerTable, shared: tuple[Certificate, ...], folder: str) -> Listener:
+def _listener(table: ListenerTable, shared: dict[str, Any], folder: str) -> Listener:
     host, port = table.address
-    return Listener(host, port, shared if table.tls is None else _certificates(table.tls, folder))
+    return Listener(host, port, **(shared if table.tls is None else _secured(table.tls, folder)))
 
 
-def _certificates(tables: Sequence[CertificateTable], folder: str) -> tuple[Certificate, ...]:
-    return tuple(Certificate(resolve(each.certificate, folder), resolve(each.key or "", folder)) for each in tables)
+def _secured(tables: Sequence[CertificateTable], folder: str) -> dict[str, Any]:
+    """The fields of a listener that these certificates fill; none for none."""
+    files = [each for each in tables if each.certificate != MESH]
+    found: dict[str, Any] = {"mesh": "edge"} if len(files) < len(tables) else {}
+    if files:
+        found["tls"] = tuple(
+            Certificate(resolve(each.certificate, folder), resolve(each.key or "", folder)) for each in files
+        )
+    return found
 
 
 def _access_log(table: AccessLogTable, folder: str) -> AccessLog:
@@ -149,9 +158,22 @@ def _made(table: RouteTable) -> str:
     return made_name(path or "", tuple(table.hosts or ()))
 
 
+def _rules(tables: Sequence[AllowTable]) -> tuple[Allow, ...]:
+    names = Names(table.name for table in tables if table.name)
+    found = []
+    for table in tables:
+        sources, targets = tuple(dict.fromkeys(table.sources)), tuple(dict.fromkeys(table.targets))
+        name = table.name or names.free(made_rule_name(sources, targets))
+        paths = tuple(dict.fromkeys(map(_path, table.paths or ())))
+        found.append(Allow(name, sources, targets, tuple(dict.fromkeys(table.methods or ())), paths))
+    return tuple(found)
+
+
 def _service(name: str, table: ServiceTable, folder: str) -> Service:
     given = table.given() | {"name": name, "versions": _versions(table, folder)}
     given.pop("endpoints", None)
+    if table.after is not None:
+        given["after"] = tuple(dict.fromkeys(table.after))
     if table.balance:
         given["balance"] = _balance(table.balance)
     if table.sticky:
@@ -169,7 +191,7 @@ def _service(name: str, table: ServiceTable, folder: str) -> Service:
 
 
 def _versions(table: ServiceTable, folder: str) -> tuple[Version, ...]:
-    direct = () if table.endpoints is None else (Version(DIRECT, _endpoints(table.endpoints, folder)),)
+    direct = (Version(DIRECT, _endpoints(table.endpoints, folder)),) if table.endpoints else ()
     named = ((name, each, each.given()) for name, each in (table.versions or {}).items())
     return direct + tuple(
         Version(**given | {"name": name, "endpoints": _endpoints(each.endpoints or (), folder)})

@@ -5,12 +5,12 @@ It sees a well-shaped document and the mesh built from it, never a file: `files`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from meshctl.config import checks_route, checks_service
+from meshctl.config import checks_allow, checks_route, checks_service, checks_start
 from meshctl.config.decode import Decoded
-from meshctl.config.document import CertificateTable, Document, GatewayTable
-from meshctl.config.problems import Finding, Path, quoted
+from meshctl.config.document import MESH, CertificateTable, Document, GatewayTable
+from meshctl.config.problems import Finding, Path, did_you_mean, quoted
 from meshctl.model.address import overlap, parse_address
 from meshctl.model.mesh import Listener, Mesh
 
@@ -25,22 +25,29 @@ def check(decoded: Decoded, mesh: Mesh) -> list[Finding]:
     findings = [
         *checks_route.check(decoded, document.routes or [], mesh),
         *checks_service.check(decoded, document.services or {}, mesh),
+        *checks_start.check(decoded, document.services or {}, mesh),
+        *checks_allow.check(decoded, document.allow or [], mesh),
         *(_gateway(document.gateway, mesh) if document.gateway else ()),
         *_keys(document),
+        *_issued(document),
     ]
     return [finding for finding in findings if not decoded.is_damaged(finding.path)]
 
 
 def certificates(document: Document) -> Iterator[tuple[Path, CertificateTable]]:
-    """Every certificate the document names, with its key path."""
+    """Every certificate file the document names, with its key path."""
+    for path, tables in _lists(document):
+        yield from (((*path, number), table) for number, table in enumerate(tables) if table.certificate != MESH)
+
+
+def _lists(document: Document) -> Iterator[tuple[Path, Sequence[CertificateTable]]]:
+    """The certificates of each listener, and those all share."""
     gateway = document.gateway
     if gateway is None:
         return
-    for number, table in enumerate(gateway.tls or ()):
-        yield ("gateway", "tls", number), table
+    yield ("gateway", "tls"), gateway.tls or ()
     for index, listener in enumerate(gateway.listen or ()):
-        for number, table in enumerate(listener.tls or ()):
-            yield ("gateway", "listen", index, "tls", number), table
+        yield ("gateway", "listen", index, "tls"), listener.tls or ()
 
 
 def _gateway(table: GatewayTable, mesh: Mesh) -> Iterator[Finding]:
@@ -53,7 +60,20 @@ def _gateway(table: GatewayTable, mesh: Mesh) -> Iterator[Finding]:
 def _keys(document: Document) -> Iterator[Finding]:
     for path, table in certificates(document):
         if table.key is None:
-            yield Finding((*path, "key"), "missing", "the certificate's private key, a PEM file")
+            hint = did_you_mean(table.certificate, [MESH])
+            yield Finding((*path, "key"), "missing", "the certificate's private key, a PEM file", hint)
+
+
+def _issued(document: Document) -> Iterator[Finding]:
+    for path, tables in _lists(document):
+        for number, table in enumerate(tables):
+            if table.certificate == MESH and table.key is not None:
+                message, hint = "the mesh's certificate brings its own key", 'a file of that name is written "./mesh"'
+                yield Finding((*path, number, "key"), message, "no key", hint)
+            if table.certificate == MESH and len(tables) > 1:
+                message = "the mesh's certificate is for every host that comes, so it stands alone"
+                expected = 'files, or { certificate = "mesh" } and no other'
+                yield Finding((*path, number, "certificate"), message, expected)
 
 
 def _listeners(listeners: tuple[Listener, ...]) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ def check(decoded: Decoded, tables: Sequence[RouteTable], mesh: Mesh) -> Iterato
         yield from _rewriting(path, table, route)
         yield from _answer(path, route)
     yield from _unknown_services(decoded, mesh)
+    yield from _tcp_services(mesh)
     yield from _names(tables)
     yield from _never_wins(decoded, mesh.routes)
 
@@ -79,6 +80,15 @@ def _unknown_services(decoded: Decoded, mesh: Mesh) -> Iterator[Finding]:
         path: Path = ("routes", number, "service")
         expected = one_of(names) or ("" if names else f"a table [services.{name}]")
         yield Finding(path, f"service {quoted(name)} does not exist", expected, hints[name])
+
+
+def _tcp_services(mesh: Mesh) -> Iterator[Finding]:
+    speak_tcp = {service.name for service in mesh.services if service.protocol == "tcp"}
+    for number, route in enumerate(mesh.routes):
+        if route.service in speak_tcp:
+            message = f"service {quoted(route.service)} speaks tcp, and routes lead HTTP"
+            hint = f"sidecars reach it with --upstream {route.service}:tcp"
+            yield Finding(("routes", number, "service"), message, "a service that speaks http", hint)
 
 
 def _names(tables: Sequence[RouteTable]) -> Iterator[Finding]:

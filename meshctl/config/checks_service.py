@@ -4,27 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from meshctl.config.build import DIRECT
 from meshctl.config.decode import Decoded
 from meshctl.config.document_service import ServiceTable
 from meshctl.config.problems import Finding, Path, quoted
 from meshctl.model.mesh import Mesh
+from meshctl.model.names import GATEWAY
 from meshctl.model.service import Service, Version
 
 
 def check(decoded: Decoded, tables: Mapping[str, ServiceTable], mesh: Mesh) -> Iterator[Finding]:
     """What is wrong with the services."""
     used = {route.service for route in mesh.routes}
+    parts = (("routes",), ("services",), ("allow",))
+    is_unused_told = not _has_sidecars(mesh) and not any(map(decoded.is_damaged, parts))
     for service in mesh.services:
         path: Path = ("services", service.name)
         table = tables[service.name]
         yield from _shape(path, table, service)
         yield from _weights(path, table, service)
         yield from _policies(path, table, service)
+        yield from _bytes(path, table, service)
         for version in service.versions:
             yield from _endpoints(_version_path(path, table, version), version)
-        if service.name not in used and not decoded.is_damaged(("routes",)):
+        if service.name not in used and is_unused_told:
             yield Finding(path, "no route uses this service", severity="warning")
+
+
+def _has_sidecars(mesh: Mesh) -> bool:
+    """Whether services of this file are called by other services too, so that no route need lead to them."""
+    return bool(mesh.access.rules) or any(each.commands or not each.has_endpoints for each in mesh.services)
 
 
 def _version_path(path: Path, table: ServiceTable, version: Version) -> Path:
@@ -34,18 +42,8 @@ def _version_path(path: Path, table: ServiceTable, version: Version) -> Path:
 def _shape(path: Path, table: ServiceTable, service: Service) -> Iterator[Finding]:
     if table.endpoints is not None and table.versions is not None:
         yield Finding((*path, "endpoints"), '"versions" is given too', "endpoints or versions")
-    if not service.versions:
-        yield Finding(path, "a service needs endpoints", "endpoints = […] or [services.NAME.versions.VERSION]")
-    for version in service.versions:
-        if not version.endpoints:
-            where = (
-                path if version.name == DIRECT and table.endpoints is not None else (*path, "versions", version.name)
-            )
-            yield Finding(where, f"{_called(version, table)} needs endpoints", "at least one endpoint")
-
-
-def _called(version: Version, table: ServiceTable) -> str:
-    return f"version {quoted(version.name)}" if version.name in (table.versions or {}) else "a service"
+    if service.name == GATEWAY:
+        yield Finding(path, f"{quoted(GATEWAY)} is the gateway's own identity", "another name")
 
 
 def _weights(path: Path, table: ServiceTable, service: Service) -> Iterator[Finding]:
@@ -66,6 +64,18 @@ def _endpoints(path: Path, version: Version) -> Iterator[Finding]:
                 (*path, "endpoints", number), message, hint='use { address = "…", weight = 2 } for a larger share'
             )
         first.setdefault(endpoint.address, number)
+
+
+def _bytes(path: Path, table: ServiceTable, service: Service) -> Iterator[Finding]:
+    """What a service of raw bytes cannot have."""
+    if service.protocol != "tcp":
+        return
+    if table.health and table.health.path is not None:
+        yield Finding((*path, "health", "path"), "tcp has no paths", "health = {}, which opens a connection")
+    for name, key in (("sticky", service.sticky), ("balance", service.balance.key)):
+        if key is not None and key.kind != "client_ip":
+            message = f"has no effect: tcp has no {'query' if key.kind == 'query' else key.kind + 's'}"
+            yield Finding((*path, name), message, severity="warning")
 
 
 def _policies(path: Path, table: ServiceTable, service: Service) -> Iterator[Finding]:

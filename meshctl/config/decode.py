@@ -231,10 +231,15 @@ def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
     at: Any = Document
     for step in loc:
         if isinstance(at, type) and issubclass(at, BaseModel):
-            at = _bare(at.model_fields[str(step)].annotation) if step in at.model_fields else None
+            at = _fields(at).get(str(step))
         else:
             at = _bare(get_args(at)[-1]) if get_args(at) else None
-    return list(at.model_fields) if isinstance(at, type) and issubclass(at, BaseModel) else []
+    return list(_fields(at)) if isinstance(at, type) and issubclass(at, BaseModel) else []
+
+
+def _fields(table: type[BaseModel]) -> dict[str, Any]:
+    """The types of a table's keys, by the name that the file has for them."""
+    return {field.alias or name: _bare(field.annotation) for name, field in table.model_fields.items()}
 
 
 def _bare(annotation: Any) -> Any:

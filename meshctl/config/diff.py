@@ -13,9 +13,9 @@ from typing import Any, Literal
 import msgspec
 
 from meshctl.config.problems import Path, path_text
-from meshctl.config.render import endpoint_text, number, render
+from meshctl.config.render import endpoint_text, is_direct, number, render
 from meshctl.model.mesh import Listener, Mesh
-from meshctl.model.service import Service, Version
+from meshctl.model.service import DIRECT, Version
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -36,10 +36,10 @@ class Change(msgspec.Struct, frozen=True):
 def changes(old: Mesh, new: Mesh) -> list[Change]:
     """The differences, removed and changed things in the old order, then added ones. Empty where both mean the same."""
     found = list(_compare((), _keyed(old), _keyed(new)))
-    before, after = _common_order(old, new), _common_order(new, old)
-    if before != after:
-        # Order decides between routes that are equally specific, so it is a change although no route changed.
-        found.append(Change("changed", "routes", f"order {', '.join(before)}", f"order {', '.join(after)}"))
+    # Order decides between routes that are equally specific, and which rule a refusal names: it is a change although
+    # no route or rule changed.
+    found += _order("routes", [each.name for each in old.routes], [each.name for each in new.routes])
+    found += _order("allow", [each.name for each in old.access.rules], [each.name for each in new.access.rules])
     return found
 
 
@@ -48,26 +48,28 @@ def _keyed(mesh: Mesh) -> dict[str, Any]:
     document = render(mesh)
     document["gateway"]["listen"] = {each.address: _listener(each) for each in mesh.gateway.listeners}
     document["routes"] = {table.pop("name"): table for table in document["routes"]}
+    document["allow"] = {table.pop("name"): table for table in document["allow"]}
     for service in mesh.services:
         table = document["services"][service.name]
         table.pop("endpoints", None)
         table["versions"] = {each.name: _version(each) for each in service.versions}
-        if _is_direct(service):
-            table["endpoints"] = table.pop("versions")["default"]["endpoints"]
+        if is_direct(service) or not service.versions:
+            versions = table.pop("versions")
+            table["endpoints"] = versions[DIRECT]["endpoints"] if versions else {}
     return document
 
 
-def _is_direct(service: Service) -> bool:
-    return [each.name for each in service.versions] == ["default"]
-
-
 def _listener(value: Listener) -> dict[str, Any]:
-    return {"tls": [f"{each.certificate} ({each.key})" for each in value.tls]} if value.tls else {}
+    issued = ["mesh"] if value.mesh == "edge" else []
+    certificates = issued + [f"{each.certificate} ({each.key})" for each in value.tls]
+    return {"tls": certificates} if certificates else {}
 
 
 def _version(value: Version) -> dict[str, Any]:
     endpoints = {endpoint_text(each): {"weight": number(each.weight)} for each in value.endpoints}
-    return {"weight": number(value.weight), "endpoints": endpoints}
+    table: dict[str, Any] = {"weight": number(value.weight), "endpoints": endpoints}
+    own = {"command": value.command, "port": value.port}
+    return table | {name: each for name, each in own.items() if each}
 
 
 def _compare(path: Path, old: Any, new: Any) -> Iterator[Change]:
@@ -89,13 +91,15 @@ def _summary(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
+        return ", ".join(map(_summary, value)) or "none"
     if not isinstance(value, dict):
         return str(value)
     if target := next((name for name in ("service", "redirect", "respond") if name in value), ""):
         path = value.get("path", "/")
         goal = f"service {value[target]}" if target == "service" else target
         return f"{path if isinstance(path, str) else _summary(path)} → {goal}"
+    if "from" in value:
+        return f"{_summary(value['from'])} → {_summary(value['to'])}"
     if "versions" in value:
         return "versions " + ", ".join(value["versions"])
     if "endpoints" in value:
@@ -105,6 +109,8 @@ def _summary(value: Any) -> str:
     return ", ".join(f"{name} = {_summary(each)}" for name, each in value.items())
 
 
-def _common_order(mesh: Mesh, other: Mesh) -> list[str]:
-    names = {route.name for route in other.routes}
-    return [route.name for route in mesh.routes if route.name in names]
+def _order(path: str, old: list[str], new: list[str]) -> Iterator[Change]:
+    """The change of order among what both have, if there is any."""
+    before, after = ([name for name in names if name in set(others)] for names, others in ((old, new), (new, old)))
+    if before != after:
+        yield Change("changed", path, f"order {', '.join(before)}", f"order {', '.join(after)}")

@@ -6,10 +6,11 @@ Shorthands become their long form here (`path = "/x"` → `{ prefix = "/x" }`). 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field
 
+from meshctl.config.document_allow import AllowTable
 from meshctl.config.document_route import RouteTable
 from meshctl.config.document_service import ServiceTable
 from meshctl.config.problems import Wrong
@@ -28,6 +29,9 @@ from meshctl.config.scalars import (
 )
 from meshctl.config.table import Table, listed
 from meshctl.model.mesh import Listener
+
+MESH: Final = "mesh"
+"""The certificate that is no file: the mesh's CA issues it."""
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -48,7 +52,7 @@ def _listener(value: object) -> object:
 
 def _listener_tls(value: object) -> object:
     if value is True:
-        raise Wrong(expected="false or { certificate = …, key = … }")
+        raise Wrong(expected='false, { certificate = …, key = … } or { certificate = "mesh" }')
     return [] if value is False else listed(value)
 
 
@@ -71,24 +75,28 @@ class MeshTable(Table):
         description='The trust domain of its identities; "NAME.mesh" where it is left out.',
         examples=["shop.mesh"],
     )
+    default: Literal["allow", "deny"] | None = Field(
+        None, description="Whether services may call a service that no [[allow]] is about."
+    )
+    policy: Literal["enforce", "shadow"] | None = Field(
+        None, description='"shadow" refuses nothing and counts what [[allow]] and the default would refuse.'
+    )
+    egress: Literal["allow", "deny"] | None = Field(
+        None, description="Whether sidecars let their app call hosts outside the mesh."
+    )
 
 
 class CertificateTable(Table):
-    """A certificate and its key. The certificate's DNS names choose it by SNI."""
+    """A certificate and its key, whose DNS names choose it by SNI; or "mesh", one that the mesh's CA issues."""
 
-    certificate: PlainText = Field(description="The certificate chain, a PEM file; relative to this file's folder.")
-    key: PlainText | None = Field(None, description="The private key, a PEM file; relative to this file's folder.")
-
-    @field_validator("certificate")
-    @classmethod
-    def _is_file(cls, value: str) -> str:
-        if value == "mesh":
-            raise Wrong(
-                "mesh-issued certificates are not available yet",
-                expected="a PEM file",
-                hint='a file of that name is written "./mesh"',
-            )
-        return value
+    certificate: PlainText = Field(
+        description="The certificate chain, a PEM file; relative to this file's folder. Or \"mesh\": the mesh's CA "
+        "issues one for the hosts of the routes (localhost, 127.0.0.1 and ::1 where no route has any) and renews it.",
+        examples=["gateway.pem", MESH],
+    )
+    key: PlainText | None = Field(
+        None, description='The private key, a PEM file; relative to this file\'s folder. "mesh" has none.'
+    )
 
 
 Certificates = Annotated[
@@ -189,3 +197,7 @@ class Document(Table):
     gateway: GatewayTable | None = Field(None, description="The entry for traffic from outside.")
     routes: list[RouteTable] | None = Field(None, description="Which requests go where; the most specific route wins.")
     services: dict[Label, ServiceTable] | None = Field(None, description="Where requests go, by name.")
+    allow: list[AllowTable] | None = Field(
+        None,
+        description="Which services may call which; a service that any rule is about takes no other calls.",
+    )

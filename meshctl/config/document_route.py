@@ -117,6 +117,7 @@ class RetryTable(Table):
     )
 
 
+PathSpec = Annotated[PathTable, BeforeValidator(_path, json_schema_input_type=Prefix | PathTable)]
 Condition = Annotated[ValueTable, BeforeValidator(_value, json_schema_input_type=str | ValueTable)]
 
 
@@ -133,7 +134,7 @@ class RouteTable(Table):
     hosts: Annotated[list[HostPattern], Field(min_length=1)] | None = Field(
         None, description='Hosts, exact or "*.example.com"; left out, every host.', examples=[["api.example.com"]]
     )
-    path: Annotated[PathTable, BeforeValidator(_path, json_schema_input_type=Prefix | PathTable)] | None = Field(
+    path: PathSpec | None = Field(
         None, description="A prefix on segment boundaries, { exact = … } or { regex = … }.", examples=["/v1/orders"]
     )
     methods: Annotated[list[Method], Field(min_length=1)] | None = Field(

@@ -8,12 +8,13 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from meshctl.config.endpoints import parse_endpoint
 from meshctl.config.problems import Wrong, did_you_mean, quoted
-from meshctl.config.scalars import Duration, Label, Percent, Period, PlainHost, PlainText, kind_of, text
+from meshctl.config.scalars import Command, Duration, Label, Percent, Period, PlainHost, PlainText, kind_of, text
 from meshctl.config.scalars_http import HeaderName, UrlPath
-from meshctl.config.table import ONE_KEY, Table, either
+from meshctl.config.table import ONE_KEY, Table, either, several
 
 Weight = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Threshold = Annotated[int, Field(ge=1, le=1_000_000)]
+Port = Annotated[int, Field(ge=1, le=65535)]
 Status = Annotated[int, Field(ge=100, le=599)]
 
 _POLICIES = ("least_load", "round_robin", "random")
@@ -147,10 +148,14 @@ class VersionTable(Table):
 
     endpoints: Endpoints | None = Field(None, description="Where the version listens.", examples=[["127.0.0.1:9001"]])
     weight: Weight | None = Field(None, description="Its share among the service's versions.", examples=[90])
+    command: Command | None = Field(
+        None, description="What meshctl up runs for this version; left out, the service's command."
+    )
+    port: Port | None = Field(None, description="The port that command listens on; left out, the service's.")
 
 
 class ServiceTable(Table):
-    """A service: endpoints directly, or versions that have them."""
+    """A service: endpoints directly, or versions that have them; sidecars add theirs, so there may be none."""
 
     balance: (
         Annotated[
@@ -175,8 +180,27 @@ class ServiceTable(Table):
     )
     tls: UpstreamTlsTable | None = Field(None, description="How https endpoints are verified.")
     timeouts: UpstreamTimeoutsTable | None = Field(None, description="How long the service may take.")
-    command: PlainText | None = Field(
-        None, description="Kept for later: the command that starts the service.", examples=["python orders.py"]
+    protocol: Literal["http", "tcp"] | None = Field(
+        None, description='What the service speaks; "tcp" is bytes that nobody reads, from sidecar to sidecar only.'
     )
-    endpoints: Endpoints | None = Field(None, description="Where the service listens, without versions.")
+    mtls: Literal["strict", "permissive"] | None = Field(
+        None,
+        description='Whether its sidecars take mutual TLS alone; "permissive" takes plain calls too, and counts them.',
+    )
+    command: Command | None = Field(
+        None,
+        description="What meshctl up runs in this file's folder, wrapped: once for each version that has no command "
+        "of its own.",
+        examples=["python orders.py"],
+    )
+    port: Port | None = Field(None, description="The port the command listens on; left out, a free one in $PORT.")
+    after: Annotated[list[Label], BeforeValidator(several, json_schema_input_type=Label | list[Label])] | None = Field(
+        None, description="Services that meshctl up starts before this one and ends after it.", examples=[["db"]]
+    )
+    restart: Literal["no", "on-failure", "always"] | None = Field(
+        None, description="When a command that ended is started again."
+    )
+    endpoints: Endpoints | None = Field(
+        None, description="Where the service listens, without versions; beside sidecars, which announce themselves."
+    )
     versions: dict[Label, VersionTable] | None = Field(None, description="The service's versions by name.")

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from meshctl.config.files import Loaded
 from meshctl.config.positions import Positions
 from meshctl.config.problems import Path, path_text
-from meshctl.config.render import gateway, render, route, service
-from meshctl.model.mesh import Gateway
+from meshctl.config.render import basics, gateway, render, route, service
+from meshctl.model.mesh import Gateway, Mesh
 from meshctl.model.policy import HealthCheck
 from meshctl.model.route import Redirect, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
 
 DEFAULT = "default"
 ELSEWHERE = "command line"
+# Lists of tables that have names.
+_NAMED: Final[tuple[Path, ...]] = (("routes",), ("allow",))
 
 # With every optional table, so that their defaults show where a file has the table but not the key.
 _ROUTE = Route("", service="", redirect=Redirect(), respond=Respond())
@@ -39,7 +41,7 @@ def effective(loaded: Loaded) -> list[Setting]:
     defaults = _defaults()
     found = []
     for path, value in _leaves((), document):
-        shown = path if path[0] != "routes" else ("routes", document["routes"][path[1]]["name"], *path[2:])
+        shown = path if path[:1] not in _NAMED else (path[0], document[str(path[0])][path[1]]["name"], *path[2:])
         is_default = path in defaults["gateway"] and defaults["gateway"][path] == value
         if path[0] in ("routes", "services"):
             key = path[-1:] if path[-1] == "weight" else path[2:]
@@ -53,7 +55,8 @@ def _origin(positions: Positions, name: str, path: Path, *, is_default: bool) ->
     if place is None and is_default:
         return DEFAULT
     if place is None and path[:2] == ("gateway", "listen"):  # certificates of all listeners stand under gateway.tls
-        place = positions.exact(path[:3]) if "tls" not in path else positions.exact(("gateway", "tls"))
+        shared = ("gateway", "tls") if "tls" in path else path[:3]
+        place = positions.exact(path[:4]) or positions.exact(shared)
     line = (place or positions.of(path))[0]
     return f"{name}:{line}" if place or any(positions.exact(path[:end]) for end in range(1, len(path))) else ELSEWHERE
 
@@ -63,7 +66,7 @@ def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
     if isinstance(value, dict):
         for key, each in value.items():
             yield from _leaves((*path, key), each)
-    elif isinstance(value, list) and (path == ("routes",) or any(isinstance(each, dict) for each in value)):
+    elif isinstance(value, list) and (path in _NAMED or any(isinstance(each, dict) for each in value)):
         for number, each in enumerate(value):
             yield from _leaves((*path, number), each)
     else:
@@ -73,7 +76,7 @@ def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
 def _defaults() -> dict[str, dict[Path, Any]]:
     """What the model says where a file says nothing; keys of routes and services without their name."""
     return {
-        "gateway": dict(_leaves(("gateway",), gateway(Gateway()))) | {("mesh", "name"): "mesh"},
+        "gateway": dict(_leaves(("gateway",), gateway(Gateway()))) | dict(_leaves(("mesh",), basics(Mesh()))),
         "routes": dict(_leaves((), route(_ROUTE))),
         "services": dict(_leaves((), service(_SERVICE))) | {("weight",): 1},
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _LONGEST = 63
 
@@ -19,6 +19,12 @@ def made_name(path: str, hosts: tuple[str, ...]) -> str:
 def made_label(path: str, hosts: tuple[str, ...]) -> str:
     """The same as a DNS label, for services: "/v1/Orders" → "v1-orders"."""
     return re.sub(r"[^a-z0-9]+", "-", made_name(path, hosts).lower()).strip("-") or "root"
+
+
+def made_rule_name(sources: Sequence[str], targets: Sequence[str]) -> str:
+    """A name for a rule between services: "web" and "orders" → "web-to-orders"; "*" is "any"."""
+    callers, called = ("-".join("any" if each == "*" else each for each in side) for side in (sources, targets))
+    return f"{callers}-to-{called}"[:_LONGEST].rstrip("-")
 
 
 class Names:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from meshctl.model.mesh import AccessLog, Certificate, Gateway, Listener, Mesh
+from meshctl.model.mesh import AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.policy import (
     Balance,
     DownstreamTimeouts,
@@ -22,7 +22,7 @@ from meshctl.model.policy import (
     UpstreamTimeouts,
 )
 from meshctl.model.route import HeaderEdits, PathMatch, Redirect, Respond, Rewrite, Route, ValueMatch
-from meshctl.model.service import Endpoint, Service, UpstreamTls, Version
+from meshctl.model.service import DIRECT, Endpoint, Service, UpstreamTls, Version
 from meshctl.model.units import format_duration, format_percent, format_size
 
 Table = dict[str, Any]
@@ -40,10 +40,11 @@ _PERCENTS: Final = {(Ejection, "share")}
 def render(mesh: Mesh) -> Table:
     """The whole mesh as mesh.toml would say it with nothing left out. Keys that are not set (None) are absent."""
     return {
-        "mesh": {"name": mesh.name, "trust_domain": mesh.trust_domain},
+        "mesh": basics(mesh),
         "gateway": gateway(mesh.gateway),
         "routes": [route(each) for each in mesh.routes],
         "services": {each.name: service(each) for each in mesh.services},
+        "allow": [_allow(each) for each in mesh.access.rules],
     }
 
 
@@ -52,6 +53,17 @@ def to_toml(mesh: Mesh) -> str:
     import tomli_w
 
     return tomli_w.dumps(render(mesh))
+
+
+def basics(mesh: Mesh) -> Table:
+    """The [mesh] table."""
+    return {
+        "name": mesh.name,
+        "trust_domain": mesh.trust_domain,
+        "default": mesh.access.default,
+        "policy": "shadow" if mesh.access.shadow else "enforce",
+        "egress": mesh.egress,
+    }
 
 
 def gateway(value: Gateway) -> Table:
@@ -107,14 +119,24 @@ def service(value: Service) -> Table:
         "slow_start": format_duration(value.slow_start),
         "tls": _plain(value.tls) if value.tls != UpstreamTls() or _speaks_tls(value) else None,
         "timeouts": _plain(value.timeouts),
+        "protocol": value.protocol,
+        "mtls": value.mtls,
         "command": value.command,
+        "port": value.port or None,
+        "after": list(value.after),
+        "restart": value.restart,
     }
-    direct = len(value.versions) == 1 and value.versions[0] == Version("default", value.versions[0].endpoints)
-    if direct:
+    if is_direct(value):
         table["endpoints"] = [_endpoint(each) for each in value.versions[0].endpoints]
-    else:
+    elif value.versions:
         table["versions"] = {each.name: _version(each) for each in value.versions}
     return {name: each for name, each in table.items() if each is not None}
+
+
+def is_direct(value: Service) -> bool:
+    """Whether a file has the service's endpoints directly under it."""
+    endpoints = value.versions[0].endpoints if value.versions else ()
+    return bool(endpoints) and value.versions == (Version(DIRECT, endpoints),)
 
 
 def key(value: Key) -> Any:
@@ -152,9 +174,20 @@ def _human(kind: type, name: str, value: Any) -> Any:
 
 
 def _listener(value: Listener) -> Any:
-    if not value.tls:
-        return value.address
-    return {"address": value.address, "tls": [_plain(each) for each in value.tls]}
+    issued = [{"certificate": "mesh"}] if value.mesh == "edge" else []
+    certificates = issued + [_plain(each) for each in value.tls]
+    return {"address": value.address, "tls": certificates} if certificates else value.address
+
+
+def _allow(value: Allow) -> Table:
+    table: Table = {
+        "name": value.name,
+        "from": list(value.sources),
+        "to": list(value.targets),
+        "methods": list(value.methods),
+        "paths": [_path(each) for each in value.paths],
+    }
+    return {key: each for key, each in table.items() if each}
 
 
 def _path(value: PathMatch) -> Any:
@@ -184,7 +217,8 @@ def _speaks_tls(value: Service) -> bool:
 
 
 def _version(value: Version) -> Table:
-    return {"endpoints": [_endpoint(each) for each in value.endpoints], "weight": number(value.weight)}
+    own = {"endpoints": [_endpoint(each) for each in value.endpoints], "command": value.command, "port": value.port}
+    return {name: each for name, each in own.items() if each} | {"weight": number(value.weight)}
 
 
 def _endpoint(value: Endpoint) -> Any:

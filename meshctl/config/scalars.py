@@ -92,6 +92,27 @@ def label(value: object) -> str:
     return str(checked(given, names.check_label, hint=f"did you mean {quoted(better)}?" if better else ""))
 
 
+def member(value: object) -> str:
+    """Who takes part in a call: a service's name, "gateway", or "*" for anyone."""
+    if value == "*":
+        return "*"
+    try:
+        return label(value)
+    except Wrong as error:
+        raise Wrong(error.message, expected=f'{error.expected}; "*" is anyone', hint=error.hint) from error
+
+
+def command(value: object) -> str:
+    """A command line for the shell, or several lines of one."""
+
+    def check(given: str) -> str:
+        if not given.strip() or not all(c.isprintable() or c in "\n\t" for c in given):
+            raise ValueError('expected a command such as "python app.py"')
+        return given
+
+    return str(checked(value, check))
+
+
 def route_name(value: object) -> str:
     """The name of a route."""
     return str(checked(value, names.check_route_name))
@@ -169,6 +190,7 @@ def string(*examples: str, pattern: str | None = None) -> Any:
 
 _DURATION_PATTERN = r"^(0|([0-9]+(\.[0-9]+)?(us|µs|ms|s|m|h|d))+)$"
 _SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?B|B)$"
+_LABEL_PATTERN = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _TIME = string("250ms", "2s", "1m30s", pattern=_DURATION_PATTERN)
 _BYTES = string("64KiB", "10MB", "512B", pattern=_SIZE_PATTERN)
 
@@ -177,9 +199,12 @@ Period = Annotated[float, BeforeValidator(period, json_schema_input_type=_TIME)]
 Size = Annotated[int, BeforeValidator(size, json_schema_input_type=_BYTES)]
 HeadSize = Annotated[int, BeforeValidator(head_size, json_schema_input_type=_BYTES)]
 Percent = Annotated[float, BeforeValidator(percent, json_schema_input_type=string("50%", pattern=r"^[0-9.]+ ?%$"))]
-Label = Annotated[
-    str, BeforeValidator(label, json_schema_input_type=string("orders", pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))
+Label = Annotated[str, BeforeValidator(label, json_schema_input_type=string("orders", pattern=f"^{_LABEL_PATTERN}$"))]
+Member = Annotated[
+    str,
+    BeforeValidator(member, json_schema_input_type=string("web", "gateway", "*", pattern=rf"^(\*|{_LABEL_PATTERN})$")),
 ]
+Command = Annotated[str, BeforeValidator(command, json_schema_input_type=string("python orders.py"))]
 RouteName = Annotated[str, BeforeValidator(route_name, json_schema_input_type=string("orders"))]
 HostPattern = Annotated[
     str, BeforeValidator(host_pattern, json_schema_input_type=string("api.example.com", "*.example.com"))

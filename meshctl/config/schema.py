@@ -14,6 +14,7 @@ from meshctl.model.policy import HealthCheck
 from meshctl.model.route import Redirect, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
 
+_SERVICE_KEYS: Final = ("balance", "slow_start", "protocol", "mtls", "after", "restart")
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -53,9 +54,10 @@ def _defaults() -> dict[str, Any]:
     route = render.route(Route("", service="", redirect=Redirect(), respond=Respond()))
     version = Version("", (Endpoint("h", 1, tls=True, weight=0),))
     service = render.service(Service("", versions=(version,), health=HealthCheck()))
+    basics = render.basics(Mesh())
     weight = {"weight": render.number(Version("").weight)}
     return {
-        "MeshTable": {"name": Mesh().name},
+        "MeshTable": {key: each for key, each in basics.items() if key != "trust_domain"},
         "GatewayTable": gateway,
         "AccessLogTable": gateway["access_log"],
         "DownstreamTimeoutsTable": gateway["timeouts"],
@@ -64,7 +66,7 @@ def _defaults() -> dict[str, Any]:
         "RetryTable": route["retry"],
         "RedirectTable": route["redirect"],
         "RespondTable": route["respond"],
-        "ServiceTable": {key: service[key] for key in ("balance", "slow_start")},
+        "ServiceTable": {key: service[key] for key in _SERVICE_KEYS},
         "HealthTable": service["health"],
         "EjectionTable": service["ejection"],
         "UpstreamTlsTable": service["tls"],

@@ -29,6 +29,13 @@ def listed(value: object) -> object:
     return [value] if isinstance(value, dict) else value
 
 
+def several(value: object) -> object:
+    """One word stands for a list of one."""
+    if not isinstance(value, str | list):
+        raise Wrong(f"{kind_of(value)} is not valid here", expected="a name or an array of names")
+    return [value] if isinstance(value, str) else value
+
+
 def either(value: object, *names: str) -> object:
     """The value if it is no table or a table with exactly one of the names."""
     if isinstance(value, dict):

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from meshctl.model.mesh import AccessLog, Certificate, Gateway, Listener, Mesh
+from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.policy import (
     Balance,
     DownstreamTimeouts,
@@ -77,9 +77,15 @@ endpoints = st.one_of(
     st.builds(Endpoint, unix=st.sampled_from(["/run/a.sock", "/run/b.sock"]), weight=weights),
 )
 some_endpoints = distinct(endpoints, "address").filter(bool)
+commands = st.sampled_from([None, "python a.py", 'sh -c "x"', "set -e\n\tpython a.py\n"])
+some_versions = st.builds(Version, labels, st.just(()) | some_endpoints, weights, commands)
 versions = st.one_of(
+    st.just(()),
     some_endpoints.map(lambda found: (Version("default", found),)),
-    distinct(st.builds(Version, labels, some_endpoints, weights), "name").filter(bool),
+    distinct(some_versions, "name").map(
+        lambda found: tuple(msgspec.structs.replace(each, port=9010 + number) for number, each in enumerate(found))
+    ),
+    distinct(some_versions, "name"),
 )
 ejections = some(
     Ejection, enabled=st.booleans(), failures=counts, base=st.sampled_from([0.5, 7.0]), share=st.just(0.25)
@@ -109,7 +115,9 @@ services = st.builds(
     slow_start=st.just(0.0) | seconds,
     tls=some(UpstreamTls, ca=files, server_name=hosts, verify=st.booleans()),
     timeouts=some(UpstreamTimeouts, **all_of(UpstreamTimeouts, seconds)),
-    command=st.sampled_from([None, "python a.py", 'sh -c "x"']),
+    command=commands,
+    restart=st.sampled_from(["no", "on-failure", "always"]),
+    mtls=st.sampled_from(["strict", "permissive"]),
 )
 matches = st.builds(
     Match,
@@ -124,11 +132,24 @@ responds = some(Respond, status=statuses, body=words, content_type=st.just("text
 retries = some(Retry, attempts=st.integers(0, 10), on=st.sampled_from([(), ("connect",), ("503", "timeout")]))
 rewrites = st.one_of(st.just(Rewrite()), some(Rewrite, path=paths, host=hosts), some(Rewrite, host=hosts))
 listeners = st.builds(
-    Listener,
+    lambda host, port, secured: Listener(host, port, **secured),
     st.sampled_from(["127.0.0.1", "", "::1", "localhost"]),
     st.integers(0, 65535),
-    st.lists(st.builds(Certificate, files, files), max_size=2).map(tuple),
+    st.one_of(
+        st.fixed_dictionaries({"tls": st.lists(st.builds(Certificate, files, files), max_size=2).map(tuple)}),
+        st.just({"mesh": "edge"}),
+    ),
 )
+members = st.lists(st.sampled_from(["*", "gateway", "a", "orders"]), unique=True, min_size=1, max_size=3).map(tuple)
+rules = st.builds(
+    Allow,
+    st.sampled_from(["a", "web-to-orders", "x/y"]),
+    members,
+    members,
+    st.lists(st.sampled_from(["GET", "POST"]), unique=True, max_size=2).map(tuple),
+    st.lists(path_matches, unique=True, max_size=2).map(tuple),
+)
+accesses = some(Access, default=st.sampled_from(["allow", "deny"]), shadow=st.booleans(), rules=distinct(rules, "name"))
 gateways = some(
     Gateway,
     listeners=distinct(listeners, "port").filter(bool),
@@ -145,9 +166,9 @@ gateways = some(
 @st.composite
 def meshes(draw: st.DrawFn) -> Mesh:
     """A mesh that a file can say without errors."""
-    found = draw(distinct(services, "name", 2))
-    goals: list[dict[str, Any]] = [{"service": each.name} for each in found]
-    rules = []
+    found = _in_order(draw, draw(distinct(services, "name", 3)))
+    goals: list[dict[str, Any]] = [{"service": each.name} for each in found if each.protocol == "http"]
+    routes = []
     for number in range(draw(st.integers(0, 3))):
         action = draw(st.sampled_from([*goals, {"redirect": Redirect(path="/x")}, {"respond": Respond()}]))
         if "redirect" in action:
@@ -159,6 +180,19 @@ def meshes(draw: st.DrawFn) -> Mesh:
             action |= {"body_bytes": draw(sizes), "request_headers": draw(edits)}
         # A host of its own, so that no route hides another.
         match = msgspec.structs.replace(draw(matches), hosts=(f"h{number}.example.com",))
-        rules.append(Route(name=f"r{number}", match=match, response_headers=draw(edits), **action))
+        routes.append(Route(name=f"r{number}", match=match, response_headers=draw(edits), **action))
     name = draw(labels)
-    return Mesh(name, f"{name}.mesh", draw(gateways), tuple(rules), found)
+    egress = draw(st.sampled_from(["allow", "deny"]))
+    return Mesh(name, f"{name}.mesh", draw(gateways), tuple(routes), found, draw(accesses), egress)
+
+
+def _in_order(draw: st.DrawFn, found: tuple[Service, ...]) -> tuple[Service, ...]:
+    """Some of the services after others, none after itself; one with a port, some of raw bytes."""
+    names = [each.name for each in found]
+    ordered = []
+    for number, service in enumerate(found):
+        after = tuple(name for name in names[:number] if draw(st.booleans()))
+        protocol = "tcp" if service.health is None and draw(st.booleans()) else "http"
+        port = 9002 if len(service.commands) < 2 and number == 0 else 0
+        ordered.append(msgspec.structs.replace(service, after=after, protocol=protocol, port=port))
+    return tuple(ordered)

@@ -113,9 +113,17 @@ def test_beside_a_file() -> None:
     assert base == routes_mesh([], base)
 
 
+def test_no_service_is_called_gateway() -> None:
+    """The gateway's own name is taken, so a path of that name gives its service another."""
+    mesh = routes_mesh(["/gateway=http://h:1"], None)
+    assert [(route.name, route.service) for route in mesh.routes] == [("gateway", "gateway-2")]
+
+
 def test_what_it_makes_is_valid() -> None:
     """Written out as a file, the mesh holds, without a warning."""
-    mesh = routes_mesh(["/=http://h", "/V1/A_b.c=http://h/x", "*.a.b/=https://h", "/é=unix:/a"], None)
+    mesh = routes_mesh(
+        ["/=http://h", "/V1/A_b.c=http://h/x", "*.a.b/=https://h", "/é=unix:/a", "/gateway=http://h"], None
+    )
     loaded = read(to_toml(mesh))
     assert (mesh, ()) == (loaded.mesh, loaded.warnings)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meshctl.model.mesh import AccessLog, Certificate, Gateway, Listener, Mesh
+from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.policy import (
     Balance,
     DownstreamTimeouts,
@@ -18,7 +18,7 @@ from meshctl.model.policy import (
     UpstreamTimeouts,
 )
 from meshctl.model.route import HeaderEdits, Match, PathMatch, Redirect, Respond, Rewrite, Route, ValueMatch
-from meshctl.model.service import Endpoint, Service, UpstreamTls, Version
+from meshctl.model.service import Command, Endpoint, Service, UpstreamTls, Version
 from tests.config.reading import read
 
 
@@ -33,7 +33,7 @@ def route(text: str) -> Route:
 
 
 def service(text: str) -> Service:
-    """The only service."""
+    """The first service."""
     return read(f"[services.a]\n{text}").mesh.services[0]
 
 
@@ -46,6 +46,62 @@ def test_the_trust_domain_follows_the_name() -> None:
     """A mesh's trust domain is NAME.mesh unless it is given."""
     assert read('[mesh]\nname = "shop"').mesh.trust_domain == "shop.mesh"
     assert read('[mesh]\nname = "shop"\ntrust_domain = "corp.example"').mesh.trust_domain == "corp.example"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('default = "deny"', Mesh(access=Access(default="deny"))),
+        ('default = "allow"', Mesh()),
+        ('policy = "shadow"', Mesh(access=Access(shadow=True))),
+        ('policy = "enforce"', Mesh()),
+        ('egress = "deny"', Mesh(egress="deny")),
+        ('egress = "allow"', Mesh()),
+    ],
+)
+def test_what_holds_for_all_services(text: str, expected: Mesh) -> None:
+    """Each key of [mesh] changes its field and no other."""
+    assert expected == read(f"[mesh]\n{text}").mesh
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('from = "web"\nto = "orders"', Allow("web-to-orders", ("web",), ("orders",))),
+        (
+            'from = ["web", "gateway", "web"]\nto = ["orders", "db"]',
+            Allow("web-gateway-to-orders-db", ("web", "gateway"), ("orders", "db")),
+        ),
+        ('name = "all"\nfrom = "*"\nto = "*"', Allow("all", ("*",), ("*",))),
+        ('from = "*"\nto = "orders"', Allow("any-to-orders", ("*",), ("orders",))),
+        (
+            'from = "a"\nto = "b"\nmethods = ["GET", "GET", "HEAD"]',
+            Allow("a-to-b", ("a",), ("b",), methods=("GET", "HEAD")),
+        ),
+        (
+            'from = "a"\nto = "b"\npaths = ["/v1/", { exact = "/x" }, { regex = "/y.*" }, { prefix = "/v1" }]',
+            Allow(
+                "a-to-b",
+                ("a",),
+                ("b",),
+                paths=(PathMatch("prefix", "/v1"), PathMatch("exact", "/x"), PathMatch("regex", "/y.*")),
+            ),
+        ),
+    ],
+)
+def test_rules(text: str, expected: Allow) -> None:
+    """A rule says who may call whom, each side a word or a list, nothing twice; without a name it gets one."""
+    assert Mesh(access=Access(rules=(expected,))) == read(f"[[allow]]\n{text}").mesh
+
+
+def test_names_of_rules() -> None:
+    """Rules without a name are called after their sides; given names come first, none twice, none too long."""
+    long = "x" * 63
+    sides = [("web", "orders"), ("web", "orders"), ("gateway", "web"), (long, "orders")]
+    text = "".join(f'[[allow]]\nfrom = "{caller}"\nto = "{called}"\n' for caller, called in sides)
+    text += '[[allow]]\nname = "web-to-orders"\nfrom = "*"\nto = "*"'
+    names = [rule.name for rule in read(text).mesh.access.rules]
+    assert names == ["web-to-orders-2", "web-to-orders-3", "gateway-to-web", long, "web-to-orders"]
 
 
 CERT = Certificate("/etc/mesh/c.pem", "/abs/k.pem")
@@ -76,6 +132,36 @@ def test_certificates() -> None:
     assert (Certificate("/etc/mesh/d.pem", "/etc/mesh/../k.pem"),) == found[1].tls
     assert found[2].tls == ()
     assert (Listener("127.0.0.1", 8080, (CERT,)),) == gateway(tls).listeners
+
+
+def test_the_certificate_of_the_mesh() -> None:
+    """The certificate "mesh" is no file: such listeners get theirs from the mesh's CA, all or each for itself."""
+    shared = 'tls = { certificate = "mesh" }\n'
+    assert (Listener("127.0.0.1", 8080, mesh="edge"),) == gateway(shared).listeners
+    own = '{ address = ":2", tls = [{ certificate = "c.pem", key = "/abs/k.pem" }] }'
+    found = gateway(f'{shared}listen = [":1", {own}, {{ address = ":3", tls = false }}]').listeners
+    assert (Listener("", 1, mesh="edge"), Listener("", 2, (CERT,)), Listener("", 3)) == found
+    only = gateway('listen = [{ address = ":1", tls = { certificate = "mesh" } }, ":2"]').listeners
+    assert (Listener("", 1, mesh="edge"), Listener("", 2)) == only
+    file = gateway('tls = { certificate = "./mesh", key = "k.pem" }').listeners
+    assert (Certificate("/etc/mesh/mesh", "/etc/mesh/k.pem"),) == file[0].tls
+
+
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [
+        ([], ("localhost", "127.0.0.1", "::1")),
+        (
+            [["shop.localhost", "*.Example.com"], None, ["[::1]", "shop.localhost"]],
+            ("shop.localhost", "*.example.com", "::1"),
+        ),
+    ],
+)
+def test_whom_the_edge_certificate_is_for(hosts: list[list[str] | None], expected: tuple[str, ...]) -> None:
+    """It is for the hosts of the routes, each once; where none has any, for this machine's own names."""
+    tables = [f"[[routes]]\npath = '/{n}'\nrespond = {{}}\n" for n in range(len(hosts))]
+    named = [f"{table}hosts = {names}\n" if names else table for table, names in zip(tables, hosts, strict=True)]
+    assert expected == read("".join(named)).mesh.edge_hosts
 
 
 @pytest.mark.parametrize(
@@ -185,6 +271,18 @@ VERSIONS = (Version("default", (Endpoint("h", 1),)),)
         ('timeouts = { connect = "1s" }', {"timeouts": UpstreamTimeouts(connect=1.0)}),
         ('tls = { ca = "ca.pem", verify = false }', {"tls": UpstreamTls("/etc/mesh/ca.pem", verify=False)}),
         ('command = "python a.py"', {"command": "python a.py"}),
+        ("command = '''\nset -e\n\tpython a.py\n'''", {"command": "set -e\n\tpython a.py\n"}),
+        ("port = 9001", {"port": 9001}),
+        ('mtls = "permissive"', {"mtls": "permissive"}),
+        ('mtls = "strict"', {}),
+        ('protocol = "tcp"', {"protocol": "tcp"}),
+        ('protocol = "http"', {}),
+        ('restart = "no"', {"restart": "no"}),
+        ('restart = "always"', {"restart": "always"}),
+        ('restart = "on-failure"', {}),
+        ("after = []", {}),
+        ('after = ["b", "c", "b"]\n[services.b]\n[services.c]', {"after": ("b", "c")}),
+        ('after = "b"\n[services.b]', {"after": ("b",)}),
     ],
 )
 def test_service(text: str, expected: dict[str, Any]) -> None:
@@ -217,3 +315,31 @@ def test_versions() -> None:
     text = '[services.a.versions.v2]\nendpoints = ["h:2"]\nweight = 0.5\n[services.a.versions.v1]\nendpoints = ["h:1"]'
     expected = (Version("v2", (Endpoint("h", 2),), 0.5), Version("v1", (Endpoint("h", 1),), 1.0))
     assert expected == read(text).mesh.services[0].versions
+
+
+def test_services_that_wait_for_sidecars() -> None:
+    """Endpoints may be left out, of a service and of its versions; an empty list says the same."""
+    text = "[services.a]\n[services.b]\nendpoints = []\n[services.c.versions.v1]\nweight = 9\n"
+    text += "[services.c.versions.v2]\nendpoints = []"
+    expected = (Service("a"), Service("b"), Service("c", (Version("v1", weight=9.0), Version("v2"))))
+    assert expected == read(text).mesh.services
+
+
+@pytest.mark.parametrize(
+    ("text", "commands"),
+    [
+        ("", ()),
+        ("port = 9001", ()),
+        ('command = "x"', (Command("default", "x"),)),
+        ('command = "x"\nport = 9001\nendpoints = ["h:1"]', (Command("default", "x", 9001),)),
+        ('command = "x"\n[services.a.versions.v1]\n[services.a.versions.v2]', (Command("v1", "x"), Command("v2", "x"))),
+        (
+            'command = "x"\nport = 1\n[services.a.versions.v1]\ncommand = "y"\nport = 2\n[services.a.versions.v2]',
+            (Command("v1", "y", 2), Command("v2", "x", 1)),
+        ),
+        ('[services.a.versions.v1]\ncommand = "y"\n[services.a.versions.v2]\nport = 2', (Command("v1", "y"),)),
+    ],
+)
+def test_commands(text: str, commands: tuple[Command, ...]) -> None:
+    """A command runs for each version: its own, or the service's, on its own port or the service's."""
+    assert commands == service(text).commands

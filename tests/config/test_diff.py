@@ -33,6 +33,7 @@ weight = 10
 """
 ORDERS = "services.orders"
 V1 = f"{ORDERS}.versions.v1"
+V2 = f"{ORDERS}.versions.v2"
 FIRST = 'endpoints."127.0.0.1:9001"'
 CHECK = "path = /h, interval = 5s, timeout = 2s, healthy = 1, unhealthy = 3, statuses = 200, 399"
 
@@ -75,6 +76,32 @@ def lines(old: str, new: str) -> list[str]:
         ("[gateway]", '[gateway]\nworkers = "auto"', ["gateway.workers: 1 → auto"]),
         ("[gateway]", '[gateway]\nlimits.head_bytes = "8KiB"', ["gateway.limits.head_bytes: 64KiB → 8KiB"]),
         (
+            "[gateway]",
+            '[mesh]\ndefault = "deny"\npolicy = "shadow"\negress = "deny"\n[gateway]',
+            ["mesh.default: allow → deny", "mesh.policy: enforce → shadow", "mesh.egress: allow → deny"],
+        ),
+        (
+            "[gateway]",
+            '[gateway]\ntls = { certificate = "mesh" }',
+            ['gateway.listen."127.0.0.1:8080".tls: added (mesh)'],
+        ),
+        (
+            "[services.orders]",
+            '[services.db]\nprotocol = "tcp"\n[services.orders]\nmtls = "permissive"\nport = 9\nafter = "db"',
+            [
+                f"{ORDERS}.mtls: strict → permissive",
+                f"{ORDERS}.after: none → db",
+                f"{ORDERS}.port: added (9)",
+                "services.db: added",
+            ],
+        ),
+        ("weight = 10", 'weight = 10\ncommand = "x"\nport = 9', [f"{V2}.command: added (x)", f"{V2}.port: added (9)"]),
+        (
+            "[gateway]",
+            '[[allow]]\nfrom = "gateway"\nto = ["orders", "db"]\nmethods = ["GET"]\n[gateway]',
+            ["allow.gateway-to-orders-db: added (gateway → orders, db)"],
+        ),
+        (
             '[[routes]]\nname = "docs"\npath = "/docs"\nredirect = { host = "docs.example.com" }\n',
             '[[routes]]\nname = "new"\npath = "/new"\nservice = "orders"\n',
             ["routes.docs: removed (/docs → redirect)", "routes.new: added (/new → service orders)"],
@@ -104,6 +131,27 @@ def test_order() -> None:
     """Order decides between equals, so another order is a change."""
     one, two = '[[routes]]\nname = "a"\nrespond = {}\n', '[[routes]]\nname = "b"\npath = "/b"\nrespond = {}\n'
     assert lines(one + two, two + one) == ["routes: order a, b → order b, a"]
+
+
+def test_rules_change() -> None:
+    """A rule's parts are compared by its name; another order is a change, for a refusal names the first rule."""
+    one = '[[allow]]\nname = "a"\nfrom = "web"\nto = "orders"\n'
+    two = '[[allow]]\nname = "b"\nfrom = "*"\nto = "orders"\npaths = ["/v1", { exact = "/x" }]\n'
+    assert lines(one + two, two + one) == ["allow: order a, b → order b, a"]
+    assert lines(two, two.replace('"*"', '["web", "shop"]')) == ["allow.b.from: * → web, shop"]
+    assert lines(two, two.replace("paths", "methods = ['GET']\n#")) == [
+        "allow.b.paths: removed (/v1, exact = /x)",
+        "allow.b.methods: added (GET)",
+    ]
+
+
+def test_a_service_that_waits_for_sidecars() -> None:
+    """A service loses and gains its endpoints one by one; the version of none is no version."""
+    none, one, versions = "[services.a]\n", '[services.a]\nendpoints = ["h:1"]\n', "[services.a.versions.v1]\n"
+    assert lines(none, one) == ['services.a.endpoints."h:1": added (weight = 1)']
+    assert lines(one, none) == ['services.a.endpoints."h:1": removed (weight = 1)']
+    assert lines(none, versions) == ["services.a.endpoints: removed", "services.a.versions: added (v1)"]
+    assert lines("", none) == ["services.a: added"]
 
 
 def test_from_endpoints_to_versions() -> None:

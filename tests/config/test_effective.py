@@ -18,11 +18,13 @@ from tests.config.reading import read
 TEXT = """\
 [mesh]
 name = "shop"
+egress = "deny"
 
 [gateway]
 listen = [
   "127.0.0.1:8080",
   { address = ":8443" },
+  { address = ":8444", tls = { certificate = "mesh" } },
 ]
 tls = { certificate = "c.pem", key = "k.pem" }
 access_log = "access.log" # a path alone
@@ -35,12 +37,21 @@ path = "/v1"
 service = "orders"
 retry = { attempts = 3 }
 
+[[allow]]
+from = "web"
+to = ["orders"]
+
 [services.orders]
 endpoints = [
   "h:1",
   { address = "h:2", weight = 2 },
 ]
 health = {}
+mtls = "permissive"
+
+[services.db]
+port = 5432
+protocol = "tcp"
 """
 
 
@@ -49,24 +60,35 @@ health = {}
     [
         ("mesh.name", "shop", "mesh.toml:2"),
         ("gateway.workers", 1, "default"),
-        ("gateway.listen[0].address", "127.0.0.1:8080", "mesh.toml:6"),
-        ("gateway.listen[1].address", ":8443", "mesh.toml:7"),
-        ("gateway.listen[1].tls[0].key", "/etc/mesh/k.pem", "mesh.toml:9"),
-        ("gateway.access_log.path", "/etc/mesh/access.log", "mesh.toml:10"),
+        ("gateway.listen[0].address", "127.0.0.1:8080", "mesh.toml:7"),
+        ("gateway.listen[1].address", ":8443", "mesh.toml:8"),
+        ("gateway.listen[1].tls[0].key", "/etc/mesh/k.pem", "mesh.toml:11"),
+        ("gateway.access_log.path", "/etc/mesh/access.log", "mesh.toml:12"),
         ("gateway.access_log.format", "json", "default"),
-        ("gateway.timeouts.idle", "1m15s", "mesh.toml:13"),
+        ("gateway.timeouts.idle", "1m15s", "mesh.toml:15"),
         ("gateway.timeouts.head", "10s", "default"),
         ("gateway.limits.head_bytes", "64KiB", "default"),
-        ("routes.v1.path", "/v1", "mesh.toml:16"),
-        ("routes.v1.service", "orders", "mesh.toml:17"),
-        ("routes.v1.retry.attempts", 3, "mesh.toml:18"),
+        ("routes.v1.path", "/v1", "mesh.toml:18"),
+        ("routes.v1.service", "orders", "mesh.toml:19"),
+        ("routes.v1.retry.attempts", 3, "mesh.toml:20"),
         ("routes.v1.retry.on", ["connect", "reset"], "default"),
         ("routes.v1.timeout", "0s", "default"),
         ("services.orders.balance", "least_load", "default"),
-        ("services.orders.endpoints[0]", "h:1", "mesh.toml:22"),
-        ("services.orders.endpoints[1].weight", 2, "mesh.toml:23"),
+        ("services.orders.endpoints[0]", "h:1", "mesh.toml:28"),
+        ("services.orders.endpoints[1].weight", 2, "mesh.toml:29"),
         ("services.orders.health.interval", "5s", "default"),
         ("services.orders.ejection.share", "50%", "default"),
+        ("mesh.egress", "deny", "mesh.toml:3"),
+        ("mesh.default", "allow", "default"),
+        ("mesh.policy", "enforce", "default"),
+        ("gateway.listen[2].tls[0].certificate", "mesh", "mesh.toml:9"),
+        ("allow.web-to-orders.from", ["web"], "mesh.toml:23"),
+        ("allow.web-to-orders.to", ["orders"], "mesh.toml:24"),
+        ("services.orders.mtls", "permissive", "mesh.toml:32"),
+        ("services.orders.restart", "on-failure", "default"),
+        ("services.orders.after", [], "default"),
+        ("services.db.port", 5432, "mesh.toml:35"),
+        ("services.db.protocol", "tcp", "mesh.toml:36"),
     ],
 )
 def test_settings(path: str, value: object, origin: str) -> None:

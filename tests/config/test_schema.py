@@ -62,6 +62,17 @@ def test_templates_fit(name: str) -> None:
         "[services.a]\nbalance = 'least'",
         "[services.Orders]\nendpoints = ['h:1']",
         "[services.a]\nendpoints = [{ weight = 1 }]",
+        "[mesh]\ndefault = 'maybe'",
+        "[services.a]\nmtls = 'off'",
+        "[services.a]\nprotocol = 'udp'",
+        "[services.a]\nrestart = true",
+        "[services.a]\nport = 0",
+        "[services.a]\nafter = ['B c']",
+        "[services.a.versions.v1]\nport = 65536",
+        "[[allow]]\nfrom = 'web'",
+        "[[allow]]\nfrom = []\nto = 'orders'",
+        "[[allow]]\nfrom = 'Web'\nto = 'orders'",
+        "[[allow]]\nfrom = 'web'\nto = 'orders'\npaths = ['v1']",
     ],
 )
 def test_what_it_refuses(text: str) -> None:
@@ -85,6 +96,7 @@ def test_defaults_are_the_models() -> None:
         ("gateway", "GatewayTable"),
         ("gateway.timeouts", "DownstreamTimeoutsTable"),
         ("gateway.limits", "LimitsTable"),
+        ("mesh", "MeshTable"),
     ):
         shown = {
             name: each["default"] for name, each in SCHEMA["$defs"][table]["properties"].items() if "default" in each

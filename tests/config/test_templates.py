@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import subprocess
 import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
@@ -15,11 +22,14 @@ from meshctl.config.schema import json_schema
 from meshctl.errors import MeshError
 from tests.config.reading import read
 from tests.config.test_files import certificate_pem, key_pem, new_key
+from tests.e2e.waiting import until
+
+Start = Callable[..., int]
 
 
 def test_names() -> None:
     """There is a template for each start, the smallest first."""
-    assert templates.names() == ["minimal", "canary", "tls", "full"]
+    assert templates.names() == ["minimal", "canary", "mesh", "tls", "full"]
 
 
 @pytest.mark.parametrize("name", templates.names())
@@ -76,3 +86,50 @@ def test_resources_are_named_files_only() -> None:
     for name in ("../pyproject.toml", "/etc/passwd", "", "."):
         with pytest.raises(MeshError, match="no "):
             resources.text("templates", name)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Runs a command line by the shell with a free $PORT, as `up` does, and gives the port; ends all."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(line: str, **environment: str) -> int:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = int(probe.getsockname()[1])
+        variables = {**os.environ, **environment, "PORT": str(port)}
+        process = subprocess.Popen(
+            ["sh", "-c", line], cwd=tmp_path, env=variables, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        running.append(process)
+        return port
+
+    yield start
+    for process in running:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def answer(port: int) -> str:
+    """What a service on the port says, once it is there."""
+    opener = build_opener(ProxyHandler({}))
+
+    def ask() -> str:
+        try:
+            with opener.open(f"http://127.0.0.1:{port}/", timeout=10) as response:
+                return str(response.read(), "utf-8")
+        except URLError as error:
+            assert isinstance(error.reason, ConnectionRefusedError), error
+            return ""
+
+    return until(ask, f"a service on port {port}")
+
+
+def test_the_commands_of_the_mesh_template_run(start: Start) -> None:
+    """With Python alone, each version of orders answers in its own words; web asks by the environment's proxy."""
+    mesh = read(templates.text("mesh")).mesh
+    lines = {(service.name, each.version): each.line for service in mesh.services for each in service.commands}
+    assert set(lines) == {("web", "default"), ("orders", "v1"), ("orders", "v2")}
+    first, second = start(lines["orders", "v1"]), start(lines["orders", "v2"])
+    assert (answer(first), answer(second)) == ("2 orders\n", "2 orders, 43.50 in total\n")
+    web = start(lines["web", "default"], http_proxy=f"http://127.0.0.1:{first}", no_proxy="localhost")
+    assert answer(web) == "web asked orders: 2 orders\n"
