@@ -143,6 +143,8 @@ class Admin:
             restarts=supervisor.fleet.restarts,
             pids=(os.getpid(), *supervisor.fleet.pids),
             services=await service_views(supervisor),
+            identity=supervisor.identity.view,
+            roots=supervisor.identity.roots(),
         )
         kind, body = expose(supervisor.fleet.totals.merged(), facts, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": kind})

@@ -17,7 +17,7 @@ import msgspec
 from meshctl import clock
 from meshctl.control.credentials import Credentials, Order, request
 from meshctl.control.fleet import PATIENCE, Fleet
-from meshctl.control.trust_state import TrustState, must_reissue, read
+from meshctl.control.trust_state import TrustState, bundle, must_reissue, read
 from meshctl.core.renewal import is_due, pause_after_failure, renewal_moment
 from meshctl.errors import MeshError
 from meshctl.model.views import IdentityView
@@ -86,6 +86,14 @@ class Identity:
         now = clock.wall()
         if is_due(self._moment, self._own.not_before, now) and now >= self._not_before:
             spawn(self._renew_in_time(), name="renew identity")
+
+    def roots(self) -> tuple[tuple[str, float], ...]:
+        """Fingerprint and end of each root the mesh trusts; none where the proxy has no identity."""
+        try:
+            found = bundle(self._store) if self._own else None
+        except MeshError:
+            return ()
+        return tuple((root.fingerprint, root.not_after) for root in found.roots) if found else ()
 
     # the rest is private
 

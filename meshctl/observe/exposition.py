@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from meshctl.model.views import ServiceView
+from meshctl.model.views import IdentityView, ServiceView
 from meshctl.observe.sample import CLASSES, Sample, SeriesSample
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ class Facts(msgspec.Struct, frozen=True):
     pids: tuple[int, ...] = ()
     """The supervisor's and its workers'."""
     services: tuple[ServiceView, ...] = ()
+    identity: IdentityView | None = None
+    roots: tuple[tuple[str, float], ...] = ()
+    """Fingerprint and end, in seconds since the epoch, of each root the mesh trusts."""
 
 
 def expose(sample: Sample, facts: Facts, accept: str = "") -> tuple[str, bytes]:
@@ -76,6 +79,19 @@ def _about(facts: Facts) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "meshctl_worker_restarts", "Worker processes started again after they ended unexpectedly.", facts.restarts
     )
+    certificate = GaugeMetricFamily(
+        "meshctl_certificate_expiry_timestamp_seconds",
+        "When the proxy's own certificate ends; it is replaced long before.",
+        labels=("identity",),
+    )
+    if facts.identity is not None:
+        certificate.add_metric((facts.identity.spiffe,), facts.identity.not_after)
+    root = GaugeMetricFamily(
+        "meshctl_root_expiry_timestamp_seconds", "When a root that the mesh trusts ends.", labels=("fingerprint",)
+    )
+    for fingerprint, not_after in facts.roots:
+        root.add_metric((fingerprint,), not_after)
+    yield from (certificate, root)
 
 
 def _requests(sample: Sample) -> Iterator[Metric]:

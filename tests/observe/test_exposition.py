@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from meshctl.model.views import EndpointView, ServiceView
+from meshctl.model.views import EndpointView, IdentityView, ServiceView
 from meshctl.observe.counters import Counters
 from meshctl.observe.exposition import Facts, expose
 from meshctl.observe.sample import Sample
@@ -23,6 +23,19 @@ ENDPOINTS = tuple(EndpointView(f"127.0.0.1:{9000 + index}", "v1", 1.0, state) fo
 FACTS = Facts(
     "1.2.3", revision=7, started=1.5e9, restarts=2, services=(ServiceView("orders", "random", (), ENDPOINTS),)
 )
+
+
+IDENTITY = IdentityView("spiffe://shop.mesh/service/orders", "ab", "cd", 1.5e9, 1.6e9, 1)
+
+
+def test_when_certificates_end() -> None:
+    """A proxy with an identity tells when its certificate and the mesh's roots end; one without tells nothing."""
+    facts = Facts("1.2.3", pids=(os.getpid(),), identity=IDENTITY, roots=(("cd", 1.9e9),))
+    found = scraped(Sample(), facts)
+    own, roots = "meshctl_certificate_expiry_timestamp_seconds", "meshctl_root_expiry_timestamp_seconds"
+    assert named(found, own) == {("identity=spiffe://shop.mesh/service/orders",): 1.6e9}
+    assert named(found, roots) == {("fingerprint=cd",): 1.9e9}
+    assert named(scraped(Sample()), own) == {}
 
 
 def busy() -> Sample:
@@ -58,7 +71,7 @@ def named(found: dict[tuple[str, ...], float], name: str) -> dict[tuple[str, ...
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_finds_nothing_wrong(sample: Sample) -> None:
     """The classic text passes Prometheus' own checker without a word."""
-    _, body = expose(sample, Facts("1.2.3", pids=(os.getpid(),), services=FACTS.services))
+    _, body = expose(sample, Facts("1.2.3", pids=(os.getpid(),), services=FACTS.services, identity=IDENTITY))
     done = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
