@@ -13,13 +13,15 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from meshctl import clock
 from meshctl.core.outlier import EndpointHealth
 from meshctl.model.policy import HealthCheck, UpstreamTimeouts
 from meshctl.model.service import Endpoint, Service
 from meshctl.observe.counters import ServiceCounters
+from meshctl.proxy.dialing import Unreached
 from meshctl.proxy.tasks import spawn
 from meshctl.proxy.upstream import UpstreamConnection
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.service import LiveVersion
     from meshctl.proxy.worker import Worker
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 LONGEST_LINE: Final = 1024
 """Exchanges that may wait for a connection to one endpoint; more are refused at once."""
@@ -102,10 +106,10 @@ class LiveEndpoint:
             connection.deadline = now + self.timeouts.idle
             self.idle.append(connection)
 
-    def lost(self, connection: UpstreamConnection) -> None:
-        """A connection has ended."""
+    def lost(self, connection: UpstreamConnection | None = None) -> None:
+        """A connection has ended: `connection`, or one that carried bytes."""
         self.opened -= 1
-        if connection in self.idle:
+        if connection is not None and connection in self.idle:
             self.idle.remove(connection)
         if self._line and self.opened < self.limit:
             self.opened += 1
@@ -148,49 +152,50 @@ class LiveEndpoint:
             self._host(), self.config.port, ssl=self.tls, server_hostname=self.server_name
         )
 
-    async def _open(self) -> None:
+    async def connect(self, make: Callable[[], P], *, is_raw: bool = False) -> P:
+        """A connection to it, spoken to by the protocol that `make` makes; `is_raw` for bytes instead of HTTP. Raises
+        Unreached; counted either way."""
         try:
             async with asyncio.timeout(self.timeouts.connect):
-                connection = await self._connect()
+                made = await self._connect(make, is_raw=is_raw)
         except TimeoutError:
-            self._failed(
-                "connect_timeout", "timeout", f"no connection to {self.address} within {self.timeouts.connect:g}s"
-            )
+            detail = f"no connection to {self.address} within {self.timeouts.connect:g}s"
+            raise self._unreached("connect_timeout", "timeout", detail) from None
         except ssl.SSLError as error:
-            self._failed("upstream_tls", "tls", f"{self.address}: {_tls_reason(error)}")
-        except (OSError, ConnectionError) as error:
-            self._failed("upstream_connect", "refused", f"{self.address}: {error.strerror or error}")
-        else:
-            self.counters.connect("ok")
-            if connection.is_closing():
-                return
+            raise self._unreached("upstream_tls", "tls", f"{self.address}: {_tls_reason(error)}") from error
+        except OSError as error:
+            detail = f"{self.address}: {error.strerror or error}"
+            raise self._unreached("upstream_connect", "refused", detail) from error
+        self.counters.connect("ok")
+        return made
+
+    async def _open(self) -> None:
+        try:
+            connection = await self.connect(lambda: UpstreamConnection(self))
+        except Unreached as problem:
+            self.opened -= 1
+            if self._line:
+                self._line.popleft().on_connect_failed(problem.reason, problem.detail)
+            return
+        if not connection.is_closing():
             self.give_back(connection, clock.monotonic())
 
-    async def _connect(self) -> UpstreamConnection:
-        loop = self.worker.loop
+    async def _connect(self, make: Callable[[], P], *, is_raw: bool) -> P:
+        loop, tls, name = self.worker.loop, self.tls, self.server_name
         if self.config.unix:
-            _, connection = await loop.create_unix_connection(
-                lambda: UpstreamConnection(self), self.config.unix, ssl=self.tls, server_hostname=self.server_name
-            )
-            return connection
-        _, connection = await loop.create_connection(
-            lambda: UpstreamConnection(self),
-            self._host(),
-            self.config.port,
-            ssl=self.tls,
-            server_hostname=self.server_name,
-        )
-        return connection
+            _, made = await loop.create_unix_connection(make, self.config.unix, ssl=tls, server_hostname=name)
+        else:
+            host, port = self._host(), self.config.port
+            _, made = await loop.create_connection(make, host, port, ssl=tls, server_hostname=name)
+        return made
 
     def _host(self) -> str:
         """Where to connect: the address this endpoint stands for, one of those its name has."""
         return self.address.rpartition(":")[0].strip("[]")
 
-    def _failed(self, reason: str, result: str, detail: str) -> None:
-        self.opened -= 1
+    def _unreached(self, reason: str, result: str, detail: str) -> Unreached:
         self.counters.connect(result)
-        if self._line:
-            self._line.popleft().on_connect_failed(reason, detail)
+        return Unreached(reason, detail)
 
 
 def _tls_reason(error: ssl.SSLError) -> str:
