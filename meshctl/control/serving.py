@@ -9,6 +9,7 @@ from meshctl.control.revisions import Revision
 from meshctl.control.sockets import Bound
 from meshctl.model.mesh import Listener, Mesh, encode
 from meshctl.model.views import ListenerView
+from meshctl.model.weights import Shares
 from meshctl.observe.sample import Key
 from meshctl.proxy.messages import ListenerSpec, Prepare
 
@@ -28,6 +29,7 @@ class Serving:
         self.mesh = mesh
         self.bounds = bounds
         self.registrations: Registrations = ()
+        self.weights: dict[str, Shares] = {}
         self._content = encode(mesh)
         self._listeners = listeners
         self._specs = tuple(_spec(name, listener, bounds[name]) for name, listener in listeners.items())
@@ -50,6 +52,7 @@ class Serving:
             self._specs,
             tuple(key for key, _ in opened),
             self.registrations,
+            self.weights,
         )
         return message, [handle for _, handle in opened]
 

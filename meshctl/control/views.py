@@ -87,6 +87,7 @@ def _merged(views: Sequence[ServiceView]) -> ServiceView:
             version.endpoints,
             min(view.versions[at].healthy for view in views if at < len(view.versions)),
             sum(view.versions[at].requests for view in views if at < len(view.versions)),
+            version.declared,
         )
         for at, version in enumerate(first.versions)
     )

@@ -28,13 +28,16 @@ class EndpointView(msgspec.Struct, frozen=True):
 
 
 class VersionView(msgspec.Struct, frozen=True):
-    """A version's configured weight and the share of requests it really got since the proxy started."""
+    """A version's weight in effect and the requests it really got since the revision was compiled."""
 
     name: str
     weight: float
     endpoints: int
     healthy: int
     requests: int = 0
+    declared: float | None = None
+    """The weight that the configuration gives it, where the proxy tells: another than `weight` while live weights
+    hold."""
 
 
 class ServiceView(msgspec.Struct, frozen=True):

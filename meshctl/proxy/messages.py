@@ -138,7 +138,9 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
     is_trouble: bool = True
 
 
-Message = Prepare | Commit | Abort | Identify | Discovered | Weighted | Ask | Drain | Reopen | Prepared | Answer | Notice
+Message = (
+    Prepare | Commit | Abort | Identify | Discovered | Weighted | Ask | Drain | Reopen | Prepared | Answer | Notice
+)
 
 _DECODER: Final = msgspec.msgpack.Decoder(Message)
 _ENCODER: Final = msgspec.msgpack.Encoder()

@@ -1,5 +1,5 @@
 """What a worker does when its supervisor tells it to: compile a revision, serve it or forget it, take on an identity,
-use other endpoints, answer a question, drain. In the order they were given, each whole before the next."""
+use other endpoints or weights, answer a question, drain. In the order they were given, each whole before the next."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from meshctl.proxy.messages import (
     Prepare,
     Prepared,
     Reopen,
+    Weighted,
 )
 from meshctl.proxy.snapshot import Snapshot
 from meshctl.proxy.tls import ListenerTls
@@ -92,6 +93,8 @@ class Orders:
             case Discovered(registrations):
                 worker.registry.discover(registrations)
                 worker.housekeeping.adopt(worker.snapshot)
+            case Weighted(weights):
+                worker.registry.weigh(weights)
             case Ask(number, what):
                 self.send(Answer(number, self._answer(what)))
             case Reopen():
@@ -113,7 +116,7 @@ class Orders:
         # wait.
         gc.disable()
         try:
-            snapshot = worker.registry.compile(order.revision, decode(order.mesh), order.registrations)
+            snapshot = worker.registry.compile(order.revision, decode(order.mesh), order.registrations, order.weights)
             renewed = self._renewed(order)
             opened = {
                 spec.key: LiveListener(worker, spec, sockets[spec.key], snapshot.timeouts.handshake)

@@ -15,6 +15,7 @@ from meshctl.model.mesh import Mesh
 from meshctl.model.registration import Registration
 from meshctl.model.service import Endpoint, Service
 from meshctl.model.views import EndpointView, ServiceView, VersionView
+from meshctl.model.weights import Shares
 from meshctl.proxy.endpoint import LiveEndpoint
 from meshctl.proxy.service import LiveService, LiveVersion
 from meshctl.proxy.snapshot import Snapshot
@@ -37,12 +38,21 @@ class Registry:
         self._addresses: dict[tuple[str, int], tuple[str, ...]] = {}
         self._contexts: dict[UpstreamTls, ssl.SSLContext] = {}
         self._registered: dict[tuple[str, str], tuple[Endpoint, ...]] = {}
+        self._weights: dict[str, Shares] = {}
 
     def __repr__(self) -> str:
         return f"<Registry {len(self._endpoints)} endpoints, {len(self._addresses)} names>"
 
-    def compile(self, number: int, mesh: Mesh, registrations: tuple[Registration, ...] = ()) -> Snapshot:
-        """The snapshot of a revision and of what is registered. Raises ValueError where it cannot be served."""
+    def compile(
+        self,
+        number: int,
+        mesh: Mesh,
+        registrations: tuple[Registration, ...] = (),
+        weights: dict[str, Shares] | None = None,
+    ) -> Snapshot:
+        """The snapshot of a revision, of what is registered and of live weights. Raises ValueError where it cannot be
+        served."""
+        weights = weights or {}
         before = self._worker.snapshot.services
         registered = _by_version(registrations)
         services: dict[str, LiveService] = {}
@@ -62,15 +72,16 @@ class Registry:
                 made.limit = mesh.gateway.limits.upstream_connections
                 made.fill(self.find)
                 versions.append(made)
-            live.set_versions(versions)
+            live.versions = versions
+            live.weigh(weights.get(config.name, {}))
             services[config.name] = live
         snapshot = Snapshot(number, mesh, services, self._worker)
-        snapshot.registered = registered
+        snapshot.registered, snapshot.weights = registered, weights
         return snapshot
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Make `snapshot`'s endpoints the live ones and let go of the others."""
-        self._registered = snapshot.registered
+        self._registered, self._weights = snapshot.registered, snapshot.weights
         self._sweep(snapshot)
         live = {series.key for route in snapshot.routes for series in route.series.values()}
         self._worker.counters.retire(live | {("", "", "")})
@@ -91,6 +102,14 @@ class Registry:
                 service.set_versions(service.versions)
         if changed:
             self._sweep(snapshot)
+
+    def weigh(self, weights: dict[str, Shares]) -> None:
+        """Other live weights hold than before, from the next request on: requests that have a version keep it."""
+        before, self._weights = self._weights, weights
+        for name in before.keys() | weights.keys():
+            service = self._worker.snapshot.services.get(name)
+            if service is not None and before.get(name) != weights.get(name):
+                service.weigh(weights.get(name, {}))
 
     def resolved(self, host: str, port: int, addresses: tuple[str, ...]) -> None:
         """A name's addresses are known, anew: versions that have it use them all."""
@@ -185,7 +204,9 @@ def _service_view(service: LiveService, now: float) -> ServiceView:
     for version in service.versions:
         usable = set(version.available)
         versions.append(
-            VersionView(version.name, version.weight, len(version.endpoints), len(usable), version.requests)
+            VersionView(
+                version.name, version.weight, len(version.endpoints), len(usable), version.requests, version.declared
+            )
         )
         for each in version.endpoints:
             until = each.health.until

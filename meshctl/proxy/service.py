@@ -4,13 +4,14 @@ traffic flows. The decisions are `core`'s; this keeps what they decide about cur
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from meshctl import clock
 from meshctl.core.balance import BALANCERS, Balancer, decayed
 from meshctl.core.outlier import next_return, usable
 from meshctl.core.retry import RetryBudget
+from meshctl.core.shift import effective
 from meshctl.core.slow_start import effective_weight
 from meshctl.core.split import Split, bucket
 from meshctl.model.policy import Key
@@ -33,6 +34,8 @@ class LiveVersion:
         self.config = service
         self.service = service.name
         self.name = name
+        self.declared = weight
+        """The weight that the configuration gives it."""
         self.weight = weight
         self._static = configured
         self.registered: tuple[Endpoint, ...] = ()
@@ -147,6 +150,13 @@ class LiveService:
         if begun != self._settled:
             self.budget.deposit(now, begun - self._settled)
             self._settled = begun
+
+    def weigh(self, live: Mapping[str, float]) -> None:
+        """Take on live weights by version, in the place of those configured; none where there are none."""
+        weights = effective({version.name: version.declared for version in self.versions}, live)
+        for version in self.versions:
+            version.weight = weights[version.name]
+        self.set_versions(self.versions)
 
     def set_versions(self, versions: list[LiveVersion]) -> None:
         """Take the versions of a new snapshot, or see anew which of them have endpoints."""

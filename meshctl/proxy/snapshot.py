@@ -16,6 +16,7 @@ from meshctl.core.route_table import RouteTable
 from meshctl.model.mesh import Mesh
 from meshctl.model.route import HeaderEdits, Route
 from meshctl.model.service import Endpoint
+from meshctl.model.weights import Shares
 from meshctl.observe.counters import Series
 from meshctl.proxy.filters import FILTERS, Filter
 from meshctl.wire.fields import Fields, make, without
@@ -79,6 +80,8 @@ class Snapshot:
         self.mesh = mesh
         self.registered: dict[tuple[str, str], tuple[Endpoint, ...]] = {}
         """What was registered for each service and version when this was compiled."""
+        self.weights: dict[str, Shares] = {}
+        """The live weights of versions then, by service."""
         self.services = services
         self.body_limit = gateway.limits.body_bytes
         self.head_limit = gateway.limits.head_bytes

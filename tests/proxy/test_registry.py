@@ -13,7 +13,17 @@ from meshctl.model.mesh import AccessLog, Gateway, Mesh, encode
 from meshctl.model.registration import Registration
 from meshctl.model.route import Route
 from meshctl.model.service import Endpoint, Service, Version
-from meshctl.proxy.messages import Answer, Ask, Channel, Commit, Discovered, Message, Prepare, Prepared
+from meshctl.proxy.messages import (
+    Answer,
+    Ask,
+    Channel,
+    Commit,
+    Discovered,
+    Message,
+    Prepare,
+    Prepared,
+    Weighted,
+)
 from meshctl.proxy.upstream import UpstreamConnection
 from meshctl.proxy.worker import Worker
 
@@ -33,19 +43,31 @@ class Told:
         *endpoints: Endpoint,
         versions: tuple[Version, ...] = (),
         registrations: tuple[Registration, ...] = (),
+        weights: dict[str, dict[str, float]] | None = None,
     ) -> None:
         """Have it serve a revision with one service."""
         service = Service("shop", versions or (Version("default", endpoints),))
         gateway = Gateway(access_log=AccessLog(path="off"))
         mesh = Mesh(gateway=gateway, routes=(Route("all", service="shop"),), services=(service,))
-        self.channel.send(Prepare(number, number, encode(mesh), (), registrations=registrations))
+        self.channel.send(Prepare(number, number, encode(mesh), (), registrations=registrations, weights=weights or {}))
         assert self.loop.run_until_complete(self._answer()) == Prepared(number)
         self.channel.send(Commit(number))
         self.loop.run_until_complete(self._until(lambda: self.worker.snapshot.number == number))
 
     def discover(self, *registrations: Registration) -> None:
         """Have it use these registered endpoints."""
-        self.channel.send(Discovered(registrations))
+        self._tell(Discovered(registrations))
+
+    def weigh(self, **shop: float) -> None:
+        """Have it use these live weights, or those of the configuration where there are none."""
+        self._tell(Weighted({"shop": shop} if shop else {}))
+
+    def weights(self) -> dict[str, float]:
+        """The weights in effect."""
+        return {each.name: each.weight for each in self.worker.snapshot.services["shop"].versions}
+
+    def _tell(self, message: Message) -> None:
+        self.channel.send(message)
         self.channel.send(Ask(1, "commit"))
         assert self.loop.run_until_complete(self._answer()) == Answer(1, b"")
 
@@ -193,6 +215,39 @@ def test_a_version_without_endpoints_leaves_its_share(told: Told) -> None:
     assert chosen() == {"v1", "v2"}
     assert not v1.available
     assert not v2.available
+
+
+TWO = (Version("v1", (Endpoint("127.0.0.1", 1),), 90), Version("v2", (Endpoint("127.0.0.1", 2),), 10))
+
+
+def test_live_weights_take_the_place_of_configured_ones(told: Told) -> None:
+    """They hold from the next request on, without a new snapshot and with the same endpoints; then the file's again."""
+    told.apply(1, versions=TWO)
+    snapshot = told.worker.snapshot
+    service = snapshot.services["shop"]
+    before = [version.endpoints for version in service.versions]
+    told.weigh(v2=100)
+    assert (service.only, told.weights()) == (service.versions[1], {"v1": 0, "v2": 100})
+    told.weigh(v1=50, v2=50)
+    assert (service.only, told.weights()) == (None, {"v1": 50, "v2": 50})
+    assert told.worker.snapshot is snapshot
+    assert [version.endpoints for version in service.versions] == before
+    told.weigh()
+    assert told.weights() == {"v1": 90, "v2": 10}
+    (view,) = told.worker.registry.views()
+    assert [(each.weight, each.declared) for each in view.versions] == [(90, 90), (10, 10)]
+
+
+def test_live_weights_outlast_a_revision(told: Told) -> None:
+    """A revision comes with the live weights of its time, and tells those of the file beside them."""
+    told.apply(1, versions=TWO, weights={"shop": {"v1": 20, "v2": 80}, "other": {"v1": 100}})
+    assert told.weights() == {"v1": 20, "v2": 80}
+    (view,) = told.worker.registry.views()
+    assert [(each.weight, each.declared) for each in view.versions] == [(20, 90), (80, 10)]
+    told.apply(2, versions=(*TWO, Version("v3", (Endpoint("127.0.0.1", 3),), 5)), weights={"shop": {"v2": 100}})
+    assert told.weights() == {"v1": 0, "v2": 100, "v3": 0}
+    told.weigh()
+    assert told.weights() == {"v1": 90, "v2": 10, "v3": 5}
 
 
 class Waiting:

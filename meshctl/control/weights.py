@@ -1,0 +1,159 @@
+"""Live weights in the store: what holds now, and the one door through which that changes.
+
+Every change is one transaction: the new state, a line of the service's history, an audit record, and the expectation
+that nobody was faster. Proxies follow (`changing`); which weights make sense is decided in `core.shift`, and whether a
+version can take traffic by whoever asks for the change. mesh.toml is never touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from meshctl import clock
+from meshctl.control.discovery import extended, names, registrations
+from meshctl.control.revisions import current, decode, nothing
+from meshctl.core.shift import effective, shares
+from meshctl.errors import MeshError
+from meshctl.model.service import Service
+from meshctl.model.weights import LiveWeights, Shares, Shift, State
+from meshctl.store.protocol import Audit, Conflict, Delete, Entry, Expect, Put, Store
+
+_WEIGHTS: Final = "traffic/weights/"
+_HISTORY: Final = "traffic/history/"
+
+BACK: Final = 50
+"""How many states `rollback` can go back."""
+KEPT: Final = 200
+"""How many changes of a service its history keeps."""
+
+Decide = Callable[[Shares, Shares], Shares]
+"""New weights out of those in effect and those of the file, all in percent; none means those of the file."""
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """What a change did: the weights in effect before and after it, in percent, and the store revision from which on
+    they hold."""
+
+    service: str
+    before: Shares
+    after: Shares
+    revision: int
+    unchanged: bool = False
+
+
+def live_weights(store: Store) -> dict[str, Shares]:
+    """The live weights of all services that have any: what proxies follow."""
+    found = (decode(entry, LiveWeights) for entry in store.list(_WEIGHTS))
+    return {each.service: each.now.weights for each in found if each.now.weights}
+
+
+def live(store: Store, service: str) -> LiveWeights | None:
+    """The live weights of a service with the states before; None where nobody ever changed them."""
+    entry = store.get(_WEIGHTS + service)
+    return None if entry is None else decode(entry, LiveWeights)
+
+
+def known_service(store: Store, name: str) -> Service:
+    """The service with all versions there are: those of the configuration, those that sidecars registered, and those
+    that live weights name. Raises MeshError not_found."""
+    held = live(store, name)
+    named = {(name, version) for version in held.now.weights} if held else set()
+    mesh = extended((current(store) or nothing()).mesh(), names(registrations(store)) | named)
+    for service in mesh.services:
+        if service.name == name:
+            return service
+    raise _no_service(name, [service.name for service in mesh.services])
+
+
+def change(store: Store, service: str, decide: Decide, *, who: str, what: str) -> Moved:
+    """Set a service's weights to what `decide` makes of them. Raises MeshError: not_found for no such service, conflict
+    where somebody else changes them at the same time, and what `decide` raises."""
+    declared = _declared(store, service)
+    entry, held = _held(store, service)
+    before = shares(effective(declared, held.now.weights))
+    weights = decide(before, shares(declared))
+    if weights == held.now.weights:
+        return Moved(service, before, before, store.revision(), unchanged=True)
+    after = LiveWeights(
+        service, held.number + 1, State(weights, who, clock.wall(), what), (*held.before, held.now)[-BACK:]
+    )
+    return _commit(store, entry, after, before, declared)
+
+
+def rollback(store: Store, service: str, *, who: str, check: Callable[[Shares], None] = lambda _: None) -> Moved:
+    """Bring back the weights before the last change, each time one change further. `check` is shown them and may raise.
+
+    Raises MeshError: not_found where there is no state before, conflict as `change` does."""
+    declared = _declared(store, service)
+    entry, held = _held(store, service)
+    if not held.before:
+        hint = f"see `meshctl traffic history {service}`"
+        raise MeshError("not_found", f'service "{service}" has no weights to go back to', hint=hint)
+    before = shares(effective(declared, held.now.weights))
+    back = held.before[-1]
+    check(shares(effective(declared, back.weights)))
+    what = f"rollback of {held.now.what}" if held.now.what else "rollback"
+    after = LiveWeights(service, held.number + 1, State(back.weights, who, clock.wall(), what), held.before[:-1])
+    return _commit(store, entry, after, before, declared)
+
+
+def history(store: Store, service: str, limit: int = 0) -> list[Shift]:
+    """The changes of a service's weights, newest first; at most `limit` of them where it is not 0."""
+    found = [decode(entry, Shift) for entry in reversed(store.list(f"{_HISTORY}{service}/"))]
+    return found[:limit] if limit > 0 else found
+
+
+def _declared(store: Store, service: str) -> Shares:
+    return {version.name: version.weight for version in known_service(store, service).versions}
+
+
+def _held(store: Store, service: str) -> tuple[Entry | None, LiveWeights]:
+    entry = store.get(_WEIGHTS + service)
+    return entry, LiveWeights(service, 0, State({})) if entry is None else decode(entry, LiveWeights)
+
+
+def _commit(
+    store: Store, entry: Entry | None, new: LiveWeights, before: Shares, declared: Mapping[str, float]
+) -> Moved:
+    state = new.now
+    after = shares(effective(declared, state.weights))
+    line = Shift(new.service, new.number, state.at, state.who, state.what, before, after)
+    changes: list[Put | Delete] = [
+        Put(_WEIGHTS + new.service, msgspec.json.encode(new)),
+        Put(_line(new.service, new.number), msgspec.json.encode(line)),
+    ]
+    if new.number > KEPT:
+        changes.append(Delete(_line(new.service, new.number - KEPT)))
+    audit = Audit(state.who, state.at, f"{new.service}: {state.what}", _text(before), _text(after))
+    expected = Expect(_WEIGHTS + new.service, 0 if entry is None else entry.revision)
+    try:
+        revision = store.transact(changes, expect=[expected], audit=audit)
+    except Conflict as error:
+        raise _conflict(store, new.service) from error
+    return Moved(new.service, before, after, revision)
+
+
+def _line(service: str, number: int) -> str:
+    return f"{_HISTORY}{service}/{number:010d}"
+
+
+def _text(weights: Mapping[str, float]) -> str:
+    return " ".join(f"{name}={weight:.4g}" for name, weight in weights.items())
+
+
+def _no_service(name: str, known: list[str]) -> MeshError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1)
+    hint = f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(known)}" if known else "nothing is applied"
+    return MeshError("not_found", f'there is no service "{name}"', hint=hint)
+
+
+def _conflict(store: Store, service: str) -> MeshError:
+    winner = live(store, service)
+    said = f" by {winner.now.who} ({winner.now.what})" if winner else ""
+    message = f'the weights of "{service}" were changed at the same time{said}'
+    return MeshError("conflict", message, hint=f"look at `meshctl traffic split {service}`, then try again")
