@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from meshctl import clock
+from meshctl.model.names import check_host_pattern
 from meshctl.pki.identity import mesh_names, spiffe_id
 
 DAY: Final = 86400.0
@@ -102,7 +103,7 @@ def _host_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ip_address(host.strip("[]")))
     except ValueError:
-        return x509.DNSName(host)
+        return x509.DNSName(check_host_pattern(host))
 
 
 def _leaf_extensions(

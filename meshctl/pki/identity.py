@@ -11,9 +11,6 @@ from typing import Final
 
 from meshctl.model.names import check_label
 
-GATEWAY: Final = "gateway"
-"""The service name that the gateway is known by in the mesh; no other service can have it."""
-
 SCHEME: Final = "spiffe"
 # SPIFFE-ID §2.3: an identity that is longer need not be accepted by anybody.
 _LONGEST: Final = 2048
