@@ -22,7 +22,7 @@ endpoints = ["127.0.0.1:99999"]
 """
 
 
-@pytest.mark.parametrize("template", ["minimal", "canary", "full"])
+@pytest.mark.parametrize("template", ["minimal", "canary", "mesh", "full"])
 def test_init_writes_what_validate_accepts(template: str, meshctl: Meshctl, folder: Path) -> None:
     """What `init` writes is valid as it is."""
     assert meshctl("init", "--template", template).status == 0

@@ -56,6 +56,19 @@ def test_problems_cost_no_more_than_linear_time(spoil: Callable[[str], str]) -> 
     assert seconds(lambda: problems(large)) < 30 * once + 0.2
 
 
+def circles(count: int) -> str:
+    """Services that all start after each other, and rules that name others."""
+    services = "".join(f'[services.s{n}]\nafter = ["s{(n + 1) % count}", "s{n * 7 % count}"]\n' for n in range(count))
+    return services + "".join(f'[[allow]]\nfrom = "x{n}"\nto = "s{n}x"\n' for n in range(count))
+
+
+def test_circles_cost_no_more_than_linear_time() -> None:
+    """Ten times the services that start after themselves take about ten times as long to tell, not a hundred."""
+    assert len(problems(circles(100))) > 50
+    once = min(seconds(lambda: problems(circles(100))) for _ in range(3))
+    assert seconds(lambda: problems(circles(1000))) < 30 * once + 0.2
+
+
 @pytest.mark.parametrize("module", ["adhoc", "diff", "render", "problems", "templates", "naming", "endpoints", "files"])
 def test_what_proxies_import_is_light(module: str) -> None:
     """Only the decoder loads pydantic, only positions load tree-sitter, only certificates load cryptography."""

@@ -159,6 +159,14 @@ def test_files_are_only_looked_at_on_demand(pair: Path) -> None:
     assert len(load(pair / "mesh.toml", with_files=False).mesh.gateway.listeners[0].tls) == 1
 
 
+def test_the_mesh_certificate_is_no_file(tmp_path: Path) -> None:
+    """The certificate "mesh" is looked for nowhere; a file of that name is written "./mesh"."""
+    (tmp_path / "mesh.toml").write_text('[gateway]\ntls = { certificate = "mesh" }\n')
+    assert problems(tmp_path) == []
+    (tmp_path / "mesh.toml").write_text('[gateway]\ntls = { certificate = "./mesh", key = "k.pem" }\n')
+    assert '2:9: gateway.tls.certificate: "./mesh" does not exist' in problems(tmp_path)[0]
+
+
 def test_missing_files(pair: Path) -> None:
     """Both files are reported, with where they were looked for."""
     (pair / "c.pem").unlink()
