@@ -112,6 +112,12 @@ class Drain(msgspec.Struct, frozen=True, tag=True):
     seconds: float
 
 
+class Guard(msgspec.Struct, frozen=True, tag=True):
+    """The process group of the wrapped app, which the worker ends should its supervisor vanish; 0 where none runs."""
+
+    group: int
+
+
 class Reopen(msgspec.Struct, frozen=True, tag=True):
     """The access log was rotated."""
 
@@ -139,7 +145,19 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
 
 
 Message = (
-    Prepare | Commit | Abort | Identify | Discovered | Weighted | Ask | Drain | Reopen | Prepared | Answer | Notice
+    Prepare
+    | Commit
+    | Abort
+    | Identify
+    | Discovered
+    | Weighted
+    | Ask
+    | Drain
+    | Guard
+    | Reopen
+    | Prepared
+    | Answer
+    | Notice
 )
 
 _DECODER: Final = msgspec.msgpack.Decoder(Message)

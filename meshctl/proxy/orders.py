@@ -4,7 +4,7 @@ use other endpoints or weights, answer a question, drain. In the order they were
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,7 @@ from meshctl.proxy.messages import (
     Commit,
     Discovered,
     Drain,
+    Guard,
     Identify,
     Message,
     Prepare,
@@ -26,11 +27,16 @@ from meshctl.proxy.messages import (
     Reopen,
     Weighted,
 )
+from meshctl.proxy.process_group import end_group
 from meshctl.proxy.snapshot import Snapshot
+from meshctl.proxy.tasks import spawn
 from meshctl.proxy.tls import ListenerTls
 
 if TYPE_CHECKING:
     from meshctl.proxy.worker import Worker
+
+GUARDED_GRACE: Final = 3.0
+"""Seconds that an app gets to end when its wrapper is gone."""
 
 
 class Pending(NamedTuple):
@@ -49,6 +55,7 @@ class Orders:
         self.channel = channel
         self._worker = worker
         self._pending: Pending | None = None
+        self._guarded = 0
         worker.loop.add_reader(channel.socket, self._on_readable)
 
     def __repr__(self) -> str:
@@ -77,7 +84,13 @@ class Orders:
         except EOFError:
             # The supervisor is gone: nobody would restart or stop this worker, so it ends as if told to.
             worker.loop.remove_reader(self.channel.socket)
-            worker.drain(worker.snapshot.timeouts.drain)
+            spawn(self._outlive(), name="outlive")
+
+    async def _outlive(self) -> None:
+        """End what the supervisor has left: the app, which nobody would stop either, and then this worker."""
+        if self._guarded:
+            await end_group(self._guarded, GUARDED_GRACE)
+        self._worker.drain(self._worker.snapshot.timeouts.drain)
 
     def _obey(self, message: Message) -> None:
         worker = self._worker
@@ -101,6 +114,8 @@ class Orders:
                 worker.ledger.reopen()
             case Drain(seconds):
                 worker.drain(seconds)
+            case Guard(group):
+                self._guarded = group
             case _:
                 pass
 
