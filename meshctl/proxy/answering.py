@@ -22,7 +22,7 @@ class Answering(Attempt):
     sent = 0
     tunnel = False
 
-    def answer(self, response: Response, body: bytes | None = None) -> None:
+    def answer(self, response: Response, body: bytes | memoryview | None = None) -> None:
         """Send the answer to the client."""
         raise NotImplementedError  # pragma: no cover - an interface
 
@@ -39,7 +39,7 @@ class Answering(Attempt):
             self.stream.send_head(response.status, fields, 0, body=False, final=False)
             self.stream.flush()
 
-    def on_response(self, response: Response, body: bytes | None, now: float) -> bool:
+    def on_response(self, response: Response, body: bytes | memoryview | None, now: float) -> bool:
         """The answer's head, with the body where it came whole: for the client (True), or a reason to ask another
         endpoint."""
         endpoint = self.endpoint
@@ -68,7 +68,7 @@ class Answering(Attempt):
         self.answer(response, body)
         return True
 
-    def on_whole_response(self, response: Response, body: bytes, now: float) -> None:
+    def on_whole_response(self, response: Response, body: bytes | memoryview, now: float) -> None:
         """The answer came in one piece: the usual case, with the fewest steps."""
         if self.finished:
             return
@@ -76,7 +76,7 @@ class Answering(Attempt):
         if self.on_response(response, body, now):
             self.finish(now)
 
-    def on_response_body(self, data: bytes) -> None:
+    def on_response_body(self, data: bytes | memoryview) -> None:
         """A piece of the answer's body."""
         self.sent += len(data)
         self.stream.send_body(data)

@@ -63,7 +63,7 @@ class Client(RequestReader, asyncio.Protocol):
         self._paused = False
         self._is_full = False
         # The answer
-        self._out: list[bytes] = []
+        self._out: list[bytes | memoryview] = []
         self._chunked = False
         self._close_after = False
 
@@ -150,10 +150,16 @@ class Client(RequestReader, asyncio.Protocol):
             framing += b"Connection: keep-alive\r\n"
         self._out.append(b"%b\r\n%b%b\r\n" % (status_line(status), encode_fields(fields), framing))
 
-    def send_whole(self, status: int, fields: Fields, body: bytes) -> None:
+    def send_whole(self, status: int, fields: Fields, body: bytes | memoryview) -> None:
         """See `stream.Stream`."""
         exchange = self.exchange
-        if exchange is None or exchange.request.is_http10 or self._receiving is not None or self.worker.draining:
+        if (
+            exchange is None
+            or exchange.request.is_http10
+            or self._receiving is not None
+            or self.worker.draining
+            or len(body) >= JOIN_LIMIT
+        ):
             self.send_head(status, fields, len(body), body=True)
             self._out.append(body)
             self.flush()
@@ -164,7 +170,7 @@ class Client(RequestReader, asyncio.Protocol):
             length += b"\r\nConnection: close"
         self.transport.write(CRLF.join([status_line(status), *fields, length, b"", body]))
 
-    def send_body(self, data: bytes) -> None:
+    def send_body(self, data: bytes | memoryview) -> None:
         """See `stream.Stream`."""
         self._out.append(chunk(data) if self._chunked else data)
 

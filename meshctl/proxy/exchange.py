@@ -141,7 +141,7 @@ class Exchange(Answering):
         self.wait(endpoint.timeouts.connect, "connect_timeout")
         endpoint.queue(self)
 
-    def answer(self, response: Response, body: bytes | None = None) -> None:
+    def answer(self, response: Response, body: bytes | memoryview | None = None) -> None:
         """Send the answer to the client: its head alone, or all of it where the body came with it."""
         route = self.route
         assert route is not None

@@ -25,10 +25,10 @@ class Stream(Protocol):
         """The head of the answer: `length` of the body, negative when unknown; `body` is False where none follows;
         `final` is False for an interim answer."""
 
-    def send_whole(self, status: int, fields: Fields, body: bytes) -> None:
+    def send_whole(self, status: int, fields: Fields, body: bytes | memoryview) -> None:
         """A whole answer that has a body, or could have had one."""
 
-    def send_body(self, data: bytes) -> None:
+    def send_body(self, data: bytes | memoryview) -> None:
         """A piece of the body, sent at the next flush."""
 
     def send_raw(self, data: bytes) -> None:

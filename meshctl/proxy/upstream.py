@@ -69,9 +69,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         if self._response is None and not self._head_bytes and not self.answers_head:
             plain = self._plain.read(data, self.max_fields)
             if plain is not None:
-                now = clock.monotonic()
-                self._let_go(exchange, plain[0], now)
-                exchange.on_whole_response(plain[0], plain[1], now)
+                self._pass_plain(exchange, *plain)
                 return
         if exchange.tunnel:
             exchange.on_tunnel_data(data)
@@ -185,6 +183,23 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
 
     # the rest is private
 
+    def _pass_plain(self, exchange: Exchange, response: Response, body: bytes | memoryview) -> None:
+        """Hand on an answer that came whole, or the beginning of a longer one."""
+        now = clock.monotonic()
+        left = response.length - len(body)
+        if not left:
+            self._let_go(exchange, response, now)
+            exchange.on_whole_response(response, body, now)
+            return
+        self._response = response
+        self._is_answered = True
+        self._raw_left = left
+        if not exchange.on_response(response, None, now) or exchange.finished:
+            return
+        if body:
+            exchange.on_response_body(body)
+        exchange.stream.flush()
+
     def _pass_on(self, exchange: Exchange, size: int, rest: bytes | None) -> None:
         """Hand on what one read brought."""
         response = self._response
@@ -222,6 +237,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
             return
         if response.length - self._body >= RAW_FROM and response.has_body:
             self._raw_left = response.length - self._body
+            self.renew_parser()
         exchange.move()
         exchange.stream.flush()
 
@@ -233,7 +249,6 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
             exchange.on_raw_body(data)
             return
         self._raw_left = 0
-        self.renew_parser()
         self._is_reusable = left == 0
         exchange.on_raw_body(data[:left] if left else data)
         self._end(exchange)

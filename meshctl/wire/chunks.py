@@ -10,9 +10,9 @@ LAST: Final = b"0\r\n\r\n"
 """The last chunk, without trailers."""
 
 
-def chunk(data: bytes) -> bytes:
+def chunk(data: bytes | memoryview) -> bytes:
     """`data` as one chunk. It must not be empty: an empty chunk would end the body."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
+    return b"".join((b"%x\r\n" % len(data), data, b"\r\n"))
 
 
 def last_chunk(trailers: Fields) -> bytes:

@@ -3,9 +3,9 @@
 Calling back for every field is most of what reading a head costs, and a connection says nearly the same fields again
 with every message. So a head that lies in one read is split at its line ends, and what was made of its fields is kept
 for the next message of the connection, which needs no look at them if they are the same bytes. llhttp judges every
-field and every request line, without any callback. Whatever is not plain (a body to come, an upgrade, HTTP/1.0,
-something behind it, anything llhttp refuses) is declined, and the full reader reads it from its first byte: nothing
-here can decide differently, only sooner. A test holds both to the same result.
+field and every request line, without any callback. Whatever is not plain (a request's body, an answer's whose length is
+not known, an upgrade, HTTP/1.0, something behind the message, anything llhttp refuses) is declined, and the full reader
+reads it from its first byte: nothing here can decide differently, only sooner. A test holds both to the same result.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ from meshctl.wire.target import split_host
 METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")}
 LONGEST_NAME: Final = 128
 _MOST_CHANGED: Final = 4
+_MOST_DIGITS: Final = 18
+"""Of a length: longer ones may not fit in 63 bits."""
+_LONG: Final = 65_536
+"""Bytes from which a body is not copied to be had without its head."""
 
 _BLANK: Final = b"\r\n\r\n"
 _SILENT: Final = object()
@@ -192,7 +196,7 @@ class PlainRequests:
 
 
 class PlainResponses:
-    """Reads the responses of one connection that come with all of a body of known length."""
+    """Reads the responses of one connection whose body has a known length."""
 
     __slots__ = ("_fields", "_head", "_length", "_parser", "_status")
 
@@ -204,19 +208,20 @@ class PlainResponses:
         self._status = 0
         self._length = 0
 
-    def read(self, data: bytes, max_fields: int) -> tuple[Response, bytes] | None:
-        """The response and its body, where `data` is one from its first to its last byte; else None."""
+    def read(self, data: bytes, max_fields: int) -> tuple[Response, bytes | memoryview] | None:
+        """The response and what came of its body, where `data` begins with its head and goes no further than its body;
+        else None."""
         end = data.find(_BLANK) + 4
         head = data[:end]
         if head != self._head and not self._learn(head, data):
             return None
         fields = self._fields
-        if self._length != len(data) - end or len(fields.passing) > max_fields:
+        if self._length < len(data) - end or len(fields.passing) > max_fields:
             return None
         response = Response(self._status, fields.passing, fields.special)
         response.length = self._length
         response.keep_alive = True
-        return response, data[end:]
+        return response, data[end:] if len(data) < _LONG else memoryview(data)[end:]
 
     def _learn(self, head: bytes, data: bytes) -> bool:
         """Read a head that is not the last one again; False where the message is not plain."""
@@ -233,20 +238,24 @@ class PlainResponses:
             special.get(b"connection") not in _KEEPS
             or not _RESPONSE_DECLINED.isdisjoint(special)
             or not length.isdigit()
-            or int(length) != len(data) - len(head)
-            or not self._judge(data)
+            or len(length) > _MOST_DIGITS
+            or int(length) < len(data) - len(head)
+            or not self._judge(head, int(length))
         ):
             self._fields.forget()
             return False
         self._head, self._status, self._length = head, int(status), int(length)
         return True
 
-    def _judge(self, message: bytes) -> bool:
+    def _judge(self, head: bytes, length: int) -> bool:
         try:
-            self._parser.feed_data(message)
+            self._parser.feed_data(head)
         except (HttpParserError, HttpParserUpgrade):
             self._parser = HttpResponseParser(_SILENT)
             return False
+        if length:
+            # It waits for the body, which needs no judgement.
+            self._parser = HttpResponseParser(_SILENT)
         return True
 
 

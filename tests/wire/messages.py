@@ -76,6 +76,8 @@ REFUSED_REQUESTS: Final = {
 
 RESPONSES: Final = {
     "length": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello",
+    "beginning": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhel",
+    "head alone": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\n",
     "no reason": b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
     "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\nX-T: 1\r\n\r\n",
     "until close": b"HTTP/1.1 200 OK\r\nX: y\r\n\r\nhello",
@@ -101,6 +103,7 @@ REFUSED_RESPONSES: Final = {
     "99": b"HTTP/1.1 99 X\r\nContent-Length: 0\r\n\r\n",
     "1000": b"HTTP/1.1 1000 X\r\nContent-Length: 0\r\n\r\n",
     "te and cl": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
+    "long cl": b"HTTP/1.1 200 OK\r\nContent-Length: %b\r\n\r\n" % (b"9" * 5000),
     "two cl": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
     "te gzip": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
     "te with tab": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n",

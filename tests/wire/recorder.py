@@ -77,6 +77,16 @@ class Outcome:
     rest: bytes | None = None
     reason: str = ""
 
+    def messages(self) -> list[dict[str, object]]:
+        """The messages, of bytes that held nothing else."""
+        assert (self.reason, self.rest) == ("", None)
+        return self.seen
+
+
+def as_read(head: Request | Response, body: bytes | memoryview | None = None) -> dict[str, object]:
+    """What a reader would note of a head and what came of its body."""
+    return Read(head, bytes(body or b""), is_complete=body is None or len(body) == head.length).facts()
+
 
 def read(make: Callable[[], Requests | Responses], pieces: Iterable[bytes]) -> Outcome:
     """Feed the pieces until they end, change the protocol, or are refused."""

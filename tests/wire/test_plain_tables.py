@@ -10,7 +10,7 @@ from meshctl.wire.fields import pairs
 from meshctl.wire.plain import PlainRequests, PlainResponses
 
 from .messages import REFUSED_REQUESTS, REFUSED_RESPONSES, REQUESTS, RESPONSES
-from .recorder import Read, Requests, Responses, read
+from .recorder import Requests, Responses, as_read, read
 
 ANY_REQUEST = [*REQUESTS.values(), *(raw for raw, _ in REFUSED_REQUESTS.values())]
 ANY_RESPONSE = [*RESPONSES.values(), *REFUSED_RESPONSES.values()]
@@ -23,9 +23,7 @@ def test_requests(first: bytes) -> None:
     for raw in [first, *ANY_REQUEST, first]:
         found = plain.read(raw, 100)
         if found is not None:
-            whole = read(Requests, [raw])
-            assert (whole.reason, whole.rest) == ("", None)
-            assert [Read(found, is_complete=True).facts()] == whole.seen
+            assert [as_read(found)] == read(Requests, [raw]).messages()
 
 
 @pytest.mark.parametrize("first", ANY_RESPONSE, ids=[*RESPONSES, *REFUSED_RESPONSES])
@@ -35,9 +33,7 @@ def test_responses(first: bytes) -> None:
     for raw in [first, *ANY_RESPONSE, first]:
         found = plain.read(raw, 200)
         if found is not None:
-            whole = read(Responses, [raw])
-            assert (whole.reason, whole.rest) == ("", None)
-            assert [Read(found[0], body=found[1], is_complete=True).facts()] == whole.seen
+            assert [as_read(*found)] == read(Responses, [raw]).messages()
 
 
 def test_tables_take_the_short_way() -> None:
@@ -82,9 +78,7 @@ def test_damaged_requests_on_one_connection(heads: list[bytes]) -> None:
     for raw in heads:
         found = plain.read(raw, 100)
         if found is not None:
-            whole = read(Requests, [raw])
-            assert (whole.reason, whole.rest) == ("", None)
-            assert [Read(found, is_complete=True).facts()] == whole.seen
+            assert [as_read(found)] == read(Requests, [raw]).messages()
 
 
 @settings(max_examples=300)
@@ -95,9 +89,7 @@ def test_damaged_responses_on_one_connection(heads: list[bytes]) -> None:
     for raw in heads:
         found = plain.read(raw, 200)
         if found is not None:
-            whole = read(Responses, [raw])
-            assert (whole.reason, whole.rest) == ("", None)
-            assert [Read(found[0], body=found[1], is_complete=True).facts()] == whole.seen
+            assert [as_read(*found)] == read(Responses, [raw]).messages()
 
 
 @pytest.mark.parametrize("host", [b"a", b"a b"])
