@@ -10,7 +10,7 @@ from meshctl.control.sockets import Bound
 from meshctl.model.mesh import Listener, Mesh, encode
 from meshctl.model.views import ListenerView
 from meshctl.model.weights import Shares
-from meshctl.observe.sample import Key
+from meshctl.observe.sample import UNCONFIGURED, Key
 from meshctl.proxy.messages import ListenerSpec, Prepare
 
 _SCHEMES: Final = {"edge": "https", "strict": "mtls", "permissive": "mtls"}
@@ -74,7 +74,7 @@ class Serving:
 def live_series(mesh: Mesh) -> set[Key]:
     """The names of all that is counted under this configuration."""
     versions = {service.name: [version.name for version in service.versions] for service in mesh.services}
-    live = {("", "", "")}
+    live = set(UNCONFIGURED)
     for route in mesh.routes:
         service = route.service or ""
         live.update((route.name, service, version) for version in ("", *versions.get(service, ())))

@@ -19,6 +19,9 @@ CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 Key = tuple[str, str, str]
 """A series' name: route, service and version; empty where a request came to none."""
 
+UNCONFIGURED: Final[frozenset[Key]] = frozenset({("", "", ""), ("egress", "egress", "")})
+"""What every proxy may count whatever its configuration: requests that no route took, and those that left the mesh."""
+
 
 class SeriesSample(msgspec.Struct, frozen=True, array_like=True):
     """All requests of one route, service and version."""

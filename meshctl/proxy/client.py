@@ -32,6 +32,8 @@ JOIN_LIMIT: Final = 65_536
 class Client(RequestReader, asyncio.Protocol):
     """See the module."""
 
+    is_outgoing = False
+
     def __init__(self, worker: Worker, listener: LiveListener) -> None:
         super().__init__()
         # The connection
@@ -174,7 +176,7 @@ class Client(RequestReader, asyncio.Protocol):
         """See `stream.Stream`."""
         self._out.append(chunk(data) if self._chunked else data)
 
-    def send_raw(self, data: bytes) -> None:
+    def send_raw(self, data: bytes | memoryview) -> None:
         """See `stream.Stream`."""
         if self._out:
             self.flush()
@@ -217,9 +219,9 @@ class Client(RequestReader, asyncio.Protocol):
             if self._receiving is not None and self.deadline == NEVER:
                 self._expect(self.worker.snapshot.timeouts.body, "body_timeout", clock.monotonic())
 
-    def to_tunnel(self, fields: Fields) -> None:
+    def to_tunnel(self, fields: Fields, status: int = 101) -> None:
         """See `stream.Stream`."""
-        self.transport.write(b"%b\r\n%b\r\n" % (status_line(101), encode_fields(fields)))
+        self.transport.write(b"%b\r\n%b\r\n" % (status_line(status), encode_fields(fields)))
         self._tunnel = self.exchange
         self._receiving = None
         early, self._after_upgrade = self._after_upgrade, b""

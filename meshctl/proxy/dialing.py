@@ -5,6 +5,7 @@ resolver caches and addresses change; both families tried, the next address a mo
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from itertools import chain, zip_longest
@@ -86,7 +87,8 @@ async def _try(address: Address) -> socket.socket | OSError:
         await asyncio.get_running_loop().sock_connect(made, where)
     except OSError as error:
         made.close()
-        return error
+        # The loop says which call failed, not what of.
+        return OSError(error.errno, os.strerror(error.errno)) if error.errno else error
     except BaseException:
         made.close()
         raise

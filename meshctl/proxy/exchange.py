@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from meshctl import clock
 from meshctl.core.paths import normalise
 from meshctl.proxy.answering import Answering
+from meshctl.proxy.egress import elsewhere
 from meshctl.proxy.forward import encode_request
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.message import Request, Response
@@ -78,8 +79,9 @@ class Exchange(Answering):
         self.path = request.path = path
         route = self.route = self.snapshot.tables[self.stream.entry].find(request)
         if route is None:
-            host = f" of host {request.host}" if request.host else ""
-            return self.reply("no_route", f"no route takes {request.method} {path}{host}")
+            route = self.route = elsewhere(self)
+            if route is None:
+                return False
         self.filters = route.filters
         self.service = route.service
         limit = route.body_bytes

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 VIA: Final = b"Via: 1.1 meshctl"
 """RFC 9110 §7.6.3: what passes a gateway says so."""
 
+_WHO_WAS_IT: Final = (b"X-Forwarded-For", b"X-Forwarded-Proto", b"X-Forwarded-Host", b"Forwarded")
+_TOLD_ON: Final = frozenset((*(name.lower() for name in _WHO_WAS_IT), b"via"))
+
 
 def encode_request(exchange: Exchange) -> bytes:
     """The request's head with what the proxy adds: who the client was, the identifiers, the framing."""
@@ -88,6 +91,8 @@ def _lines(chain: bytes, proto: bytes, host: bytes, rest: bytes) -> bytes:
 
 def _trusting_lines(exchange: Exchange) -> bytes:
     stream, request = exchange.stream, exchange.request
+    if stream.is_outgoing:
+        return _own_lines(request.special)
     special = request.special if stream.trusted else {}
     client, scheme = stream.client.encode("latin-1"), stream.scheme.encode()
     before = special.get(b"x-forwarded-for")
@@ -104,6 +109,15 @@ def _trusting_lines(exchange: Exchange) -> bytes:
         special.get(b"x-forwarded-host", request.authority),
         rest,
     )
+
+
+def _own_lines(special: dict[bytes, bytes]) -> bytes:
+    """What the wrapped app says of whom it speaks for, and Via. There is nobody before it to be told of."""
+    if _TOLD_ON.isdisjoint(special):
+        return VIA
+    passed = special.get(b"via")
+    said = [b"%b: %b" % (name, special[name.lower()]) for name in _WHO_WAS_IT if name.lower() in special]
+    return CRLF.join([*said, b"Via: %b, 1.1 meshctl" % passed if passed else VIA])
 
 
 def endpoint_authority(exchange: Exchange) -> bytes:

@@ -14,6 +14,8 @@ from meshctl.observe.sample import encode
 if TYPE_CHECKING:
     from meshctl.proxy.client import Client
     from meshctl.proxy.exchange import Exchange
+    from meshctl.proxy.relay import Near
+    from meshctl.wire.message import Request
 
 
 class Ledger:
@@ -64,19 +66,21 @@ class Ledger:
             exchange.head_after,
             received,
             sent,
-            "HTTP/1.0" if request.is_http10 else "HTTP/1.1",
+            "HTTP/1.1" if not request.is_http10 else _older(request),
             request.special.get(b"user-agent", b"").decode("latin-1"),
             exchange.attempt,
             stream.listener,
         )
 
-    def record_refusal(self, client: Client, reason: str, status: int, request_id: bytes, sent: int) -> None:
-        """Count and log what was refused before it was a request."""
+    def record_refusal(
+        self, client: Client | Near, reason: str, status: int, request_id: bytes, sent: int, host: str = ""
+    ) -> None:
+        """Count and log what was refused before it was a request, to `host` where that was said."""
         self.counters.refuse(reason)
         if self._log is not None:
             nothing = ("", "", "", "")
             self._log.append(
-                clock.wall(), request_id.decode(), "", client.client, "", "", "", status, reason, *nothing,
+                clock.wall(), request_id.decode(), "", client.client, "", host, "", status, reason, *nothing,
                 0.0, 0.0, 0, sent, "HTTP/1.1", "", 0, client.listener,
             )  # fmt: skip
 
@@ -117,3 +121,7 @@ class Ledger:
             self._log.close()
             self._dropped_before += self._log.dropped
             self._log = None
+
+
+def _older(request: Request) -> str:
+    return "TCP" if request.method == "TCP" else "HTTP/1.0"

@@ -6,8 +6,10 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Final
 
+from meshctl.proxy.connect import Outbound, Outgoing
 from meshctl.proxy.downstream import Downstream
 from meshctl.proxy.messages import ListenerSpec
+from meshctl.proxy.relay import Near
 from meshctl.proxy.tasks import spawn
 from meshctl.proxy.tls import CertificateProblem, ListenerTls
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from meshctl.proxy.worker import Worker
 
 BACKLOG: Final = 4096
+
+CLIENTS: Final[dict[str, type[Downstream | Near]]] = {"outbound": Outbound, "upstream": Outgoing, "tcp": Near}
+"""What a listener's clients are, by the word its entry begins with; `Downstream` where it is none of these."""
 
 
 class LiveListener:
@@ -49,8 +54,9 @@ class LiveListener:
         spawn(self._start(), name=f"listen {self.address}")
 
     async def _start(self) -> None:
+        make = CLIENTS.get(self.entry.partition(":")[0], Downstream)
         self._server = await self._worker.loop.create_server(
-            lambda: Downstream(self._worker, self),
+            lambda: make(self._worker, self),
             sock=self._socket,
             backlog=BACKLOG,
             ssl=self.tls.context if self.tls else None,

@@ -16,6 +16,7 @@ from meshctl.model.registration import Registration
 from meshctl.model.service import Endpoint, Service
 from meshctl.model.views import EndpointView, ServiceView, VersionView
 from meshctl.model.weights import Shares
+from meshctl.observe.sample import UNCONFIGURED
 from meshctl.proxy.endpoint import LiveEndpoint
 from meshctl.proxy.service import LiveService, LiveVersion
 from meshctl.proxy.snapshot import Snapshot
@@ -84,7 +85,7 @@ class Registry:
         self._registered, self._weights = snapshot.registered, snapshot.weights
         self._sweep(snapshot)
         live = {series.key for route in snapshot.routes for series in route.series.values()}
-        self._worker.counters.retire(live | {("", "", "")})
+        self._worker.counters.retire(live | UNCONFIGURED)
 
     def discover(self, registrations: tuple[Registration, ...]) -> None:
         """Other endpoints are registered than before: the versions that have them use them. Nothing else is touched, so

@@ -16,6 +16,8 @@ class Stream(Protocol):
     listener: str
     entry: str
     """Which routes are asked (`model.mesh.Listener.entry`)."""
+    is_outgoing: bool
+    """Whether the client is the wrapped app itself: what it says of those it speaks for goes on as it is."""
     trusted: bool
     """Whether the client is a proxy whose forwarding fields are believed."""
     forwarding: tuple[bytes, bytes]
@@ -31,7 +33,7 @@ class Stream(Protocol):
     def send_body(self, data: bytes | memoryview) -> None:
         """A piece of the body, sent at the next flush."""
 
-    def send_raw(self, data: bytes) -> None:
+    def send_raw(self, data: bytes | memoryview) -> None:
         """A piece of a body of known length, or of a tunnel, sent at once."""
 
     def send_end(self, trailers: Fields) -> None:
@@ -52,5 +54,12 @@ class Stream(Protocol):
     def resume_body(self) -> None:
         """See `pause_body`."""
 
-    def to_tunnel(self, fields: Fields) -> None:
-        """Answer 101 with `fields` and pass bytes from now on."""
+    def to_tunnel(self, fields: Fields, status: int = 101) -> None:
+        """Answer `status` with `fields` and pass bytes from now on."""
+
+
+class TunnelStream(Stream, Protocol):
+    """A client whose tunnel may end in one direction and go on in the other."""
+
+    def send_eof(self) -> None:
+        """Say that nothing more will come."""

@@ -12,6 +12,7 @@ from typing import Final
 from meshctl import clock
 from meshctl.model.mesh import Mesh
 from meshctl.proxy.client import Client
+from meshctl.proxy.egress import Egress
 from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.housekeeping import Housekeeping
 from meshctl.proxy.ledger import Ledger
@@ -19,11 +20,14 @@ from meshctl.proxy.listener import LiveListener
 from meshctl.proxy.messages import Channel, Identify, Notice
 from meshctl.proxy.orders import Orders
 from meshctl.proxy.registry import Registry
+from meshctl.proxy.relay import Near
 from meshctl.proxy.service import LiveVersion
 from meshctl.proxy.snapshot import Snapshot
 from meshctl.proxy.timers import COARSE, FINE, Deadlines
 from meshctl.proxy.upstream import UpstreamConnection
 
+MOST_TOLD: Final = 256
+"""Notices remembered so that they are not told twice."""
 HARD_STOP: Final = 1.0
 """Seconds a worker has after its drain time to end what is left."""
 
@@ -40,12 +44,16 @@ class Worker:
         self.registry = Registry(self)
         self.snapshot = Snapshot(0, Mesh(), {}, self)
         self.exchanges: Deadlines[Exchange] = Deadlines(loop, FINE)
-        self.clients: Deadlines[Client] = Deadlines(loop, COARSE)
+        self.tunnels: Deadlines[Exchange] = Deadlines(loop, COARSE)
+        self.clients: Deadlines[Client | Near] = Deadlines(loop, COARSE)
         self.kept: Deadlines[UpstreamConnection] = Deadlines(loop, COARSE)
         self.listeners: dict[str, LiveListener] = {}
         self.draining = False
         self.identity: Identify | None = None
         """Who this proxy is to the mesh; None while it has no need to be anybody."""
+        self.egress: Egress | None = None
+        """The hosts outside the mesh, once anybody asked for one."""
+        self._told: set[tuple[str, ...]] = set()
         self._connection_limit = 0
         self._id_prefix = b"%016x" % clock.bits(64)
         self._id_count = 0
@@ -65,7 +73,7 @@ class Worker:
         self._id_count += 1
         return b"%b-%08x" % (self._id_prefix, self._id_count)
 
-    def admits(self, client: Client) -> bool:
+    def admits(self, client: Client | Near) -> bool:
         """Whether one more client connection may be open; it is counted either way."""
         counters = self.counters
         counters.accepted += 1
@@ -73,7 +81,7 @@ class Worker:
         self.clients.watch(client)
         return counters.connections <= self._connection_limit
 
-    def left(self, client: Client) -> None:
+    def left(self, client: Client | Near) -> None:
         """A client connection has ended."""
         self.clients.discard(client)
         self.counters.connections -= 1
@@ -85,6 +93,13 @@ class Worker:
     def notice(self, event: str, *, is_trouble: bool = True, **fields: str) -> None:
         """Tell the supervisor's log; fields without a value are left out."""
         self.orders.send(Notice(event, {name: value for name, value in fields.items() if value}, is_trouble))
+
+    def notice_once(self, event: str, **fields: str) -> None:
+        """`notice`, the first time that just this is told; at most `MOST_TOLD` such notices."""
+        told = (event, *fields.values())
+        if told not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(told)
+            self.notice(event, is_trouble=True, **fields)
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Serve `snapshot` from the next request on."""

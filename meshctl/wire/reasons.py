@@ -25,13 +25,18 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "method_unsupported": (501, "The gateway does not tunnel CONNECT"),
     "coding_unsupported": (501, "The request's transfer coding is not supported"),
     "version_unsupported": (505, "The request's HTTP version is not supported"),
+    "https_in_clear": (400, "An https URL cannot be asked for in the clear"),
     # routing
     "no_route": (404, "No route takes this request"),
+    "unknown_service": (404, "The mesh has no service of this name"),
+    "egress_denied": (403, "The host is outside the mesh, and requests may not leave it"),
+    "loop": (508, "The request would come back to this proxy"),
     # choosing where to send it
     "no_endpoint": (503, "The service has no endpoint that can take the request"),
     "overloaded": (503, "The gateway has as many connections as it accepts"),
     "upstream_busy": (503, "The service's connections are all in use"),
     # the upstream
+    "egress_resolve": (502, "The host outside the mesh has no address"),
     "upstream_connect": (502, "The service could not be reached"),
     "upstream_tls": (502, "The service's certificate was not accepted"),
     "upstream_reset": (502, "The service closed the connection before it answered"),
@@ -47,6 +52,7 @@ CUT: Final[dict[str, str]] = {
     "upstream_cut": "the service closed the connection in the middle of its answer",
     "stream_timeout": "no byte moved in either direction for the stream timeout",
     "write_timeout": "the client took nothing of the answer for the write timeout",
+    "tls_inside_mesh": "the client began TLS with a service of the mesh, which encrypts by itself and is called by http://",
 }
 """How an exchange can end after its answer began: seen in the access log and metrics, no longer in a header."""
 

@@ -24,6 +24,12 @@ def split_host(value: str) -> str | None:
     return found[1].lower().removesuffix(".").strip("[]")
 
 
+def split_port(value: str) -> int | None:
+    """The port that a valid authority names; None where it names none, as "a" and "a:" (RFC 3986 §3.2.3)."""
+    _, colon, port = value.rpartition(":")
+    return int(port) if colon and port.isdecimal() else None
+
+
 def split_absolute(target: str) -> tuple[str, str] | None:
     """The authority and the path with query of an absolute-form target; None for another scheme or no authority."""
     scheme, mark, rest = target.partition("://")

@@ -1,0 +1,190 @@
+"""Raw TCP, for services that speak no HTTP: a connection to a "tcp:NAME" listener is one request without words, and so
+is one that another sidecar passes on to the app of this one.
+
+Must not know how an endpoint is found or reached (`tunnel`, `exchange`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from meshctl import clock
+from meshctl.proxy.timers import NEVER
+from meshctl.proxy.tunnel import Tunnel
+from meshctl.proxy.tunnel_end import TunnelEnd
+from meshctl.wire.fields import Fields
+from meshctl.wire.frames import OPEN_FRAME, refused_frame
+from meshctl.wire.message import NO_FIELDS, Request
+from meshctl.wire.reasons import status_of
+
+if TYPE_CHECKING:
+    from meshctl.proxy.listener import LiveListener
+    from meshctl.proxy.worker import Worker
+
+
+def accept(worker: Worker, transport: asyncio.Transport, listener: LiveListener, peer: str) -> Near:
+    """Relay what another sidecar sends over `transport`, whose handshake is over and agreed on raw bytes, to the app
+    behind `listener`. `peer` is the service that the caller proved to be."""
+    near = Near(worker, listener, is_framed=True)
+    near.peer = peer
+    transport.set_protocol(near)
+    near.connection_made(transport)
+    return near
+
+
+class Relay(Tunnel):
+    """One connection, as a request that says nothing."""
+
+    stream: Near
+
+    def answer_with(self, status: int, fields: Fields, body: bytes, reason: str) -> None:
+        """A refusal in the only way there is."""
+        self.status = status
+        self.reason = reason
+        self.stream.refuse(reason)
+        self.finish(clock.monotonic())
+
+
+class Near(TunnelEnd):
+    """The client's end: an app, or with frames another sidecar."""
+
+    scheme = "tcp"
+    trusted = False
+    is_outgoing = False
+    peer = ""
+
+    def __init__(self, worker: Worker, listener: LiveListener, *, is_framed: bool = False) -> None:
+        super().__init__(is_framed=is_framed)
+        self.worker = worker
+        self.listener = listener.address
+        self.entry = listener.entry
+        self.client = ""
+        self.forwarding = (b"", b"")
+        self.deadline = NEVER
+        self._relay: Relay | None = None
+        self._is_paused = False
+
+    def __repr__(self) -> str:
+        return f"<Near {self.client} on {self.listener} {'busy' if self._relay else 'ending'}>"
+
+    # asyncio, the worker and the clock call these
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        found = transport.get_extra_info("peername")
+        self.client = found[0] if isinstance(found, tuple) else ""
+        worker = self.worker
+        if not worker.admits(self):
+            worker.ledger.record_refusal(self, "overloaded", status_of("overloaded"), worker.next_request_id(), 0)
+            self.refuse("overloaded")
+            self.close()
+            return
+        self.pause_body()
+        worker.counters.in_flight += 1
+        self._relay = Relay(worker, self, _wordless(self.entry.partition(":")[2]))
+        self._relay.begin()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.deadline = NEVER
+        self.worker.left(self)
+        relay, self._relay = self._relay, None
+        if relay is not None:
+            relay.on_client_gone()
+
+    def pause_writing(self) -> None:
+        if self._relay is not None:
+            self._relay.on_client_full()
+
+    def resume_writing(self) -> None:
+        if self._relay is not None:
+            self._relay.on_client_ready()
+
+    def drain(self) -> None:
+        """The proxy stops: it may take as long as that may."""
+
+    def on_deadline(self, now: float) -> None:
+        self.deadline = NEVER
+        self.reset()
+
+    # what comes
+
+    def on_bytes(self, data: bytes | memoryview) -> None:
+        if self._relay is not None:
+            self._relay.on_tunnel_input(data)
+
+    def on_end(self) -> None:
+        if self._relay is not None:
+            self._relay.on_near_end()
+
+    def on_said(self, kind: int, reason: str) -> None:
+        # The caller has nothing to grant.
+        self.reset()
+
+    # the relay calls these
+
+    def to_tunnel(self, fields: Fields, status: int = 101) -> None:
+        """See `stream.Stream`."""
+        if self.is_framed:
+            self.transport.write(OPEN_FRAME)
+        self.resume_body()
+
+    def send_raw(self, data: bytes | memoryview) -> None:
+        """See `stream.Stream`."""
+        self.send(data)
+
+    def refuse(self, reason: str) -> None:
+        """Nothing will come of it: another sidecar is told why, an app can only be cut off."""
+        if self.is_framed:
+            self.transport.write(refused_frame(reason))
+
+    def cut(self) -> None:
+        """See `stream.Stream`."""
+        self.reset()
+
+    def done(self, now: float) -> None:
+        """See `stream.Stream`."""
+        self._relay = None
+        self.deadline = now + self.worker.snapshot.timeouts.write
+        self.close()
+
+    def pause_body(self) -> None:
+        """See `stream.Stream`."""
+        if not self._is_paused:
+            self._is_paused = True
+            self.pause()
+
+    def resume_body(self) -> None:
+        """See `stream.Stream`."""
+        if self._is_paused:
+            self._is_paused = False
+            self.resume()
+
+    # of a stream that speaks HTTP, there is nothing to say
+
+    def send_head(self, status: int, fields: Fields, length: int, *, body: bool, final: bool = True) -> None:
+        """See `stream.Stream`."""
+
+    def send_whole(self, status: int, fields: Fields, body: bytes | memoryview) -> None:
+        """See `stream.Stream`."""
+
+    def send_body(self, data: bytes | memoryview) -> None:
+        """See `stream.Stream`."""
+
+    def send_end(self, trailers: Fields) -> None:
+        """See `stream.Stream`."""
+
+    def flush(self) -> None:
+        """See `stream.Stream`."""
+
+
+def _wordless(name: str) -> Request:
+    """What a connection asks by being opened. `name` is the service's, where the listener names one."""
+    request = Request(NO_FIELDS, {})
+    request.method = "TCP"
+    request.target, request.target_text, request.path = b"/", "", "/"
+    request.host, request.authority = name, name.encode()
+    # Nothing that came with HTTP/1.1 may be expected of it.
+    request.is_http10 = True
+    request.keep_alive = False
+    return request

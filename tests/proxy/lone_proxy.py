@@ -1,0 +1,176 @@
+"""A data plane by itself: one worker in a process of its own, given its configuration as a supervisor would."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from meshctl.model.mesh import AccessLog, Gateway, Mesh, encode
+from meshctl.model.registration import Registration
+from meshctl.observe.sample import Sample, SeriesSample, decode
+from meshctl.proxy.messages import (
+    Answer,
+    Ask,
+    Channel,
+    Commit,
+    Drain,
+    Identify,
+    ListenerSpec,
+    Message,
+    Notice,
+    Prepare,
+    Prepared,
+)
+from tests.conformance.wire import PATIENCE, Wire, connect
+
+_PROGRAM: Final = """
+import socket, sys
+from meshctl.proxy.worker import run
+sys.exit(run(socket.socket(fileno=int(sys.argv[1])), 0, 1))
+"""
+
+
+class LoneProxy:
+    """A worker that serves `mesh` on a loopback port for each of `entries`; a port is found by its entry."""
+
+    def __init__(self, folder: Path, mesh: Mesh, *entries: str, identity: Identify | None = None) -> None:
+        self.notices: list[Notice] = []
+        self._log = folder / "access.log"
+        self._mesh = mesh
+        self._number = 0
+        self._asked = 0
+        self._messages: list[Message] = []
+        ours, theirs = socket.socketpair()
+        with theirs:
+            environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [os.getcwd(), *sys.path]))}
+            command = [sys.executable, "-W", "error", "-X", "dev", "-c", _PROGRAM, str(theirs.fileno())]
+            self.process = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], env=environ, cwd=folder, stderr=subprocess.PIPE, text=True
+            )
+        self._channel = Channel(ours)
+        sockets = {entry: _bound() for entry in entries}
+        self.ports = {entry: int(end.getsockname()[1]) for entry, end in sockets.items()}
+        self._specs = tuple(ListenerSpec(entry, f"127.0.0.1:{self.ports[entry]}", entry=entry) for entry in entries)
+        if identity is not None:
+            self.tell(identity)
+        self.apply(mesh, sockets=sockets)
+        for end in sockets.values():
+            end.close()
+
+    def __repr__(self) -> str:
+        return f"<LoneProxy {self.process.pid} on {self.ports}>"
+
+    # what a supervisor does
+
+    def apply(
+        self, mesh: Mesh, *registrations: Registration, sockets: dict[str, socket.socket] | None = None
+    ) -> None:
+        """Have it serve `mesh`; its access log is this one's."""
+        self._number += 1
+        gateway = msgspec.structs.replace(mesh.gateway, access_log=AccessLog(str(self._log), redact=False))
+        content = encode(msgspec.structs.replace(mesh, gateway=gateway))
+        opened = sockets or {}
+        order = Prepare(self._number, self._number, content, self._specs, tuple(opened), registrations)
+        self.tell(order, [end.fileno() for end in opened.values()])
+        prepared = self._expect(Prepared)
+        assert prepared == Prepared(self._number), prepared
+        self.tell(Commit(self._number))
+        self._ask("commit")
+
+    def tell(self, message: Message, sockets: list[int] | None = None) -> None:
+        """Give it an order."""
+        if not self._channel.send(message, sockets):
+            select.select([], [self._channel.socket], [], PATIENCE)
+            assert self._channel.flush()
+
+    def _ask(self, what: str) -> bytes:
+        self._asked += 1
+        self.tell(Ask(self._asked, what))
+        return self._expect(Answer).payload
+
+    def _expect(self, kind: type[Any]) -> Any:
+        while True:
+            for message in self._messages:
+                if isinstance(message, kind):
+                    self._messages.remove(message)
+                    return message
+            ready, _, _ = select.select([self._channel.socket], [], [], PATIENCE)
+            assert ready, "the worker says nothing"
+            for message in self._channel.receive():
+                if isinstance(message, Notice):
+                    self.notices.append(message)
+                else:
+                    self._messages.append(message)
+
+    # what is seen of it
+
+    def connect(self, entry: str = "outbound", *, receive: int = 0) -> Wire:
+        """A client's connection to one of its listeners."""
+        return connect(("127.0.0.1", self.ports[entry]), receive=receive)
+
+    def url(self, entry: str = "outbound") -> str:
+        """A listener's URL, as a proxy setting has it."""
+        return f"http://127.0.0.1:{self.ports[entry]}"
+
+    def sample(self) -> Sample:
+        """What it counted."""
+        return decode(self._ask("sample"))
+
+    def series(self, route: str) -> SeriesSample:
+        """What it counted for one route, in all versions; nothing where it has not counted any."""
+        found = SeriesSample(route, "", "")
+        for each in self.sample().series:
+            if each.route == route:
+                found = found.plus(each)
+        return found
+
+    def lines(self, count: int) -> list[dict[str, Any]]:
+        """The access log, once it has `count` lines."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            text = self._log.read_text() if self._log.exists() else ""
+            if text.count("\n") >= count:
+                return [json.loads(line) for line in text.splitlines()]
+            assert time.monotonic() < until, text
+            time.sleep(0.02)
+
+    def forget_lines(self) -> None:
+        """Begin the access log anew, once everything so far is in it."""
+        self.process.poll()
+        self._log.write_text("")
+
+    # its end
+
+    def end(self, seconds: float = 5.0) -> list[str]:
+        """Stop it; what it complained of."""
+        self.tell(Drain(seconds))
+        try:
+            self.process.wait(timeout=seconds + PATIENCE)
+        finally:
+            self.process.kill()
+            self._channel.close()
+        assert self.process.stderr
+        with self.process.stderr:
+            return self.process.stderr.read().splitlines()
+
+
+def mesh_of(*services: Any, routes: tuple[Any, ...], **settings: Any) -> Mesh:
+    """A mesh as a sidecar would make it for itself."""
+    return Mesh(name="shop", trust_domain="shop.mesh", gateway=Gateway(admin="off"), services=services, routes=routes,
+                **settings)  # fmt: skip
+
+
+def _bound() -> socket.socket:
+    end = socket.socket()
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    end.bind(("127.0.0.1", 0))
+    return end
