@@ -28,6 +28,14 @@ _COLOURS: Final = {
     "draining": "yellow",
     "starting": "yellow",
     "unresolved": "red",
+    "valid": "green",
+    "holds": "green",
+    "installed": "green",
+    "due": "yellow",
+    "expired": "red",
+    "revoked": "red",
+    "fails": "red",
+    "missing": "yellow",
 }
 
 

@@ -54,6 +54,13 @@ class Authority:
         with self.files.locked():
             return self._ensured(name)[0]
 
+    def protect_root(self) -> bool:
+        """Bring the key of the root that issues under the passphrase and to the offline directory that were given;
+        whether anything was left to do."""
+        with self.files.locked():
+            bundle = trust_state.bundle(self._store)
+            return bundle is not None and self.files.protect_root(bundle.active, self._passphrase)
+
     def issue(self, order: Order) -> Credentials:
         """A new certificate with its key, recorded. Raises MeshError."""
         with self.files.locked():
@@ -99,7 +106,8 @@ class Authority:
 
         certificate = self.files.read_root_certificate(number)
         text = pem.write_certificates([certificate]).decode()
-        return Root(number, pem.fingerprint(certificate), text, certificate.not_valid_after_utc.timestamp())
+        end, start = certificate.not_valid_after_utc, certificate.not_valid_before_utc
+        return Root(number, pem.fingerprint(certificate), text, end.timestamp(), start.timestamp())
 
     def _intermediate(self, root: Root, name: str) -> Pair:
         """The intermediate under `root`, made where it never was and renewed where it is time and the key at hand."""

@@ -102,6 +102,23 @@ class AuthorityFiles:
 
     # writing
 
+    def protect_root(self, number: int, passphrase: bytes | None) -> bool:
+        """Bring the key of a root that lies in the home to the offline directory and under the passphrase, as far as
+        they are given; whether anything was done. An encrypted key is moved as it is."""
+        from meshctl.pki import pem
+
+        path, home = self.root_key(number), self.folder / f"root-{number}.key"
+        if not home.exists() or (path == home and passphrase is None):
+            return False
+        text = _content(home)
+        if passphrase is not None:
+            certificate = self.read_root_certificate(number)
+            text = pem.write_key(_pair(certificate, home, text, passphrase).key, passphrase)
+        write_private(path, text)
+        if path != home:
+            home.unlink()
+        return True
+
     def write_root(self, number: int, root: Pair, passphrase: bytes | None) -> None:
         """Keep a root, its key under `passphrase` where there is one. The key comes first: a certificate that is there
         is complete."""

@@ -27,6 +27,7 @@ class Root(msgspec.Struct, frozen=True):
     certificate: str
     """PEM."""
     not_after: float
+    not_before: float = 0.0
 
 
 class Bundle(msgspec.Struct, frozen=True):
@@ -34,6 +35,8 @@ class Bundle(msgspec.Struct, frozen=True):
 
     active: int
     roots: tuple[Root, ...]
+    retired: tuple[Root, ...] = ()
+    """Roots that were trusted once, the last few: other programs may trust them still."""
 
     @property
     def pem(self) -> bytes:

@@ -47,7 +47,7 @@ def examine(
     serial = serial_text(leaf.serial_number)
     is_revoked = serial in revoked
     found.append(Check("revocation", not is_revoked, f"{serial} is {'' if is_revoked else 'not '}revoked"))
-    if _uris(leaf):
+    if identities_of(leaf):
         verdict = judge(leaf.public_bytes(Encoding.DER), trust_domain=trust_domain, now=now, revoked=())
         # Its dates are a check of their own.
         holds = verdict.reason in ("", "peer_expired")
@@ -72,7 +72,8 @@ def hosts_of(certificate: x509.Certificate) -> list[str]:
     return [*names.get_values_for_type(x509.DNSName), *(str(each) for each in addresses)]
 
 
-def _uris(certificate: x509.Certificate) -> list[str]:
+def identities_of(certificate: x509.Certificate) -> list[str]:
+    """The URI names of a certificate: in a workload's, exactly one."""
     names = _names(certificate)
     return names.get_values_for_type(x509.UniformResourceIdentifier) if names is not None else []
 

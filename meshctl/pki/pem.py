@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
+    pkcs12,
 )
 
 
@@ -78,3 +79,10 @@ def is_issued_by(certificate: x509.Certificate, issuers: Sequence[x509.Certifica
             continue
         return True
     return False
+
+
+def write_p12(chain: bytes, key: bytes, name: str, passphrase: bytes) -> bytes:
+    """A PKCS #12 file of a chain and its key (both PEM), shown as `name` by what imports it."""
+    leaf, *others = read_certificates(chain)
+    lock = BestAvailableEncryption(passphrase)
+    return pkcs12.serialize_key_and_certificates(name.encode(), read_key(key), leaf, others, lock)
