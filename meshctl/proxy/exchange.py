@@ -217,8 +217,12 @@ class Exchange(Answering):
         self.stream.resume_body()
 
     def resend(self) -> None:
-        """The next attempt: the phases from `balance` on."""
-        if not self.finished and self.balance() and self.admit():
+        """The next attempt: the phases from `balance` on, with another version where this one has nobody else."""
+        service, version = self.service, self.version
+        if self.finished or service is None or version is None:
+            return
+        self.version = service.elsewhere(version, self.tried)
+        if self.balance() and self.admit():
             self.forward()
 
     # calls from the stream and the clock

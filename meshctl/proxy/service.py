@@ -143,6 +143,14 @@ class LiveService:
                 return split.by_bucket(bucket(key, self.name))
         return split.draw(clock.draw())
 
+    def elsewhere(self, version: LiveVersion, tried: tuple[LiveEndpoint, ...]) -> LiveVersion:
+        """The version for another attempt: the same as long as it has an endpoint that was not tried, else one that
+        takes traffic and has. A version whose last process has died costs nobody a request that way."""
+        if any(each not in tried for each in version.available):
+            return version
+        others = (each for each in self.versions if each.weight > 0)
+        return next((each for each in others if any(one not in tried for one in each.available)), version)
+
     def settle(self, now: float) -> None:
         """Tell the retry budget of the requests since the last time: it hears of them a few times a second, not each
         time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from pathlib import Path
 
@@ -138,3 +139,19 @@ def test_a_name_is_used_with_all_its_addresses(shop: Shop, upstreams: Upstreams)
     shop.configure(f'endpoints = ["localhost:{port}"]')
     assert shop.shares(5) == {"a": 5}
     assert shop.gateway.endpoint("s", f"localhost:{port}")["state"] == "healthy"
+
+
+def test_a_dead_version_costs_no_request(shop: Shop, upstreams: Upstreams) -> None:
+    """Requests meant for a version whose only endpoint refuses connections are taken by another one, which is the one
+    retry that is on by default; without retries the client hears of it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        gone = server.getsockname()[1]
+    versions = f"""
+        versions.v1 = {{ endpoints = ["{upstreams.address("a")}"], weight = 50 }}
+        versions.v2 = {{ endpoints = ["127.0.0.1:{gone}"], weight = 50 }}
+        ejection = {{ enabled = false }}
+    """
+    shop.configure(versions)
+    assert shop.shares(60) == {"a": 60}
+    shown = shop.gateway.service("s")
+    assert next(each for each in shown["endpoints"] if each["version"] == "v2")["failures"] > 0
