@@ -1,0 +1,117 @@
+"""The role of a sidecar: what it makes of the configuration that all proxies of the mesh share.
+
+inbound   mutual TLS, from the mesh          → the app, on loopback
+outbound  plain HTTP, from the app           → every service by its mesh names; other hosts pass (`proxy.egress`)
+upstream  plain, from the app, a port each   → one service
+gateway   as configured, where it is one     → the routes of the configuration
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import msgspec
+
+from meshctl.model.mesh import AccessLog, Gateway, Listener, Mesh
+from meshctl.model.policy import Ejection
+from meshctl.model.route import Match, Route
+from meshctl.model.service import Endpoint, Service, Version
+from meshctl.pki.identity import mesh_names
+from meshctl.sidecar.environment import LOOPBACK, Upstream
+
+INBOUND: Final = "inbound"
+OUTBOUND: Final = "outbound"
+LOCAL: Final = "local"
+"""`local:orders` is the wrapped app itself, as its own proxy sees it: service `orders` is all of its instances."""
+
+
+class SidecarRole(msgspec.Struct):
+    """What the supervisor of a sidecar asks of its role. `app_host` and `app_port` are where the app listens: they
+    change when that turns out to be elsewhere."""
+
+    service: str
+    version: str
+    app_port: int
+    app_host: str = LOOPBACK
+    upstreams: tuple[Upstream, ...] = ()
+    gateway: tuple[Listener, ...] = ()
+    """Listeners for the routes of the configuration."""
+    admin: str | None = f"{LOOPBACK}:0"
+    access_log: str = ""
+    """The file requests are logged in; "" is where the configuration says."""
+
+    @property
+    def name(self) -> Literal["sidecar"]:
+        """See `control.roles.Role`."""
+        return "sidecar"
+
+    @property
+    def workers(self) -> int:
+        """See `control.roles.Role`: an app has one process of its own, so it has one of ours."""
+        return 1
+
+    @property
+    def may_begin_empty(self) -> bool:
+        """See `control.roles.Role`."""
+        return True
+
+    @property
+    def local(self) -> str:
+        """The name of the wrapped app as a service of its own."""
+        return f"{LOCAL}:{self.service}"
+
+    def listeners(self, mesh: Mesh) -> tuple[Listener, ...]:
+        """See `control.roles.Role`."""
+        configured = _service(mesh, self.service)
+        return (
+            Listener(LOOPBACK, 0, mesh=configured.mtls, entry=INBOUND),
+            Listener(LOOPBACK, 0, entry=OUTBOUND),
+            *(Listener(LOOPBACK, each.port, entry=each.entry) for each in self.upstreams),
+            *self.gateway,
+        )
+
+    def effective(self, mesh: Mesh) -> Mesh:
+        """See `control.roles.Role`."""
+        known = {each.name for each in mesh.services}
+        # Whoever is asked for and not there yet may come: until then its callers hear that it has no endpoint.
+        awaited = dict.fromkeys(each.service for each in self.upstreams if each.service not in known)
+        services = (*mesh.services, *map(Service, awaited))
+        return msgspec.structs.replace(
+            mesh,
+            gateway=self._gateway(mesh.gateway),
+            routes=(*(mesh.routes if self.gateway else ()), *self._routes(mesh, services)),
+            services=(*services, self._app(_service(mesh, self.service))),
+        )
+
+    def _gateway(self, gateway: Gateway) -> Gateway:
+        log = gateway.access_log
+        if not self.access_log or log.path == "off":
+            return gateway
+        # The app's stdout is the app's own, and one file for all proxies would be moved by any of them.
+        return msgspec.structs.replace(gateway, access_log=AccessLog(self.access_log, log.format, log.redact))
+
+    def _routes(self, mesh: Mesh, services: tuple[Service, ...]) -> Iterator[Route]:
+        yield Route(INBOUND, service=self.local, entry=INBOUND)
+        for service in services:
+            hosts = mesh_names(service.name, mesh.trust_domain)
+            yield Route(f"{OUTBOUND}:{service.name}", Match(hosts=hosts), service=service.name, entry=OUTBOUND)
+        for upstream in self.upstreams:
+            yield Route(upstream.entry, service=upstream.service, entry=upstream.entry)
+
+    def _app(self, configured: Service) -> Service:
+        """The app: one endpoint, which is never set aside, because there is no other to take its place. Whether it is
+        well is for those to judge who have others."""
+        endpoint = Endpoint(self.app_host, self.app_port)
+        return Service(
+            self.local,
+            (Version(self.version, (endpoint,)),),
+            ejection=Ejection(enabled=False),
+            timeouts=configured.timeouts,
+            protocol=configured.protocol,
+        )
+
+
+def _service(mesh: Mesh, name: str) -> Service:
+    """The service as configured, or what it is where nobody has configured it."""
+    return next((each for each in mesh.services if each.name == name), None) or Service(name)
