@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
-from meshctl.cli import changes, completions, config, demo, gateway, project, routes, services
+from meshctl.cli import changes, completions, config, demo, gateway, project, routes, services, traffic
 from meshctl.cli.command import Body, HomeOption, QuietOption, add_command, new_group
 from meshctl.cli.render import Terminal, prepare_streams
 from meshctl.errors import FAILED, USAGE, MeshError
@@ -57,6 +57,18 @@ TREE: Final[Mapping[str, Body | Group]] = {
         "The services behind the routes: versions, endpoints, health.",
         {"ls": services.ls, "show": services.show},
         "meshctl services show orders",
+    ),
+    "traffic": Group(
+        "Which version of a service takes how much: shown, shifted, taken back; nothing restarts, no request fails.",
+        {
+            "split": traffic.split,
+            "shift": traffic.shift,
+            "promote": traffic.promote,
+            "rollback": traffic.rollback,
+            "reset": traffic.reset,
+            "history": traffic.history,
+        },
+        "meshctl traffic shift orders v2=10",
     ),
     "config": Group(
         "The configuration in force, its schema, and the way back to an earlier one.",

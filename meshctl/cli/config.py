@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meshctl.cli.changes import TimeoutOption, await_proxies, settle, show_changes
 from meshctl.cli.command import FileOption, Output, OutputOption, examples
+from meshctl.cli.render import share
 from meshctl.cli.session import Session
+from meshctl.errors import MeshError
+
+if TYPE_CHECKING:
+    from meshctl.config.effective import Setting
 
 
 @examples("""
@@ -17,15 +22,18 @@ from meshctl.cli.session import Session
     meshctl config show -c staging/mesh.toml -o json
 """)
 def show(session: Session, config: FileOption = None, output: OutputOption = Output.TABLE) -> None:
-    """Show every setting of a mesh.toml that is in force: its value, and its line in the file or "default"."""
+    """Show every setting of a mesh.toml that is in force: its value, and its line in the file or "default".
+
+    Weights that were shifted live are shown beside the file's."""
     from meshctl.config.effective import effective
 
-    settings = effective(session.load(config)[1])
+    settings = _with_live(session, effective(session.load(config)[1]))
     if output is Output.JSON:
         session.terminal.document(settings)
         return
     session.terminal.table(
-        ["SETTING", "VALUE", "FROM"], [(each.path, _value(each.value), each.origin) for each in settings]
+        ["SETTING", "VALUE", "FROM"],
+        [(each.path, _value(each.value) + _live(each), each.origin) for each in settings],
     )
 
 
@@ -96,6 +104,32 @@ def rollback(
     if output is Output.JSON:
         session.terminal.document({"revision": applied.number, "changes": applied.changes, "proxies": reports})
     return settle(reports)
+
+
+def _with_live(session: Session, settings: list[Setting]) -> list[Setting]:
+    """The settings, those that are weights of versions with what holds in their place."""
+    import msgspec
+
+    from meshctl.control.weights import live_weights
+
+    try:
+        with session.store() as store:
+            found = live_weights(store)
+    except MeshError as error:
+        # Without a home nothing was ever shifted; looking must not make one.
+        if error.code != "not_found":
+            raise
+        return settings
+    shifted = {
+        f"services.{service}.versions.{version}.weight": weight
+        for service, weights in found.items()
+        for version, weight in weights.items()
+    }
+    return [msgspec.structs.replace(each, live=shifted.get(each.path)) for each in settings]
+
+
+def _live(setting: Setting) -> str:
+    return "" if setting.live is None else f" (live {share(setting.live / 100)}, `meshctl traffic`)"
 
 
 def _value(value: object) -> str:

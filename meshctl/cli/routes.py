@@ -94,10 +94,17 @@ def route_row(route: RouteView) -> Row:
 
 
 def versions(weights: Iterable[VersionView]) -> str:
-    """The versions with their shares of the traffic: `v1 90% v2 10%`; nothing for the one version without a name."""
+    """The versions with their shares of the traffic: `v1 90% v2 10%`, and whether those are live ones instead of the
+    file's; nothing for the one version without a name."""
     listed = [version for version in weights if version.name != "default"]
     whole = sum(version.weight for version in listed) or 1
-    return " ".join(f"{version.name} {share(version.weight / whole)}" for version in listed)
+    shares = " ".join(f"{version.name} {share(version.weight / whole)}" for version in listed)
+    return f"{shares} (live)" if is_overridden(listed) else shares
+
+
+def is_overridden(weights: Iterable[VersionView]) -> bool:
+    """Whether live weights hold in the place of the file's."""
+    return any(version.declared is not None and version.declared != version.weight for version in weights)
 
 
 def _explain_live(session: Session, method: str, url: str, headers: tuple[tuple[str, str], ...]) -> ExplainView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,12 +10,12 @@ import typer
 from meshctl.cli.command import Output, OutputOption, examples
 from meshctl.cli.proxies import ask_running, with_proxy
 from meshctl.cli.render import milliseconds, share
-from meshctl.cli.routes import versions
+from meshctl.cli.routes import is_overridden, versions
 from meshctl.cli.session import Session
 from meshctl.errors import MeshError
 
 if TYPE_CHECKING:
-    from meshctl.model.views import ProxyRecord, ServiceView
+    from meshctl.model.views import ProxyRecord, ServiceView, VersionView
 
 
 @examples("""
@@ -77,23 +78,10 @@ def _row(service: ServiceView) -> tuple[str | int, ...]:
 
 def _show(session: Session, record: ProxyRecord, service: ServiceView) -> None:
     terminal = session.terminal
-    terminal.pairs([("service", service.name), ("proxy", record.id), ("balance", service.policy)])
+    live = f"live; `meshctl traffic split {service.name}` tells more" if is_overridden(service.versions) else ""
+    terminal.pairs([("service", service.name), ("proxy", record.id), ("balance", service.policy), ("weights", live)])
     terminal.data("")
-    weight = sum(version.weight for version in service.versions) or 1
-    requests = sum(version.requests for version in service.versions) or 1
-    terminal.table(
-        ["VERSION", "WEIGHT>", "REAL SHARE>", "REQUESTS>", "HEALTHY"],
-        [
-            (
-                each.name,
-                share(each.weight / weight),
-                share(each.requests / requests),
-                each.requests,
-                f"{each.healthy}/{each.endpoints}",
-            )
-            for each in service.versions
-        ],
-    )
+    _show_versions(session, service.versions)
     terminal.data("")
     terminal.table(
         ["ENDPOINT", "VERSION", "STATE", "REQUESTS>", "FAILURES>", "IN FLIGHT>", "LATENCY>", "WHY"],
@@ -109,6 +97,27 @@ def _show(session: Session, record: ProxyRecord, service: ServiceView) -> None:
                 each.reason,
             )
             for each in service.endpoints
+        ],
+    )
+
+
+def _show_versions(session: Session, versions: Sequence[VersionView]) -> None:
+    weight = sum(version.weight for version in versions) or 1
+    declared = sum(version.declared or 0 for version in versions) or 1
+    requests = sum(version.requests for version in versions) or 1
+    several = is_overridden(versions)
+    session.terminal.table(
+        ["VERSION", "WEIGHT>", *(["IN THE FILE>"] if several else []), "REAL SHARE>", "REQUESTS>", "HEALTHY"],
+        [
+            (
+                each.name,
+                share(each.weight / weight),
+                *([share((each.declared or 0) / declared)] if several else []),
+                share(each.requests / requests),
+                each.requests,
+                f"{each.healthy}/{each.endpoints}",
+            )
+            for each in versions
         ],
     )
 

@@ -27,11 +27,13 @@ _SERVICE = Service("", versions=(Version("", (Endpoint(tls=True),)),), health=He
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """One key in effect. `origin` is `mesh.toml:12`, "default", or "command line" for what the file does not have."""
+    """One key in effect. `origin` is `mesh.toml:12`, "default", or "command line" for what the file does not have.
+    `live` is the percentage that holds in the place of a version's weight, where one was shifted."""
 
     path: str
     value: str | int | float | bool | list[Any]
     origin: str
+    live: float | None = None
 
 
 def effective(loaded: Loaded) -> list[Setting]:

@@ -18,7 +18,7 @@ import msgspec
 
 from meshctl import __version__
 from meshctl.control.sockets import bind_one
-from meshctl.control.views import explain_view, route_views, service_views
+from meshctl.control.views import explain_view, route_views, service_views, version_tallies
 from meshctl.errors import MeshError
 from meshctl.model.address import parse_address
 from meshctl.model.mesh import Listener
@@ -95,6 +95,7 @@ class Admin:
         application.router.add_get("/v1/status", self._status)
         application.router.add_get("/v1/routes", self._routes)
         application.router.add_get("/v1/services", self._services)
+        application.router.add_get("/v1/versions", self._versions)
         application.router.add_get("/v1/explain", self._explain)
         application.router.add_get("/v1/synced", self._synced)
         application.router.add_post("/v1/reopen", self._reopen)
@@ -159,6 +160,12 @@ class Admin:
 
     async def _services(self, _request: web.Request) -> web.Response:
         return _json(await service_views(self._supervisor))
+
+    async def _versions(self, request: web.Request) -> web.Response:
+        """How the versions of one service fare."""
+        await self._supervisor.sampling.sample()
+        services = await service_views(self._supervisor)
+        return _json(version_tallies(self._supervisor, request.query.get("service", ""), services))
 
     async def _explain(self, request: web.Request) -> web.Response:
         query = request.query

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshctl import clock
+from meshctl.core.shift import overridden
 from meshctl.errors import MeshError
 from meshctl.model.views import EndpointView, ExplainView, RouteView, ServiceView, VersionView
+from meshctl.observe.tally import VersionTally
 from meshctl.observe.window import Fare
 from meshctl.proxy.described import describe_match, describe_target
 
@@ -60,6 +62,19 @@ def route_views(supervisor: Supervisor, services: Sequence[ServiceView]) -> list
     return views
 
 
+def version_tallies(supervisor: Supervisor, name: str, services: Sequence[ServiceView]) -> list[VersionTally]:
+    """The versions of service `name`, with what was counted of each; none where this proxy has no such service."""
+    counted = {each.version: each for each in supervisor.sampling.window.versions(clock.monotonic(), name)}
+    return [
+        msgspec.structs.replace(
+            counted.get(version.name, VersionTally(version.name)), endpoints=version.endpoints, healthy=version.healthy
+        )
+        for service in services
+        if service.name == name
+        for version in service.versions
+    ]
+
+
 def explain_view(
     supervisor: Supervisor, method: str, url: str, headers: Sequence[str], services: Sequence[ServiceView]
 ) -> ExplainView:
@@ -72,7 +87,7 @@ def explain_view(
         if not mark or not name.strip():
             raise MeshError("usage", f'"{line}" is not a header', hint='write it as "name: value"')
         pairs.append((name.strip(), value.strip()))
-    return explain(supervisor.mesh, method, url, pairs, services)
+    return explain(overridden(supervisor.mesh, supervisor.changing.weights), method, url, pairs, services)
 
 
 def _merged(views: Sequence[ServiceView]) -> ServiceView:

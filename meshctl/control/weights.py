@@ -31,6 +31,8 @@ KEPT: Final = 200
 
 Decide = Callable[[Shares, Shares], Shares]
 """New weights out of those in effect and those of the file, all in percent; none means those of the file."""
+Check = Callable[[Shares, Shares], None]
+"""Is shown the weights in effect before and after a change that is about to be made, and may raise."""
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -68,25 +70,28 @@ def known_service(store: Store, name: str) -> Service:
     raise _no_service(name, [service.name for service in mesh.services])
 
 
-def change(store: Store, service: str, decide: Decide, *, who: str, what: str) -> Moved:
+def change(
+    store: Store, service: str, decide: Decide, *, who: str, what: str, check: Check = lambda _before, _after: None
+) -> Moved:
     """Set a service's weights to what `decide` makes of them. Raises MeshError: not_found for no such service, conflict
-    where somebody else changes them at the same time, and what `decide` raises."""
+    where somebody else changes them at the same time, and what `decide` and `check` raise."""
     declared = _declared(store, service)
     entry, held = _held(store, service)
     before = shares(effective(declared, held.now.weights))
     weights = decide(before, shares(declared))
     if weights == held.now.weights:
         return Moved(service, before, before, store.revision(), unchanged=True)
+    check(before, shares(effective(declared, weights)))
     after = LiveWeights(
-        service, held.number + 1, State(weights, who, clock.wall(), what), (*held.before, held.now)[-BACK:]
+        service, held.number + 1, State(weights, who, clock.wall(), what, what), (*held.before, held.now)[-BACK:]
     )
     return _commit(store, entry, after, before, declared)
 
 
-def rollback(store: Store, service: str, *, who: str, check: Callable[[Shares], None] = lambda _: None) -> Moved:
-    """Bring back the weights before the last change, each time one change further. `check` is shown them and may raise.
+def rollback(store: Store, service: str, *, who: str, check: Check = lambda _before, _after: None) -> Moved:
+    """Bring back the weights before the last change, each time one change further.
 
-    Raises MeshError: not_found where there is no state before, conflict as `change` does."""
+    Raises MeshError: not_found where there is no state before, otherwise as `change` does."""
     declared = _declared(store, service)
     entry, held = _held(store, service)
     if not held.before:
@@ -94,9 +99,9 @@ def rollback(store: Store, service: str, *, who: str, check: Callable[[Shares], 
         raise MeshError("not_found", f'service "{service}" has no weights to go back to', hint=hint)
     before = shares(effective(declared, held.now.weights))
     back = held.before[-1]
-    check(shares(effective(declared, back.weights)))
-    what = f"rollback of {held.now.what}" if held.now.what else "rollback"
-    after = LiveWeights(service, held.number + 1, State(back.weights, who, clock.wall(), what), held.before[:-1])
+    check(before, shares(effective(declared, back.weights)))
+    state = State(back.weights, who, clock.wall(), f"rollback of {held.now.origin}", back.origin)
+    after = LiveWeights(service, held.number + 1, state, held.before[:-1])
     return _commit(store, entry, after, before, declared)
 
 

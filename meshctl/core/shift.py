@@ -10,7 +10,11 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Final, NoReturn
 
+import msgspec
+
 from meshctl.errors import MeshError
+from meshctl.model.mesh import Mesh
+from meshctl.model.service import Service
 
 WHOLE: Final = 100.0
 # Binary fractions: 33.3 + 33.3 + 33.4 is not 100.
@@ -28,6 +32,12 @@ def effective(declared: Mapping[str, float], live: Mapping[str, float]) -> dict[
     nothing. Where they leave nobody anything, because the versions they name have gone, the file's hold."""
     found = {name: live.get(name, 0.0) for name in declared}
     return found if any(found.values()) else dict(declared)
+
+
+def overridden(mesh: Mesh, live: Mapping[str, Mapping[str, float]]) -> Mesh:
+    """`mesh` with the live weights by service in the place of the file's."""
+    services = tuple(_weighed(service, live.get(service.name, {})) for service in mesh.services)
+    return msgspec.structs.replace(mesh, services=services)
 
 
 def parse(words: Sequence[str]) -> dict[str, float]:
@@ -95,6 +105,14 @@ def _rest(others: Mapping[str, float], left: float, declared: Mapping[str, float
         return dict.fromkeys(others, left)
     message = f"nobody takes the other {left:g} %: {', '.join(others)} have no weight to share it by"
     raise MeshError("usage", message, hint="give them weights too")
+
+
+def _weighed(service: Service, live: Mapping[str, float]) -> Service:
+    if not live:
+        return service
+    weights = effective({version.name: version.weight for version in service.versions}, live)
+    versions = tuple(msgspec.structs.replace(version, weight=weights[version.name]) for version in service.versions)
+    return msgspec.structs.replace(service, versions=versions)
 
 
 def _unknown(version: str, known: Mapping[str, float]) -> NoReturn:

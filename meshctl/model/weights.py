@@ -13,12 +13,15 @@ Shares = dict[str, float]
 
 
 class State(msgspec.Struct, frozen=True):
-    """Weights, who set them, when (seconds since the epoch) and by what: "shift v2=10", "rollback"."""
+    """Weights, who set them, when (seconds since the epoch) and by what: "shift v2=10", "rollback of promote v3"."""
 
     weights: Shares
     who: str = ""
     at: float = 0.0
     what: str = ""
+    origin: str = ""
+    """What led to these weights at first: the `what` of a change, not of the rollback that brought them back. It is
+    what the next rollback undoes."""
 
 
 class LiveWeights(msgspec.Struct, frozen=True):

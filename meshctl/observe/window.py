@@ -1,22 +1,25 @@
-"""How routes fare right now: requests per second, share of errors and latency over the last ten seconds.
+"""How routes and versions fare right now: requests per second, errors and latency of a route over the last ten seconds,
+and what each version of a service really got in the last minute.
 
-Lives in the supervisor, which adds the merged sample about once a second. Only differences are kept, for routes that
-had traffic, in slices of a second: the memory follows the traffic of ten seconds and not the number of routes. The time
-comes from outside.
+Lives in the supervisor, which adds the merged sample about once a second. Only differences are kept, for what had
+traffic (`past`). The time comes from outside.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 import msgspec
 
-from meshctl.observe.histogram import Distribution
+from meshctl.observe.past import Past
 from meshctl.observe.sample import Key, Sample, SeriesSample
+from meshctl.observe.tally import Tally, VersionTally
 
 SPAN: Final = 10.0
-_SLICE: Final = 1.0
+MINUTE: Final = 60.0
+
+Version = tuple[str, str]
+"""A service and one of its versions."""
 
 
 class Fare(msgspec.Struct, frozen=True):
@@ -32,39 +35,19 @@ class Fare(msgspec.Struct, frozen=True):
     p99: float = 0.0
 
 
-class _Change(msgspec.Struct, frozen=True):
-    requests: int = 0
-    errors: int = 0
-    latency: Distribution = Distribution()
-
-    def plus(self, other: _Change) -> _Change:
-        return _Change(self.requests + other.requests, self.errors + other.errors, self.latency.plus(other.latency))
-
-
-class _Slice:
-    __slots__ = ("changes", "end", "start")
-
-    def __init__(self, start: float, end: float) -> None:
-        self.start = start
-        self.end = end
-        self.changes: dict[str, _Change] = {}
-
-    def add(self, route: str, change: _Change) -> None:
-        self.changes[route] = self.changes[route].plus(change) if route in self.changes else change
-
-
 class Window:
-    """The last ten seconds of a proxy, by route."""
+    """The last ten seconds of a proxy by route, and its last minute by version."""
 
-    __slots__ = ("_at", "_last", "_slices")
+    __slots__ = ("_at", "_last", "_routes", "_versions")
 
     def __init__(self) -> None:
-        self._slices: deque[_Slice] = deque()
+        self._routes: Past[str] = Past(SPAN)
+        self._versions: Past[Version] = Past(MINUTE)
         self._last: dict[Key, SeriesSample] = {}
         self._at: float | None = None
 
     def __repr__(self) -> str:
-        return f"<Window {len(self._slices)} slices, {len(self._last)} series>"
+        return f"<Window {len(self._routes)} slices, {len(self._last)} series>"
 
     def add(self, now: float, sample: Sample) -> None:
         """Take the proxy's merged sample of the monotonic time `now`. The first one is where counting starts. May be
@@ -73,56 +56,59 @@ class Window:
         started, self._at = self._at, now
         if started is None:
             return
-        current = self._slice(started, now)
-        for key, series in self._last.items():
-            change = _change(before.get(key), series)
-            if change.requests:
-                current.add(series.route, change)
-        self._forget(now)
+        changes = [
+            (key, change)
+            for key, series in self._last.items()
+            if series is not before.get(key) and (change := _since(before.get(key), series)).requests
+        ]
+        self._routes.add(started, now, ((route, change) for (route, _, _), change in changes))
+        # Without latencies, which are most of the work with thousands of busy routes.
+        self._versions.add(
+            started,
+            now,
+            (
+                ((service, version), Tally(change.requests, change.errors))
+                for (_, service, version), change in changes
+                if version
+            ),
+        )
 
     def fares(self, now: float) -> dict[str, Fare]:
         """Each route that finished a request in the ten seconds before `now`. The route "" took what no other did."""
-        self._forget(now)
-        sums: dict[str, _Change] = {}
-        for piece in self._slices:
-            for route, change in piece.changes.items():
-                sums[route] = sums[route].plus(change) if route in sums else change
-        return {route: self._fare(change) for route, change in sums.items()}
+        return {route: self._fare(tally) for route, tally in self._routes.sums(now).items()}
 
     def overall(self, now: float) -> Fare:
         """All routes together."""
-        self._forget(now)
-        total = _Change()
-        for piece in self._slices:
-            for change in piece.changes.values():
-                total = total.plus(change)
+        total = Tally()
+        for tally in self._routes.sums(now).values():
+            total = total.plus(tally)
         return self._fare(total)
 
-    def _slice(self, start: float, end: float) -> _Slice:
-        """Where a change between `start` and `end` belongs: short intervals share a slice, so that few are kept."""
-        if self._slices and end - self._slices[-1].start <= _SLICE:
-            self._slices[-1].end = end
-        else:
-            self._slices.append(_Slice(start, end))
-        return self._slices[-1]
+    def versions(self, now: float, service: str) -> list[VersionTally]:
+        """What was counted of each version of `service` that ever had a request, as of the last sample."""
+        minute = self._versions.sums(now)
+        totals: dict[str, Tally] = {}
+        for (_, name, version), series in self._last.items():
+            if name == service and version:
+                totals[version] = totals.get(version, Tally()).plus(_tally(series))
+        return [
+            VersionTally(version, total, minute.get((service, version), Tally())) for version, total in totals.items()
+        ]
 
-    def _forget(self, now: float) -> None:
-        while self._slices and self._slices[0].end <= now - SPAN:
-            self._slices.popleft()
-
-    def _fare(self, change: _Change) -> Fare:
-        if not change.requests:
+    def _fare(self, tally: Tally) -> Fare:
+        if not tally.requests:
             return Fare()
-        seconds = max(self._slices[-1].end - self._slices[0].start, 1e-3)
-        p50, p95, p99 = (change.latency.quantile(q) for q in (0.5, 0.95, 0.99))
-        return Fare(change.requests, change.requests / seconds, change.errors / change.requests, p50, p95, p99)
+        p50, p95, p99 = (tally.latency.quantile(q) for q in (0.5, 0.95, 0.99))
+        rps = tally.requests / self._routes.seconds
+        return Fare(tally.requests, rps, tally.errors / tally.requests, p50, p95, p99)
 
 
-def _change(before: SeriesSample | None, now: SeriesSample) -> _Change:
-    # Fewer requests than before: the series had been forgotten and has begun anew, so all of it is new.
-    if before is None or now.requests < before.requests:
-        return _Change(now.requests, now.errors, now.latency)
-    if now.requests == before.requests:
-        return _Change()
-    latency = now.latency.minus(before.latency)
-    return _Change(now.requests - before.requests, max(0, now.errors - before.errors), latency)
+def _tally(series: SeriesSample) -> Tally:
+    return Tally(series.requests, series.errors, series.latency)
+
+
+def _since(before: SeriesSample | None, now: SeriesSample) -> Tally:
+    # Most series of a large configuration had no request since: those cost a comparison.
+    if before is not None and before.requests == now.requests:
+        return Tally()
+    return _tally(now).since(_tally(before) if before is not None else None)

@@ -138,18 +138,21 @@ def test_of_two_changes_one_wins(store: Store) -> None:
     assert (caught.value.code, held(store)["v2"]) == ("conflict", 70)
 
 
-def test_a_refused_rollback_changes_nothing(store: Store) -> None:
+def test_a_refused_change_changes_nothing(store: Store) -> None:
     """Whoever looks at the weights that would come back may refuse them."""
     shift(store, v2=25)
-    shown: list[Shares] = []
+    shown: list[tuple[Shares, Shares]] = []
 
-    def refuse(back: Shares) -> None:
-        shown.append(back)
+    def refuse(before: Shares, after: Shares) -> None:
+        shown.append((before, after))
         raise MeshError("refused", "v1 has no healthy endpoint")
 
     with pytest.raises(MeshError, match="no healthy endpoint"):
         weights.rollback(store, "orders", who="ann", check=refuse)
-    assert (shown, held(store)["v2"]) == ([{"v1": 90, "v2": 10}], 25)
+    with pytest.raises(MeshError, match="no healthy endpoint"):
+        weights.change(store, "orders", lambda *_: {}, who="ann", what="reset", check=refuse)
+    expected = ({"v1": 75, "v2": 25}, {"v1": 90, "v2": 10})
+    assert (shown, held(store)["v2"]) == ([expected, expected], 25)
 
 
 def test_unknown_services(store: Store) -> None:

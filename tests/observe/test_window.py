@@ -85,3 +85,28 @@ def test_a_series_that_begins_anew() -> None:
     serve(new, 4)
     window.add(1.0, new.export())
     assert (window.fares(1.0)["r"].requests, window.fares(1.0)["r"].errors) == (4, 0.0)
+
+
+def test_versions_of_the_last_minute() -> None:
+    """A version's requests over all routes are told for the last minute and since the start; other services' and
+    requests that came to no version are not among them."""
+    counters, window = Counters(), Window()
+    window.add(0.0, counters.export())
+    for second in range(1, 101):
+        counters.series("a", "s", "v1").record(200, 0.01, 0, 0)
+        counters.series("b", "s", "v1").record(200, 0.01, 0, 0)
+        counters.series("b", "s", "v2").record(503, 0.1, 0, 0)
+        counters.series("b", "s", "").record(503, 0.1, 0, 0)
+        counters.series("b", "other", "v3").record(200, 0.1, 0, 0)
+        window.add(float(second), counters.export())
+    told = {each.version: each for each in window.versions(100.0, "s")}
+    assert {version: (each.total.requests, each.total.errors) for version, each in told.items()} == {
+        "v1": (200, 0),
+        "v2": (100, 100),
+    }
+    assert told["v2"].minute.requests == pytest.approx(60, abs=6)
+    assert told["v1"].minute.requests == 2 * told["v2"].minute.requests
+    assert told["v2"].minute.errors == told["v2"].minute.requests
+    assert told["v2"].total.latency.quantile(0.99) == pytest.approx(0.1, rel=0.07)
+    (later,) = (each for each in window.versions(170.0, "s") if each.version == "v2")
+    assert (later.total.requests, later.minute.requests) == (100, 0)

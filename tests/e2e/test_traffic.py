@@ -1,0 +1,213 @@
+"""Weights that move while requests come: in every proxy at once, true to what was asked, and no request fails."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from meshctl.control.following import await_followers
+from meshctl.control.weights import change
+from meshctl.core.shift import shifted
+from meshctl.store.sqlite import SqliteStore
+
+from .conftest import StartGateway, StartUpstreams
+from .gateway import Gateway
+from .load import Load
+from .servers import Upstreams
+from .waiting import until
+
+VERSIONS = ("v1", "v2", "v3")
+
+
+def mesh_of(upstreams: Upstreams, *, extra: str = "", weights: tuple[float, ...] = (100, 0, 0)) -> str:
+    """A service with three versions: a is v1, b is v2, c is v3."""
+    versions = "".join(
+        f'[services.s.versions.{version}]\nendpoints = ["{upstreams.address(name)}"]\nweight = {weight}\n'
+        for version, name, weight in zip(VERSIONS, "abc", weights, strict=True)
+    )
+    return f'[[routes]]\nname = "all"\nservice = "s"\n[services.s]\n{extra}\n{versions}'
+
+
+@pytest.fixture
+def file(upstreams: Upstreams, tmp_path: Path) -> Path:
+    """A mesh.toml that sends everything to v1."""
+    path = tmp_path / "mesh.toml"
+    path.write_text(mesh_of(upstreams))
+    return path
+
+
+def weights(gateway: Gateway) -> dict[str, float]:
+    """What the gateway's workers have."""
+    return {each["name"]: each["weight"] for each in gateway.service("s")["versions"]}
+
+
+def traffic(gateway: Gateway, *arguments: object, status: int = 0) -> Any:
+    """A `traffic` command on the service, its document where it gives one."""
+    ended = gateway.meshctl("traffic", arguments[0], "s", *arguments[1:], "-o", "json")
+    assert ended.status == status, ended.err
+    return ended.json() if ended.out else ended.err
+
+
+def test_fifty_changes_under_load(upstreams: Upstreams, start_gateway: StartGateway, file: Path) -> None:
+    """Fifty random shifts, promotions, rollbacks and resets while requests come: none fails, each command returns with
+    every worker on the weights it said, and each change is live within a moment."""
+    gateway = start_gateway("-c", file, "--workers", 2, listen="127.0.0.1:0")
+    dice = random.Random(4)
+    delays = []
+    depth = 0
+    with Load(gateway.url) as load:
+        for _ in range(50):
+            verb = dice.choice(["shift", "shift", "promote", "rollback" if depth else "shift", "reset"])
+            words: tuple[object, ...] = ()
+            if verb == "shift":
+                words = tuple(f"{each}={dice.randrange(33)}" for each in dice.sample(("v2", "v3"), dice.randint(1, 2)))
+            elif verb == "promote":
+                words = (dice.choice(VERSIONS),)
+            began = time.monotonic()
+            told = traffic(gateway, verb, *words)
+            delays.append(time.monotonic() - began)
+            depth += 0 if told["unchanged"] else -1 if verb == "rollback" else 1
+            assert [each["status"] for each in told["proxies"]] == ["live"]
+            assert weights(gateway) == pytest.approx(told["after"])
+            load.more(10)
+    assert load.failures == []
+    assert set(load.served) == {"a", "b", "c"}
+    print(f"commands took {statistics.median(delays) * 1000:.0f} ms, at most {max(delays) * 1000:.0f} ms")
+    assert statistics.median(delays) < 2.0
+
+
+def test_a_shift_is_live_at_once(start_gateway: StartGateway, file: Path) -> None:
+    """From the commit in the store to the last worker's word that it has the new weights: 150 ms on a quiet machine."""
+    gateway = start_gateway("-c", file)
+    store = SqliteStore(gateway.home / "mesh.db")
+    delays = []
+    try:
+        await_followers(store, store.revision(), 10)  # the first question loads what answers it
+        for weight in range(1, 21):
+
+            def decide(now: dict[str, float], declared: dict[str, float], weight: int = weight) -> dict[str, float]:
+                return shifted(now, {"v2": weight}, declared)
+
+            moved = change(store, "s", decide, who="test", what="shift")
+            committed = time.monotonic()
+            assert [each.status for each in await_followers(store, moved.revision, 10)] == ["live"]
+            delays.append(time.monotonic() - committed)
+    finally:
+        store.close()
+    print(f"live after {statistics.median(delays) * 1000:.0f} ms, at most {max(delays) * 1000:.0f} ms")
+    assert weights(gateway)["v2"] == 20
+    assert statistics.median(delays) < 0.5
+
+
+def test_long_runs_hit_the_weights(start_gateway: StartGateway, file: Path) -> None:
+    """Thousands of requests fall on the versions as the live weights say, within what chance allows, and `split` tells
+    the shares they really got."""
+    gateway = start_gateway("-c", file, "--workers", 2)
+    traffic(gateway, "shift", "v2=30", "v3=5")
+    with Load(gateway.url, kept=8, fresh=0) as load:
+        load.more(4000)
+    assert load.failures == []
+    document = traffic(gateway, "split")
+    shown = {each["version"]: each for each in document["versions"]}
+    for version, name, weight in zip(VERSIONS, "abc", (0.65, 0.30, 0.05), strict=True):
+        # Five standard deviations: one run in a million falls outside.
+        allowed = 5 * (weight * (1 - weight) / load.answers) ** 0.5
+        assert load.served[name] / load.answers == pytest.approx(weight, abs=allowed)
+        assert shown[version]["share"] == pytest.approx(load.served[name] / load.answers, abs=1e-9)
+        assert (shown[version]["healthy"], shown[version]["errors"]) == (1, 0)
+    assert document["proxies"] == ["gateway"]
+
+
+def test_growth_moves_only_the_new_share(
+    upstreams: Upstreams, start_gateway: StartGateway, file: Path, http: httpx.Client
+) -> None:
+    """With a sticky key, going from 5 to 10 to 20 % moves only the users that come to v2; back again, only they leave;
+    every worker sends a user to the same version."""
+    file.write_text(mesh_of(upstreams, extra='sticky = { header = "x-user" }'))
+    gateway = start_gateway("-c", file, "--workers", 2)
+    users = [f"user-{number}" for number in range(400)]
+
+    def on_v2() -> set[str]:
+        answers = {user: http.get(gateway.url, headers={"x-user": user}).headers["x-served-by"] for user in users}
+        return {user for user, name in answers.items() if name == "b"}
+
+    found = []
+    for weight in (5, 10, 20, 10):
+        traffic(gateway, "shift", f"v2={weight}")
+        found.append(on_v2())
+    five, ten, twenty, again = found
+    assert five < ten < twenty
+    assert again == ten
+    # Of 400 users a tenth is 40, give or take 5 standard deviations of 6.
+    assert abs(len(ten) - 40) <= 30
+    with httpx.Client(timeout=30, trust_env=False) as other:
+        assert {other.get(gateway.url, headers={"x-user": user}).headers["x-served-by"] for user in ten} == {"b"}
+
+
+def test_what_starts_later_has_them(start_gateway: StartGateway, file: Path, http: httpx.Client) -> None:
+    """A worker that is started anew, a revision that is applied, and a gateway that is started again serve the live
+    weights."""
+    gateway = start_gateway("-c", file)
+    traffic(gateway, "promote", "v3")
+    gateway.forgiven = {"worker_ended"}
+    (before,) = gateway.workers()
+    os.kill(before, signal.SIGKILL)
+    until(lambda: gateway.workers() not in ([], [before]), "a new worker")
+    assert http.get(gateway.url).headers["x-served-by"] == "c"
+    file.write_text(file.read_text().replace('name = "all"', 'name = "every"'))
+    gateway.apply(file)
+    assert http.get(gateway.url).headers["x-served-by"] == "c"
+    assert gateway.end() == 0
+    again = start_gateway("-c", file)
+    assert http.get(again.url).headers["x-served-by"] == "c"
+    traffic(again, "reset")
+    assert http.get(again.url).headers["x-served-by"] == "a"
+
+
+def test_nobody_is_sent_to_the_dead(
+    start_upstreams: StartUpstreams, start_gateway: StartGateway, tmp_path: Path, http: httpx.Client
+) -> None:
+    """A version whose endpoints are all unhealthy is refused, unless somebody insists."""
+    mine = start_upstreams("a", "b", "c")
+    mine.control("b", health=500)
+    path = tmp_path / "mesh.toml"
+    path.write_text(mesh_of(mine, extra='health = { path = "/healthz", interval = "50ms", unhealthy = 1 }'))
+    gateway = start_gateway("-c", path)
+    until(lambda: not traffic(gateway, "split")["versions"][1]["healthy"], "v2 to be unhealthy")
+    assert "no healthy endpoint" in traffic(gateway, "shift", "v2=10", status=1)
+    assert weights(gateway) == {"v1": 100, "v2": 0, "v3": 0}
+    assert traffic(gateway, "shift", "v2=10", "--force")["after"]["v2"] == 10
+    assert traffic(gateway, "shift", "v2=5")["after"]["v2"] == 5
+
+
+def test_shifted_weights_are_marked(upstreams: Upstreams, start_gateway: StartGateway, file: Path) -> None:
+    """Wherever weights are shown, those that are not the file's say so; `routes explain` goes by what holds."""
+    gateway = start_gateway("-c", file)
+
+    def shown() -> str:
+        lines = [
+            gateway.meshctl("routes", "ls").out,
+            gateway.meshctl("services", "ls").out,
+            gateway.meshctl("services", "show", "s").out,
+            gateway.meshctl("config", "show", "-c", file).out,
+            gateway.meshctl("routes", "explain", "GET", "/").out,
+        ]
+        return "\n".join(lines)
+
+    assert "live" not in shown()
+    traffic(gateway, "shift", "v2=25")
+    text = shown()
+    assert text.count("v1 75% v2 25% v3 0% (live)") == 2
+    assert "WEIGHT  IN THE FILE" in text
+    assert "0 (live 25%, `meshctl traffic`)" in text
+    assert "by chance: v1 0.75, v2 0.25" in text
+    traffic(gateway, "rollback")
+    assert "live" not in shown()
