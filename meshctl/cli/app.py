@@ -8,7 +8,23 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
-from meshctl.cli import changes, completions, config, demo, gateway, project, routes, services, traffic
+from meshctl.cli import (
+    certs,
+    certs_list,
+    certs_mtls,
+    certs_rotate,
+    certs_trust,
+    certs_verify,
+    changes,
+    completions,
+    config,
+    demo,
+    gateway,
+    project,
+    routes,
+    services,
+    traffic,
+)
 from meshctl.cli.command import Body, HomeOption, QuietOption, add_command, new_group
 from meshctl.cli.render import Terminal, prepare_streams
 from meshctl.errors import FAILED, USAGE, MeshError
@@ -21,7 +37,7 @@ class Group(NamedTuple):
     """A word that commands stand under."""
 
     help: str
-    commands: Mapping[str, Body]
+    commands: Mapping[str, Body | Group]
     example: str
 
 
@@ -70,6 +86,26 @@ TREE: Final[Mapping[str, Body | Group]] = {
         },
         "meshctl traffic shift orders v2=10",
     ),
+    "certs": Group(
+        "The mesh's own certificates: who has which, how long, and new ones for all of them while everything runs.",
+        {
+            "init": certs.init,
+            "issue": certs.issue,
+            "ls": certs_list.ls,
+            "show": certs_list.show,
+            "verify": certs_verify.verify,
+            "rotate": certs_rotate.rotate,
+            "revoke": certs.revoke,
+            "bundle": certs.bundle,
+            "mtls": certs_mtls.mtls,
+            "trust": Group(
+                "Whether programs on this machine, such as browsers, trust the mesh's roots.",
+                {"install": certs_trust.install, "uninstall": certs_trust.uninstall, "status": certs_trust.status},
+                "meshctl certs trust install",
+            ),
+        },
+        "meshctl certs rotate --all",
+    ),
     "config": Group(
         "The configuration in force, its schema, and the way back to an earlier one.",
         {"show": config.show, "schema": config.schema, "history": config.history, "rollback": config.rollback},
@@ -83,18 +119,22 @@ def build() -> Any:
     """The whole command line, as the library's command."""
     root = new_group(HELP, EXAMPLES)
     root.callback()(_root)
-    for name, entry in TREE.items():
-        if not isinstance(entry, Group):
-            add_command(root, name, entry)
-            continue
-        branch = new_group(entry.help, entry.example)
-        for verb, function in entry.commands.items():
-            add_command(branch, verb, function)
-        root.add_typer(branch, name=name)
+    _grow(root, TREE)
     command: Any = typer.main.get_command(root)
     # The library puts groups last; people read the order of the tree.
     command.commands = {name: command.commands[name] for name in TREE}
     return command
+
+
+def _grow(stem: typer.Typer, entries: Mapping[str, Body | Group]) -> None:
+    """Add commands and groups of commands under a group."""
+    for name, entry in entries.items():
+        if not isinstance(entry, Group):
+            add_command(stem, name, entry)
+            continue
+        branch = new_group(entry.help, entry.example)
+        _grow(branch, entry.commands)
+        stem.add_typer(branch, name=name)
 
 
 def run(arguments: Sequence[str]) -> int:

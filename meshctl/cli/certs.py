@@ -108,6 +108,7 @@ def issue(
     paths = {kind: out / f"{stem}.{kind}" for kind in ("crt", "key", *(("p12",) if p12 else ()))}
     if not force and (there := next((path for path in paths.values() if path.exists()), None)):
         raise MeshError("failed", f'"{there}" is already there', hint="--force replaces it, --out names another folder")
+    _make(out)
     with authority(session) as (found, store):
         order = Order("server", trust_domain(session, store), hosts=hosts, life=days * DAY, is_client=client)
         made = found.issue(order)
@@ -188,12 +189,15 @@ def _addresses(texts: list[str] | tuple[str, ...]) -> list[str]:
         raise MeshError("usage", f"--ip: {error}") from error
 
 
-def _write(paths: dict[str, Path], made: Credentials, name: str, secret: bytes, *, force: bool) -> None:
+def _make(folder: Path) -> None:
     try:
-        paths["crt"].parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise MeshError("failed", f'"{paths["crt"].parent}" cannot be made: {why}') from error
+        raise MeshError("failed", f'"{folder}" cannot be made: {why}') from error
+
+
+def _write(paths: dict[str, Path], made: Credentials, name: str, secret: bytes, *, force: bool) -> None:
     write_new(paths["key"], made.key, mode=0o600, force=force)
     write_new(paths["crt"], made.certificate, mode=0o644, force=force)
     if "p12" in paths:

@@ -28,7 +28,7 @@ TimeoutOption = Annotated[
 def rotate(
     session: Session,
     services: Annotated[
-        list[str] | None, typer.Argument(metavar="SERVICE", help="Whose certificates (default: of every service).")
+        list[str] | None, typer.Argument(metavar="SERVICE…", help="Whose certificates (default: of every service).")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Of every service, the gateway included.")] = False,
     timeout: TimeoutOption = 60.0,
