@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from meshctl.cli.certs_doors import live, read_file
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _SHORT = 16
 
 
-class Row(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Row:
     """A certificate as `certs ls` shows it. `state` is valid, due (to be renewed), expired or revoked."""
 
     subject: str
