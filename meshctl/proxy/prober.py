@@ -7,10 +7,11 @@ decided by `core.outlier`. Every worker checks for itself, so a crashed one take
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from meshctl import clock
 from meshctl.model.policy import HealthCheck
+from meshctl.model.service import Endpoint
 from meshctl.wire.message import Malformed, Response
 from meshctl.wire.response_reader import ResponseReader
 
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 
 READ: Final = 65_536
 MOST_HEAD: Final = 65_536
+
+
+class Probed(Protocol):
+    """What can be checked."""
+
+    config: Endpoint
+
+    async def open_stream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection of its own for the check. Raises OSError."""
 
 
 class _StatusReader(ResponseReader):
@@ -48,7 +58,7 @@ async def probe_forever(endpoint: LiveEndpoint) -> None:
         await asyncio.sleep(check.interval * (0.9 + 0.2 * clock.draw()))
 
 
-async def probe(endpoint: LiveEndpoint, check: HealthCheck) -> str:
+async def probe(endpoint: Probed, check: HealthCheck) -> str:
     """One check: "" when it passes, else what was wrong."""
     try:
         async with asyncio.timeout(check.timeout):
@@ -65,7 +75,7 @@ async def probe(endpoint: LiveEndpoint, check: HealthCheck) -> str:
     return "" if low <= status <= high else f"status {status}"
 
 
-async def _get(endpoint: LiveEndpoint, check: HealthCheck) -> int:
+async def _get(endpoint: Probed, check: HealthCheck) -> int:
     reader, writer = await endpoint.open_stream()
     try:
         host = check.host or ("localhost" if endpoint.config.unix else endpoint.config.address)
