@@ -5,19 +5,20 @@ _meshctl() {
     COMPREPLY=()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case "${at:+$at }$word" in
-            "demo"|"init"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at=${at:+$at }$word ;;
+            "demo"|"init"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at=${at:+$at }$word ;;
         esac
     done
     case "$previous" in
-        --home) COMPREPLY=($(compgen -d -- "$current")); return ;;
-        --for|--expect|--timeout|-r|--route|-l|--listen|--admin|-n|--lines|-H|--header) COMPREPLY=(); return ;;
+        --home|--offline-root|--out|--prefix) COMPREPLY=($(compgen -d -- "$current")); return ;;
+        --for|--expect|--timeout|-r|--route|-l|--listen|--admin|-n|--lines|-H|--header|--dns|--ip|--days) COMPREPLY=(); return ;;
         -t|--template) COMPREPLY=($(compgen -W "minimal canary mesh tls full" -- "$current")); return ;;
         -o|--output) COMPREPLY=($(compgen -W "table json" -- "$current")); return ;;
-        -c|--config) COMPREPLY=($(compgen -f -- "$current")); return ;;
+        -c|--config|--passphrase-file|--p12-passphrase-file|--out) COMPREPLY=($(compgen -f -- "$current")); return ;;
         -w|--workers) COMPREPLY=($(compgen -W "auto" -- "$current")); return ;;
+        --store) COMPREPLY=($(compgen -W "all system nss" -- "$current")); return ;;
     esac
     case "$at" in
-        "") words="demo init validate diff apply gateway routes services traffic config completions" flags="--home -q --quiet -V --version -h --help" ;;
+        "") words="demo init validate diff apply gateway routes services traffic certs config completions" flags="--home -q --quiet -V --version -h --help" ;;
         "demo") words="" flags="--for --home -q --quiet -h --help" ;;
         "init") words="" flags="-t --template --force --home -q --quiet -h --help" ;;
         "validate") words="" flags="-o --output --home -q --quiet -h --help" ;;
@@ -42,6 +43,20 @@ _meshctl() {
         "traffic rollback") words="" flags="--force --timeout -o --output --home -q --quiet -h --help" ;;
         "traffic reset") words="" flags="--force --timeout -o --output --home -q --quiet -h --help" ;;
         "traffic history") words="" flags="-n --lines -o --output --home -q --quiet -h --help" ;;
+        "certs") words="init issue ls show verify rotate revoke bundle mtls trust" flags="-h --help" ;;
+        "certs init") words="" flags="--passphrase-file --passphrase --offline-root -o --output --home -q --quiet -h --help" ;;
+        "certs issue") words="" flags="--dns --ip --days --out --client --p12 --p12-passphrase-file --force -o --output --home -q --quiet -h --help" ;;
+        "certs ls") words="" flags="-a --all -o --output --home -q --quiet -h --help" ;;
+        "certs show") words="" flags="-o --output --home -q --quiet -h --help" ;;
+        "certs verify") words="" flags="--for -o --output --home -q --quiet -h --help" ;;
+        "certs rotate") words="" flags="--all --timeout -o --output --home -q --quiet -h --help" ;;
+        "certs revoke") words="" flags="-o --output --home -q --quiet -h --help" ;;
+        "certs bundle") words="" flags="--out -o --output --home -q --quiet -h --help" ;;
+        "certs mtls") words="" flags="--dry-run -o --output --home -q --quiet -h --help" ;;
+        "certs trust") words="install uninstall status" flags="-h --help" ;;
+        "certs trust install") words="" flags="--store --prefix --home -q --quiet -h --help" ;;
+        "certs trust uninstall") words="" flags="--store --prefix --home -q --quiet -h --help" ;;
+        "certs trust status") words="" flags="--store --prefix -o --output --home -q --quiet -h --help" ;;
         "config") words="show schema history rollback" flags="-h --help" ;;
         "config show") words="" flags="-c --config -o --output --home -q --quiet -h --help" ;;
         "config schema") words="" flags="--home -q --quiet -h --help" ;;
@@ -54,7 +69,7 @@ _meshctl() {
         *) COMPREPLY=($(compgen -W "$words" -- "$current")) ;;
     esac
     case "$at" in
-        "init"|"validate") [[ $current == -* ]] || COMPREPLY=($(compgen -f -- "$current")) ;;
+        "init"|"validate"|"certs verify") [[ $current == -* ]] || COMPREPLY=($(compgen -f -- "$current")) ;;
     esac
 }
 complete -o filenames -F _meshctl meshctl

@@ -5,7 +5,7 @@ _meshctl() {
     local -a commands
     for (( index = 2; index < CURRENT; index++ )); do
         case "${at:+$at }${words[index]}" in
-            "demo"|"init"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
+            "demo"|"init"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
         esac
     done
     words=(meshctl "${(@)words[last+1,-1]}")
@@ -21,6 +21,7 @@ _meshctl() {
             commands+=('routes:The live routes, and which of them takes a request')
             commands+=('services:The services behind the routes: versions, endpoints, health')
             commands+=('traffic:Which version of a service takes how much: shown, shifted, taken back; nothing restarts, no request fails')
+            commands+=('certs:The mesh'\''s own certificates: who has which, how long, and new ones for all of them while everything runs')
             commands+=('config:The configuration in force, its schema, and the way back to an earlier one')
             commands+=('completions:Print the completion script of a shell')
             _arguments \
@@ -223,6 +224,132 @@ _meshctl() {
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:SERVICE: ' ;;
+        "certs")
+            commands+=('init:Make the mesh'\''s certificate authority, or bring an existing one in order')
+            commands+=('issue:Issue a certificate for a server of your own, signed by the mesh'\''s authority')
+            commands+=('ls:List the mesh'\''s certificates: whose they are, how long they still live, and which running proxy uses them')
+            commands+=('show:Show all that is known of a certificate: one that was issued here, or those in a PEM file')
+            commands+=('verify:Check a certificate against the roots of the mesh: chain, time, revocation, identity, host')
+            commands+=('rotate:Give running proxies new keys and certificates, without losing a request, and wait until each one has them')
+            commands+=('revoke:Have every proxy of the mesh refuse certificates from now on, and close connections made with them')
+            commands+=('bundle:Print the roots that the mesh trusts, as PEM, for clients outside of it')
+            commands+=('mtls:Show whether each service takes only mutual TLS (`mtls` in mesh.toml), and how much still comes in plain')
+            commands+=('trust:Whether programs on this machine, such as browsers, trust the mesh'\''s roots')
+            _arguments \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '1:command:{ _describe command commands }' ;;
+        "certs init")
+            _arguments \
+                '*--passphrase-file[Read the passphrase of the root'\''s key from a file]:FILE:_files' \
+                '*--passphrase[Ask for the passphrase of the root'\''s key]' \
+                '*--offline-root[Where the root'\''s key is kept instead, such as on a stick]:DIR:_files -/' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "certs issue")
+            _arguments \
+                '*--dns[Another host name; may be repeated]:HOST: ' \
+                '*--ip[Another address; may be repeated]:ADDRESS: ' \
+                '*--days[How long it lives (default\: 90)]:N: ' \
+                '*--out[Where to write it (default\: here)]:DIR:_files -/' \
+                '*--client[Make it good for a client too]' \
+                '*--p12[Write a PKCS #12 file as well]' \
+                '*--p12-passphrase-file[Its passphrase (default\: "changeit")]:FILE:_files' \
+                '*--force[Replace files that are there]' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:NAME…: ' ;;
+        "certs ls")
+            _arguments \
+                '*-a[Also those that newer ones replaced]' '*--all[Also those that newer ones replaced]' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "certs show")
+            _arguments \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:NAME: ' ;;
+        "certs verify")
+            _arguments \
+                '*--for[The host name or address it should be good for]:HOST: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:FILE:_files' ;;
+        "certs rotate")
+            _arguments \
+                '*--all[Of every service, the gateway included]' \
+                '*--timeout[How long to wait for the proxies (default\: 60)]:SECONDS: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:SERVICE…: ' ;;
+        "certs revoke")
+            _arguments \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:NAME…: ' ;;
+        "certs bundle")
+            _arguments \
+                '*--out[Write it there (default\: stdout)]:FILE:_files' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "certs mtls")
+            _arguments \
+                '*--dry-run[List who would be refused by strict mutual TLS]' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:SERVICE: ' ;;
+        "certs trust")
+            commands+=('install:Have this machine'\''s programs trust the mesh'\''s roots')
+            commands+=('uninstall:Have this machine'\''s programs trust the mesh'\''s roots no longer, also those that were rotated away')
+            commands+=('status:Show in which trust stores of this machine each root of the mesh is')
+            _arguments \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '1:command:{ _describe command commands }' ;;
+        "certs trust install")
+            _arguments \
+                '*--store[Which\: the system'\''s, or the browsers'\'' own (NSS)]:all system nss:(all system nss)' \
+                '*--prefix[The system that is built below DIR, such as an image'\''s]:DIR:_files -/' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "certs trust uninstall")
+            _arguments \
+                '*--store[Which\: the system'\''s, or the browsers'\'' own (NSS)]:all system nss:(all system nss)' \
+                '*--prefix[The system that is built below DIR, such as an image'\''s]:DIR:_files -/' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "certs trust status")
+            _arguments \
+                '*--store[Which\: the system'\''s, or the browsers'\'' own (NSS)]:all system nss:(all system nss)' \
+                '*--prefix[The system that is built below DIR, such as an image'\''s]:DIR:_files -/' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
         "config")
             commands+=('show:Show every setting of a mesh.toml that is in force: its value, and its line in the file or "default"')
             commands+=('schema:Print the JSON Schema of mesh.toml, for completion and checks in editors')

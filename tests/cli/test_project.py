@@ -92,7 +92,8 @@ def test_config_show_tells_where_from(meshctl: Meshctl) -> None:
     """Each setting has its value and its line in the file, or says that it is the default."""
     meshctl("init")
     settings = {each["path"]: each for each in json.loads(meshctl("config", "show", "-o", "json").out)}
-    assert settings["gateway.workers"] == {"path": "gateway.workers", "value": 1, "origin": "default"}
+    expected = {"path": "gateway.workers", "value": 1, "origin": "default", "live": None}
+    assert settings["gateway.workers"] == expected
     assert settings["services.web.endpoints"]["value"] == ["127.0.0.1:8000"]
     assert settings["services.web.endpoints"]["origin"].endswith("mesh.toml:13")
     assert "gateway.workers" in meshctl("config", "show").out
