@@ -53,7 +53,7 @@ class Answering(Attempt):
             endpoint.ewma = took
         if status >= 500:
             self.note_failure(f"status {status}")
-            if self.retry_status(status):
+            if self.retry_status(status) or (endpoint.config.mesh and self.retry_told(response)):
                 return False
         elif endpoint.is_failing:
             endpoint.is_failing = False

@@ -14,6 +14,7 @@ from meshctl.proxy.timers import NEVER
 from meshctl.wire.chunks import chunk, last_chunk
 from meshctl.wire.fields import Fields, passing_trailers
 from meshctl.wire.message import CHUNKED
+from meshctl.wire.reasons import told
 
 if TYPE_CHECKING:
     from meshctl.proxy.endpoint import LiveEndpoint
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from meshctl.proxy.stream import Stream
     from meshctl.proxy.upstream import UpstreamConnection
     from meshctl.proxy.worker import Worker
-    from meshctl.wire.message import Request
+    from meshctl.wire.message import Request, Response
 
 REPLAY_LIMIT: Final = 65_536
 """Bytes of a request body kept for a retry; a longer one is not sent twice."""
@@ -145,6 +146,16 @@ class Attempt:
         """Whether an answer of this status is dropped and another endpoint asked."""
         route = self.route
         if route is None or str(status) not in route.retry.on or not self.may_retry(str(status), sent=True):
+            return False
+        self.release()
+        self.again(delay=backoff(self.attempt, clock.draw()))
+        return True
+
+    def retry_told(self, response: Response) -> bool:
+        """Whether an answer of the endpoint's own proxy is dropped and another endpoint asked: it says why there is
+        none of the application, and so whether that may have seen the request."""
+        why, sent = told(response.fields)
+        if not why or not self.may_retry(why, sent=sent):
             return False
         self.release()
         self.again(delay=backoff(self.attempt, clock.draw()))

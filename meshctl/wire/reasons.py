@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from meshctl.wire.fields import Fields
+
 REASONS: Final[dict[str, tuple[int, str]]] = {
     # the client's request
     "bad_request": (400, "The request is not valid HTTP"),
@@ -25,7 +27,14 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "method_unsupported": (501, "The gateway does not tunnel CONNECT"),
     "coding_unsupported": (501, "The request's transfer coding is not supported"),
     "version_unsupported": (505, "The request's HTTP version is not supported"),
+    "mtls_required": (400, "The port takes mutual TLS from members of the mesh alone"),
     "https_in_clear": (400, "An https URL cannot be asked for in the clear"),
+    # the client's certificate
+    "peer_no_identity": (403, "The caller's certificate does not say which service it is"),
+    "peer_foreign": (403, "The caller belongs to another mesh"),
+    "peer_expired": (403, "The caller's certificate is not valid now"),
+    "peer_revoked": (403, "The caller's certificate is revoked"),
+    "peer_unfit": (403, "The caller's certificate is not for this use"),
     # routing
     "no_route": (404, "No route takes this request"),
     "unknown_service": (404, "The mesh has no service of this name"),
@@ -38,6 +47,7 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     # the upstream
     "egress_resolve": (502, "The host outside the mesh has no address"),
     "upstream_connect": (502, "The service could not be reached"),
+    "upstream_identity": (502, "The service's sidecar did not prove to be the service"),
     "upstream_tls": (502, "The service's certificate was not accepted"),
     "upstream_reset": (502, "The service closed the connection before it answered"),
     "upstream_protocol": (502, "The service's answer is not valid HTTP"),
@@ -56,6 +66,11 @@ CUT: Final[dict[str, str]] = {
 }
 """How an exchange can end after its answer began: seen in the access log and metrics, no longer in a header."""
 
+_CAUSES: Final = dict.fromkeys(
+    ("no_endpoint", "overloaded", "upstream_busy", "upstream_connect", "connect_timeout"), ("connect", False)
+) | {"upstream_reset": ("reset", True)}
+"""By which refusals of another proxy it is known how far a request got: what they mean for a retry."""
+
 CLIENT_GONE_STATUS: Final = 499
 """What the log and metrics show for an exchange whose client left before any answer, as nginx does."""
 
@@ -71,6 +86,16 @@ def status_of(reason: str) -> int:
     """The status a refusal is answered with."""
     found = REASONS.get(reason)
     return found[0] if found else 403
+
+
+def told(fields: Fields) -> tuple[str, bool]:
+    """What the answer of another proxy of the mesh says of a request it had to refuse: the cause as `core.retry` names
+    it, "" where another attempt would be refused too, and whether the application may have seen the request."""
+    for line in fields:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"x-meshctl-reason":
+            return _CAUSES.get(value.strip().decode("latin-1"), ("", True))
+    return "", True
 
 
 def problem(reason: str, *, detail: str, request_id: str, instance: str = "") -> bytes:
