@@ -18,7 +18,7 @@ from meshctl.proxy.downstream import Downstream
 from meshctl.proxy.timers import NEVER
 from meshctl.proxy.tunnel import Tunnel
 from meshctl.proxy.tunnel_end import reset
-from meshctl.wire.connect_reader import ConnectReader
+from meshctl.wire.connect_reader import ConnectReader, PlainProxyRequests
 from meshctl.wire.message import Request
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Outbound(ConnectReader, Outgoing):
 
     def __init__(self, worker: Worker, listener: LiveListener) -> None:
         super().__init__(worker, listener)
+        self._plain = PlainProxyRequests()
         self._service = ""
         """The service of the mesh to which the app has a tunnel here."""
         self._is_fresh = False

@@ -53,6 +53,7 @@ class Near(TunnelEnd):
     trusted = False
     is_outgoing = False
     peer = ""
+    identity = ""
 
     def __init__(self, worker: Worker, listener: LiveListener, *, is_framed: bool = False) -> None:
         super().__init__(is_framed=is_framed)
@@ -137,6 +138,8 @@ class Near(TunnelEnd):
         """Nothing will come of it: another sidecar is told why, an app can only be cut off."""
         if self.is_framed:
             self.transport.write(refused_frame(reason))
+        else:
+            self.reset()
 
     def cut(self) -> None:
         """See `stream.Stream`."""

@@ -10,6 +10,7 @@ at one end, bytes travel in frames (`wire.frames`), because TLS here cannot end 
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
@@ -19,10 +20,13 @@ from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.tasks import spawn
 from meshctl.proxy.tunnel_end import TunnelEnd
 from meshctl.wire.frames import OPEN
+from meshctl.wire.reasons import REASONS, status_of
 
 if TYPE_CHECKING:
     from meshctl.proxy.endpoint import LiveEndpoint
     from meshctl.proxy.stream import TunnelStream
+
+_DENIED: Final = re.compile(r"denied:[!-~]{1,128}", re.ASCII)
 
 LAST_WORDS: Final = 5.0
 """Seconds an endpoint has to take what was written to a connection that ends."""
@@ -141,10 +145,15 @@ class Tunnel(Exchange):
     def on_far_refused(self, reason: str) -> None:
         """The endpoint's sidecar is there, but takes nothing from here: by a rule, or because its app is not there."""
         self.release()
-        if reason.startswith("denied:"):
-            self.fail(reason, "the service's sidecar does not allow it")
+        endpoint = self.endpoint
+        where = endpoint.address if endpoint is not None else "the service"
+        if not _is_reason(reason):
+            self.on_connect_failed("upstream_connect", f"the sidecar at {where} refused the connection")
+        elif status_of(reason) < 500:
+            # Another one would say the same.
+            self.fail(reason, f"the sidecar at {where} refused the connection")
         else:
-            self.on_connect_failed(reason, "the service's sidecar could not reach it")
+            self.on_connect_failed(reason, f"the sidecar at {where}: {REASONS[reason][1].lower()}")
 
     # the end
 
@@ -192,6 +201,11 @@ class Tunnel(Exchange):
     def on_client_ready(self) -> None:
         if self.far is not None:
             self.far.resume()
+
+
+def _is_reason(reason: str) -> bool:
+    """Whether what a sidecar gives as its reason is one that may be counted and logged."""
+    return reason in REASONS or _DENIED.fullmatch(reason) is not None
 
 
 class Far(TunnelEnd):

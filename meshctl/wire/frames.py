@@ -56,7 +56,7 @@ class FrameReader:
 
     def feed(self, data: bytes) -> list[Piece]:
         """The pieces in `data`. Raises Malformed."""
-        if len(data) <= self._left:
+        if 0 < len(data) <= self._left:
             # The middle of a long frame, as most reads of a busy connection are: nothing is cut or copied.
             self._left -= len(data)
             return [(DATA, data)]

@@ -40,7 +40,8 @@ sys.exit(run(socket.socket(fileno=int(sys.argv[1])), 0, 1))
 
 
 class LoneProxy:
-    """A worker that serves `mesh` on a loopback port for each of `entries`; a port is found by its entry."""
+    """A worker that serves `mesh` on a loopback port for each of `entries`; a port is found by its entry. What the
+    mesh's CA does for a listener (`Listener.mesh`) stands behind a slash: "inbound/strict"."""
 
     def __init__(self, folder: Path, mesh: Mesh, *entries: str, identity: Identify | None = None) -> None:
         self.notices: list[Notice] = []
@@ -59,7 +60,7 @@ class LoneProxy:
         self._channel = Channel(ours)
         sockets = {entry: _bound() for entry in entries}
         self.ports = {entry: int(end.getsockname()[1]) for entry, end in sockets.items()}
-        self._specs = tuple(ListenerSpec(entry, f"127.0.0.1:{self.ports[entry]}", entry=entry) for entry in entries)
+        self._specs = tuple(_spec(entry, self.ports[entry]) for entry in entries)
         if identity is not None:
             self.tell(identity)
         self.apply(mesh, sockets=sockets)
@@ -71,9 +72,7 @@ class LoneProxy:
 
     # what a supervisor does
 
-    def apply(
-        self, mesh: Mesh, *registrations: Registration, sockets: dict[str, socket.socket] | None = None
-    ) -> None:
+    def apply(self, mesh: Mesh, *registrations: Registration, sockets: dict[str, socket.socket] | None = None) -> None:
         """Have it serve `mesh`; its access log is this one's."""
         self._number += 1
         gateway = msgspec.structs.replace(mesh.gateway, access_log=AccessLog(str(self._log), redact=False))
@@ -84,7 +83,7 @@ class LoneProxy:
         prepared = self._expect(Prepared)
         assert prepared == Prepared(self._number), prepared
         self.tell(Commit(self._number))
-        self._ask("commit")
+        self.ask("commit")
 
     def tell(self, message: Message, sockets: list[int] | None = None) -> None:
         """Give it an order."""
@@ -92,7 +91,8 @@ class LoneProxy:
             select.select([], [self._channel.socket], [], PATIENCE)
             assert self._channel.flush()
 
-    def _ask(self, what: str) -> bytes:
+    def ask(self, what: str) -> bytes:
+        """Its answer to a question."""
         self._asked += 1
         self.tell(Ask(self._asked, what))
         return self._expect(Answer).payload
@@ -123,7 +123,7 @@ class LoneProxy:
 
     def sample(self) -> Sample:
         """What it counted."""
-        return decode(self._ask("sample"))
+        return decode(self.ask("sample"))
 
     def series(self, route: str) -> SeriesSample:
         """What it counted for one route, in all versions; nothing where it has not counted any."""
@@ -167,6 +167,11 @@ def mesh_of(*services: Any, routes: tuple[Any, ...], **settings: Any) -> Mesh:
     """A mesh as a sidecar would make it for itself."""
     return Mesh(name="shop", trust_domain="shop.mesh", gateway=Gateway(admin="off"), services=services, routes=routes,
                 **settings)  # fmt: skip
+
+
+def _spec(entry: str, port: int) -> ListenerSpec:
+    serves, _, speaks = entry.partition("/")
+    return ListenerSpec(entry, f"127.0.0.1:{port}", mesh=speaks, entry=serves)
 
 
 def _bound() -> socket.socket:
