@@ -12,10 +12,13 @@ from collections.abc import Collection
 from typing import Final
 
 from meshctl.observe.histogram import Histogram
-from meshctl.observe.sample import CLASSES, Key, Sample, SeriesSample, ServiceSample
+from meshctl.observe.sample import CLASSES, DenialSample, Key, Sample, SeriesSample, ServiceSample
 
 MOST_REASONS: Final = 64
 """Reasons a series tells apart; more would be a mistake in the vocabulary and are counted as "other"."""
+
+MOST_DENIALS: Final = 1_000
+"""Rules and callers told apart; those of more are counted as "other"."""
 
 MOST_RETIRED: Final = 1_000
 """Series kept although their route has gone from the configuration, so that neither counts nor memory run away."""
@@ -108,6 +111,7 @@ class Counters:
     """All that a worker counts. The numbers are plain attributes: `counters.connections += 1`."""
 
     __slots__ = (
+        "_denials",
         "_refusals",
         "_series",
         "_services",
@@ -128,6 +132,7 @@ class Counters:
         self.log_dropped = 0
         """Access log lines lost; the worker copies it from the log before it exports."""
         self._refusals: dict[str, int] = {}
+        self._denials: dict[tuple[str, str, bool], int] = {}
         self._series: dict[Key, Series] = {}
         self._services: dict[str, ServiceCounters] = {}
 
@@ -153,6 +158,18 @@ class Counters:
         """Count a connection or request that was refused before any route was asked."""
         self._refusals[reason] = self._refusals.get(reason, 0) + 1
 
+    def deny(self, rule: str, caller: str, *, is_shadow: bool) -> None:
+        """Count a call that a rule between services denied, or would have. `caller` is a service that proved to be it,
+        or ""."""
+        key = (rule, caller, is_shadow)
+        if key not in self._denials and len(self._denials) >= MOST_DENIALS:
+            key = ("other", "other", is_shadow)
+        self._denials[key] = self._denials.get(key, 0) + 1
+
+    def denials(self) -> tuple[DenialSample, ...]:
+        """What rules between services denied so far."""
+        return tuple(DenialSample(*key, count) for key, count in self._denials.items())
+
     def retire(self, live: Collection[Key]) -> None:
         """After a snapshot was swapped: forget the oldest series that are not in `live`, beyond `MOST_RETIRED`."""
         retired = [key for key in self._series if key not in live]
@@ -171,6 +188,7 @@ class Counters:
             handshake_failures=self.handshake_failures,
             log_dropped=self.log_dropped,
             refusals=dict(self._refusals),
+            denials=self.denials(),
         )
 
 

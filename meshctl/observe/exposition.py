@@ -149,7 +149,14 @@ def _connections(sample: Sample) -> Iterator[Metric]:
     )
     for reason, count in sample.refusals.items():
         refusals.add_metric((reason,), count)
-    yield refusals
+    denials = CounterMetricFamily(
+        "meshctl_denied_calls",
+        "Calls that a rule between services denied, or with shadow would have, by rule and calling service.",
+        labels=("rule", "caller", "shadow"),
+    )
+    for denial in sample.denials:
+        denials.add_metric((denial.rule, denial.caller, str(denial.is_shadow).lower()), denial.count)
+    yield from (refusals, denials)
     yield CounterMetricFamily(
         "meshctl_access_log_dropped_lines", "Access log lines that could not be written.", sample.log_dropped
     )

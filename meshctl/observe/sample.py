@@ -85,6 +85,15 @@ class ServiceSample(msgspec.Struct, frozen=True, array_like=True):
         )
 
 
+class DenialSample(msgspec.Struct, frozen=True, array_like=True):
+    """Calls from one service that one rule between services denied, or with `is_shadow` would have."""
+
+    rule: str
+    caller: str
+    is_shadow: bool
+    count: int
+
+
 class Sample(msgspec.Struct, frozen=True, array_like=True):
     """Everything one worker counted since it started, or several workers together."""
 
@@ -96,6 +105,7 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     handshake_failures: int = 0
     log_dropped: int = 0
     refusals: dict[str, int] = {}
+    denials: tuple[DenialSample, ...] = ()
 
     @property
     def requests(self) -> int:
@@ -121,6 +131,7 @@ def merge(samples: Iterable[Sample]) -> Sample:
     series: dict[Key, SeriesSample] = {}
     services: dict[str, ServiceSample] = {}
     refusals: dict[str, int] = {}
+    denials: dict[tuple[str, str, bool], int] = {}
     for sample in every:
         for one in sample.series:
             series[one.key] = series[one.key].plus(one) if one.key in series else one
@@ -128,6 +139,9 @@ def merge(samples: Iterable[Sample]) -> Sample:
             known = services.get(service.service)
             services[service.service] = known.plus(service) if known else service
         refusals = _summed(refusals, sample.refusals)
+        for denial in sample.denials:
+            name = (denial.rule, denial.caller, denial.is_shadow)
+            denials[name] = denials.get(name, 0) + denial.count
     return Sample(
         tuple(series.values()),
         tuple(services.values()),
@@ -137,6 +151,7 @@ def merge(samples: Iterable[Sample]) -> Sample:
         handshake_failures=sum(sample.handshake_failures for sample in every),
         log_dropped=sum(sample.log_dropped for sample in every),
         refusals=refusals,
+        denials=tuple(DenialSample(*name, count) for name, count in denials.items()),
     )
 
 

@@ -33,6 +33,8 @@ class Client(RequestReader, asyncio.Protocol):
     """See the module."""
 
     is_outgoing = False
+    peer = ""
+    identity = ""
 
     def __init__(self, worker: Worker, listener: LiveListener) -> None:
         super().__init__()

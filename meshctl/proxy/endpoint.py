@@ -22,6 +22,7 @@ from meshctl.model.policy import HealthCheck, UpstreamTimeouts
 from meshctl.model.service import Endpoint, Service
 from meshctl.observe.counters import ServiceCounters
 from meshctl.proxy.dialing import Unreached
+from meshctl.proxy.meeting import MemberConnection, meet, open_stream
 from meshctl.proxy.tasks import spawn
 from meshctl.proxy.upstream import UpstreamConnection
 
@@ -106,11 +107,16 @@ class LiveEndpoint:
             connection.deadline = now + self.timeouts.idle
             self.idle.append(connection)
 
+    def forget(self, connection: UpstreamConnection) -> None:
+        """A connection is ending: no request may take it any more."""
+        if connection in self.idle:
+            self.idle.remove(connection)
+
     def lost(self, connection: UpstreamConnection | None = None) -> None:
         """A connection has ended: `connection`, or one that carried bytes."""
         self.opened -= 1
-        if connection is not None and connection in self.idle:
-            self.idle.remove(connection)
+        if connection is not None:
+            self.forget(connection)
         if self._line and self.opened < self.limit:
             self.opened += 1
             spawn(self._open(), name=f"connect {self.address}")
@@ -146,6 +152,8 @@ class LiveEndpoint:
 
     async def open_stream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection of its own for a health check. Raises OSError."""
+        if self.config.mesh:
+            return await open_stream(self, self._host())
         if self.config.unix:
             return await asyncio.open_unix_connection(self.config.unix, ssl=self.tls, server_hostname=self.server_name)
         return await asyncio.open_connection(
@@ -170,8 +178,9 @@ class LiveEndpoint:
         return made
 
     async def _open(self) -> None:
+        make = MemberConnection if self.config.mesh else UpstreamConnection
         try:
-            connection = await self.connect(lambda: UpstreamConnection(self))
+            connection = await self.connect(lambda: make(self))
         except Unreached as problem:
             self.opened -= 1
             if self._line:
@@ -182,6 +191,8 @@ class LiveEndpoint:
 
     async def _connect(self, make: Callable[[], P], *, is_raw: bool) -> P:
         loop, tls, name = self.worker.loop, self.tls, self.server_name
+        if self.config.mesh:
+            return (await meet(self, self._host(), make, is_raw=is_raw)).made
         if self.config.unix:
             _, made = await loop.create_unix_connection(make, self.config.unix, ssl=tls, server_hostname=name)
         else:

@@ -93,6 +93,8 @@ def _trusting_lines(exchange: Exchange) -> bytes:
     stream, request = exchange.stream, exchange.request
     if stream.is_outgoing:
         return _own_lines(request.special)
+    if stream.identity:
+        return _member_lines(request.special, stream.identity)
     special = request.special if stream.trusted else {}
     client, scheme = stream.client.encode("latin-1"), stream.scheme.encode()
     before = special.get(b"x-forwarded-for")
@@ -118,6 +120,13 @@ def _own_lines(special: dict[bytes, bytes]) -> bytes:
     passed = special.get(b"via")
     said = [b"%b: %b" % (name, special[name.lower()]) for name in _WHO_WAS_IT if name.lower() in special]
     return CRLF.join([*said, b"Via: %b, 1.1 meshctl" % passed if passed else VIA])
+
+
+def _member_lines(special: dict[bytes, bytes], identity: str) -> bytes:
+    """What another member of the mesh says of whom it speaks for, as it came: this proxy stands for the app and is no
+    station on the way. The app is told who that member is."""
+    said = [b"%b: %b" % (name, special[name.lower()]) for name in (*_WHO_WAS_IT, b"Via") if name.lower() in special]
+    return CRLF.join([*said, b"X-Meshctl-Identity: " + identity.encode()])
 
 
 def endpoint_authority(exchange: Exchange) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from meshctl import clock
 from meshctl.errors import MeshError
@@ -12,10 +12,15 @@ from meshctl.observe.counters import Counters
 from meshctl.observe.sample import encode
 
 if TYPE_CHECKING:
-    from meshctl.proxy.client import Client
     from meshctl.proxy.exchange import Exchange
-    from meshctl.proxy.relay import Near
     from meshctl.wire.message import Request
+
+
+class Origin(Protocol):
+    """Where what was refused came from, and to which listener."""
+
+    client: str
+    listener: str
 
 
 class Ledger:
@@ -73,7 +78,7 @@ class Ledger:
         )
 
     def record_refusal(
-        self, client: Client | Near, reason: str, status: int, request_id: bytes, sent: int, host: str = ""
+        self, client: Origin, reason: str, status: int, request_id: bytes, sent: int, host: str = ""
     ) -> None:
         """Count and log what was refused before it was a request, to `host` where that was said."""
         self.counters.refuse(reason)

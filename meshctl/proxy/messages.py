@@ -99,7 +99,8 @@ class Abort(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):
-    """A question: `what` is "sample", "services" or "commit", whose answer says only that orders before it are
+    """A question: `what` is "sample", "services", "plain" (who came in the clear: `PlainCallerView`s), "denied" (what
+    rules between services refused: `DenialSample`s), or "commit", whose answer says only that orders before it are
     obeyed."""
 
     id: int

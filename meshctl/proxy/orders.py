@@ -102,7 +102,7 @@ class Orders:
             case Abort(number):
                 self._abort(number)
             case Identify():
-                worker.identity = message
+                worker.identify(message)
             case Discovered(registrations):
                 worker.registry.discover(registrations)
                 worker.housekeeping.adopt(worker.snapshot)
@@ -195,4 +195,9 @@ class Orders:
             return self._worker.ledger.sample()
         if what == "services":
             return msgspec.msgpack.encode(self._worker.registry.views())
+        if what == "plain":
+            own = self._worker.mesh_tls
+            return msgspec.msgpack.encode(self._worker.plain_callers.views(own.service if own else ""))
+        if what == "denied":
+            return msgspec.msgpack.encode(self._worker.counters.denials())
         return b""

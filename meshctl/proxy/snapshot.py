@@ -11,6 +11,7 @@ from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
+from meshctl.core.access import Rules, compile_rules
 from meshctl.core.paths import replace_prefix
 from meshctl.core.route_table import RouteTable
 from meshctl.model.mesh import Mesh
@@ -82,6 +83,8 @@ class Snapshot:
         """What was registered for each service and version when this was compiled."""
         self.weights: dict[str, Shares] = {}
         """The live weights of versions then, by service."""
+        self.rules, self.own_health = _about_own(mesh, worker)
+        """Who may call the wrapped app, None where anybody may; and the path where its health is asked for."""
         self.services = services
         self.body_limit = gateway.limits.body_bytes
         self.head_limit = gateway.limits.head_bytes
@@ -110,6 +113,14 @@ class Snapshot:
         address = ip_address(client.partition("%")[0])
         mapped = getattr(address, "ipv4_mapped", None) or address
         return any(mapped in network for network in self._trusted)
+
+
+def _about_own(mesh: Mesh, worker: Worker) -> tuple[Rules | None, str]:
+    if worker.mesh_tls is None:
+        return None, ""
+    own = worker.mesh_tls.service
+    health = next((service.health for service in mesh.services if service.name == own), None)
+    return compile_rules(mesh.access, own), (health.path or "") if health else ""
 
 
 class _Tables(dict[str, RouteTable[CompiledRoute]]):

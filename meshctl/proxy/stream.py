@@ -18,6 +18,10 @@ class Stream(Protocol):
     """Which routes are asked (`model.mesh.Listener.entry`)."""
     is_outgoing: bool
     """Whether the client is the wrapped app itself: what it says of those it speaks for goes on as it is."""
+    peer: str
+    """The service that the client proved to be; "" where it proved nothing."""
+    identity: str
+    """The same as a SPIFFE ID, for the wrapped app."""
     trusted: bool
     """Whether the client is a proxy whose forwarding fields are believed."""
     forwarding: tuple[bytes, bytes]

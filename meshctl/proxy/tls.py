@@ -81,22 +81,28 @@ def client_context(tls: UpstreamTls) -> ssl.SSLContext:
     return context
 
 
-def _server_context(certificate: str, key: str) -> ssl.SSLContext:
+def server_context() -> ssl.SSLContext:
+    """The context of a listener for clients from outside the mesh, without any certificate yet."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.set_alpn_protocols(_HTTP1)
+    return context
+
+
+def no_password() -> str:
+    """Refuses an encrypted key: without this OpenSSL would ask on the terminal and the worker would hang."""
+    raise ValueError("the key is encrypted")
+
+
+def _server_context(certificate: str, key: str) -> ssl.SSLContext:
+    context = server_context()
     try:
-        context.load_cert_chain(certificate, key, password=_no_password)
+        context.load_cert_chain(certificate, key, password=no_password)
     except (OSError, ssl.SSLError, ValueError) as error:
         reason = getattr(error, "reason", "") or getattr(error, "strerror", "") or str(error)
         raise CertificateProblem(f'certificate "{certificate}" with key "{key}" cannot be loaded: {reason}') from error
     return context
-
-
-def _no_password() -> str:
-    # Without this OpenSSL would ask on the terminal and the worker would hang.
-    raise ValueError("the key is encrypted")
 
 
 def _stamps(pairs: tuple[tuple[str, str], ...]) -> list[tuple[int, int] | None]:

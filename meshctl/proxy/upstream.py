@@ -86,7 +86,9 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
 
     def eof_received(self) -> bool | None:
         exchange = self.exchange
-        if exchange is not None and exchange.tunnel:
+        if exchange is None:
+            self.close()
+        elif exchange.tunnel:
             exchange.on_tunnel_end()
         return None
 
@@ -168,6 +170,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
 
     def close(self) -> None:
         """End it; what was written is still sent, where the endpoint takes it in time."""
+        self.endpoint.forget(self)
         self.transport.close()
         self.deadline = clock.monotonic() + LAST_WORDS
 
@@ -249,7 +252,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
             exchange.on_raw_body(data)
             return
         self._raw_left = 0
-        self._is_reusable = left == 0
+        self._is_reusable = self._is_reusable and left == 0
         exchange.on_raw_body(data[:left] if left else data)
         self._end(exchange)
 

@@ -12,13 +12,17 @@ from typing import Final
 from meshctl import clock
 from meshctl.model.mesh import Mesh
 from meshctl.proxy.client import Client
+from meshctl.proxy.complaints import Complaints
 from meshctl.proxy.egress import Egress
 from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.housekeeping import Housekeeping
 from meshctl.proxy.ledger import Ledger
 from meshctl.proxy.listener import LiveListener
+from meshctl.proxy.membership import Membership
+from meshctl.proxy.mesh_tls import MeshTls
 from meshctl.proxy.messages import Channel, Identify, Notice
 from meshctl.proxy.orders import Orders
+from meshctl.proxy.plain import PlainCallers
 from meshctl.proxy.registry import Registry
 from meshctl.proxy.relay import Near
 from meshctl.proxy.service import LiveVersion
@@ -41,6 +45,11 @@ class Worker:
         self.workers = workers
         self.ledger = Ledger()
         self.counters = self.ledger.counters
+        self.mesh_tls: MeshTls | None = None
+        """Who this proxy is to the mesh; None while it has no need to be anybody."""
+        self.members = Membership(self)
+        self.plain_callers = PlainCallers()
+        self.complaints = Complaints(self)
         self.registry = Registry(self)
         self.snapshot = Snapshot(0, Mesh(), {}, self)
         self.exchanges: Deadlines[Exchange] = Deadlines(loop, FINE)
@@ -49,12 +58,10 @@ class Worker:
         self.kept: Deadlines[UpstreamConnection] = Deadlines(loop, COARSE)
         self.listeners: dict[str, LiveListener] = {}
         self.draining = False
-        self.identity: Identify | None = None
-        """Who this proxy is to the mesh; None while it has no need to be anybody."""
         self.egress: Egress | None = None
         """The hosts outside the mesh, once anybody asked for one."""
         self._told: set[tuple[str, ...]] = set()
-        self._connection_limit = 0
+        self.connection_limit = 0
         self._id_prefix = b"%016x" % clock.bits(64)
         self._id_count = 0
         self.stopped = loop.create_future()
@@ -79,7 +86,7 @@ class Worker:
         counters.accepted += 1
         counters.connections += 1
         self.clients.watch(client)
-        return counters.connections <= self._connection_limit
+        return counters.connections <= self.connection_limit
 
     def left(self, client: Client | Near) -> None:
         """A client connection has ended."""
@@ -106,9 +113,21 @@ class Worker:
         self.snapshot = snapshot
         self.registry.adopt(snapshot)
         gateway = snapshot.mesh.gateway
-        self._connection_limit = max(1, gateway.limits.connections // self.workers)
+        self.connection_limit = max(1, gateway.limits.connections // self.workers)
         if problem := self.ledger.configure(gateway.access_log):
             self.notice("access_log_failed", error=problem)
+
+    def identify(self, told: Identify) -> None:
+        """Be known to the mesh as this from the next handshake on. What cannot be used leaves the old one in place."""
+        try:
+            tls = MeshTls(told)
+        except ValueError as error:
+            self.notice("identity_refused", identity=told.identity, error=str(error))
+            return
+        if tls.edge is None and self.mesh_tls is not None:
+            tls.edge = self.mesh_tls.edge
+        self.mesh_tls = tls
+        self.members.adopt(tls)
 
     # its end
 

@@ -30,10 +30,13 @@ HOP_BY_HOP: Final = frozenset(
 
 _FORWARDING: Final = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"))
 
+_IDENTITY: Final = b"x-meshctl-identity"
+"""Says to an app which member of the mesh calls it. Read only so that what a client sends of it never passes."""
+
 REQUEST_READ: Final = (
     HOP_BY_HOP
     | _FORWARDING
-    | {b"host", b"content-length", b"expect", b"via", b"x-request-id", b"traceparent", b"user-agent"}
+    | {b"host", b"content-length", b"expect", b"via", b"x-request-id", b"traceparent", b"user-agent", _IDENTITY}
 )
 """Request fields the proxy reads and writes anew; everything else passes untouched."""
 
@@ -50,6 +53,7 @@ _TRAILERS_FORBIDDEN: Final = (
     HOP_BY_HOP
     | _FORWARDING
     | {
+        _IDENTITY,
         b"host",
         b"content-length",
         b"content-encoding",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from meshctl.proxy.filters import redirect, respond
+from meshctl.proxy.filters import access, redirect, respond
 from meshctl.proxy.filters.reply import Filter, Reply
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["FILTERS", "Filter", "Reply"]
 
 FILTERS: Final[dict[str, Callable[[Route], Filter | None]]] = {
+    "access": access.compile_filter,
     "redirect": redirect.compile_filter,
     "respond": respond.compile_filter,
 }

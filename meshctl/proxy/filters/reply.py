@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshctl.wire.fields import Fields
+from meshctl.wire.fields import Fields, make
+from meshctl.wire.reasons import problem, status_of
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
@@ -23,3 +24,10 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 Filter = Callable[["Exchange"], Reply | None]
+
+
+def refusal(exchange: Exchange, reason: str, detail: str) -> Reply:
+    """A reply that says why, as RFC 9457 has it."""
+    body = problem(reason, detail=detail, request_id=exchange.request_id.decode(), instance=exchange.request.path)
+    fields = make("Content-Type", "application/problem+json", "X-Meshctl-Reason", reason)
+    return Reply(status_of(reason), fields, body, reason)

@@ -1,0 +1,182 @@
+"""A listener of the mesh accepts by itself, because the first byte of a connection decides what it is:
+
+    accept ─▶ Waiting ─▶ first byte ─▶ 0x16: TLS handshake ─▶ Arrival ─▶ Caller or a relay
+                                    └▶ else: in the clear  ─▶ PlainCaller (permissive) or Stranger (strict)
+
+The byte is only looked at and stays where it is, so whoever is next reads the connection from its beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from typing import TYPE_CHECKING, Final
+
+from meshctl import clock
+from meshctl.proxy.caller import Arrival
+from meshctl.proxy.handshakes import reason_of
+from meshctl.proxy.plain import PlainCaller, Stranger
+from meshctl.proxy.tasks import spawn
+from meshctl.proxy.timers import COARSE, NEVER, Deadlines
+
+if TYPE_CHECKING:
+    from meshctl.proxy.listener import LiveListener
+    from meshctl.proxy.worker import Worker
+
+AT_ONCE: Final = 32
+"""Connections accepted before anything else gets its turn."""
+PAUSE: Final = 0.2
+"""Seconds without accepting, once there are no more file descriptors or memory for it."""
+
+_HANDSHAKE: Final = b"\x16"
+# RFC 8446 §5.1: the content type that every TLS connection begins with. No method of HTTP does.
+_EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+
+class Acceptor:
+    """Accepts on one listening socket."""
+
+    def __init__(self, worker: Worker, listener: LiveListener, end: socket.socket, *, is_strict: bool) -> None:
+        self.worker = worker
+        self.listener = listener
+        self.is_strict = is_strict
+        self.waiting: Deadlines[Waiting] = Deadlines(worker.loop, COARSE)
+        self._socket = end
+        self._pause: asyncio.TimerHandle | None = None
+        end.setblocking(False)
+
+    def __repr__(self) -> str:
+        return f"<Acceptor {self.listener.address}, {len(self.waiting)} undecided>"
+
+    def start(self) -> None:
+        """Accept from now on."""
+        self._pause = None
+        self.worker.loop.add_reader(self._socket, self._on_readable)
+
+    def close(self) -> None:
+        """Accept no more. Who has not said anything goes; handshakes that are under way go on."""
+        if self._pause is not None:
+            self._pause.cancel()
+        else:
+            self.worker.loop.remove_reader(self._socket)
+        self._socket.close()
+        for each in list(self.waiting):
+            each.close()
+        self.waiting.stop()
+
+    def _on_readable(self) -> None:
+        for _ in range(AT_ONCE):
+            try:
+                end, address = self._socket.accept()
+            except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._rest(error)
+                return
+            end.setblocking(False)
+            if self._has_room():
+                Waiting(self, end, address[0]).look()
+            else:
+                self.worker.counters.refuse("overloaded")
+                end.close()
+
+    def _has_room(self) -> bool:
+        """Whether one more may be undecided. Those that are decided are counted and refused in words; twice as many
+        silent ones as there may be clients are an attack."""
+        return len(self.waiting) < self.worker.connection_limit
+
+    def _rest(self, error: OSError) -> None:
+        """The connection stays in the queue and its socket readable: to try again at once would be to do nothing
+        else."""
+        self.worker.loop.remove_reader(self._socket)
+        self._pause = self.worker.loop.call_later(PAUSE, self.start)
+        reason = errno.errorcode.get(error.errno or 0, "")
+        self.worker.complaints.tell("accept_failed", reason, listener=self.listener.address, error=error.strerror or "")
+
+
+class Waiting:
+    """A connection that has not said anything yet, or is in its handshake."""
+
+    def __init__(self, acceptor: Acceptor, end: socket.socket, client: str) -> None:
+        self.client = client
+        self.listener = acceptor.listener.address
+        worker = acceptor.worker
+        self.deadline = clock.monotonic() + worker.snapshot.timeouts.head
+        self._worker = worker
+        self._acceptor = acceptor
+        self._socket = end
+        self._is_watched = False
+        acceptor.waiting.watch(self)
+
+    def __repr__(self) -> str:
+        return f"<Waiting {self.client} on {self.listener}>"
+
+    def on_deadline(self, now: float) -> None:
+        """It has said nothing for as long as a head may take."""
+        self.close()
+
+    def look(self) -> None:
+        """See what the first byte is, if it is there."""
+        try:
+            first = self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            if not self._is_watched:
+                self._is_watched = True
+                self._worker.loop.add_reader(self._socket, self.look)
+            return
+        except OSError:
+            first = b""
+        if not first:
+            self.close()
+            return
+        self._forget_reader()
+        self.deadline = NEVER
+        spawn(self._shake_hands() if first == _HANDSHAKE else self._go_plain(), name=f"accept on {self.listener}")
+
+    def close(self) -> None:
+        """Let it go, where nothing was decided yet."""
+        if self.deadline != NEVER:
+            self._acceptor.waiting.discard(self)
+            self._forget_reader()
+            self._socket.close()
+
+    def _forget_reader(self) -> None:
+        if self._is_watched:
+            self._is_watched = False
+            self._worker.loop.remove_reader(self._socket)
+
+    async def _shake_hands(self) -> None:
+        worker = self._worker
+        shown = worker.mesh_tls
+        assert shown is not None
+        listener = self._acceptor.listener
+        try:
+            await worker.loop.connect_accepted_socket(
+                lambda: Arrival(worker, listener, shown),
+                self._socket,
+                ssl=shown.server,
+                ssl_handshake_timeout=worker.snapshot.timeouts.handshake,
+            )
+        except OSError as error:
+            self._socket.close()
+            self._failed(*reason_of(error))
+        finally:
+            self._acceptor.waiting.discard(self)
+
+    async def _go_plain(self) -> None:
+        worker, listener = self._worker, self._acceptor.listener
+        make = Stranger if self._acceptor.is_strict else PlainCaller
+        try:
+            await worker.loop.connect_accepted_socket(lambda: make(worker, listener), self._socket)
+        except OSError:
+            self._socket.close()
+        finally:
+            self._acceptor.waiting.discard(self)
+
+    def _failed(self, reason: str, detail: str) -> None:
+        worker = self._worker
+        worker.counters.handshake_failures += 1
+        worker.ledger.record_refusal(self, reason, 0, worker.next_request_id(), 0)
+        worker.complaints.tell("handshake_failed", reason, client=self.client, listener=self.listener, detail=detail)
