@@ -54,7 +54,6 @@ class Near(TunnelEnd):
     is_outgoing = False
     peer = ""
     identity = ""
-    identity = ""
 
     def __init__(self, worker: Worker, listener: LiveListener, *, is_framed: bool = False) -> None:
         super().__init__(is_framed=is_framed)
