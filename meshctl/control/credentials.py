@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import sys
 import tempfile
 from typing import Final, Literal
 
 import msgspec
 
+from meshctl.control.handover import python
 from meshctl.errors import MeshError
 from meshctl.model.views import IdentityView
 from meshctl.store.home import Home
@@ -127,8 +127,8 @@ def _started(task: bytes) -> subprocess.Popen[bytes]:
         try:
             os.write(handle, task)
             os.lseek(handle, 0, os.SEEK_SET)
-            return subprocess.Popen(
-                [sys.executable, "-m", "meshctl.control.issuing"],
+            return subprocess.Popen(  # noqa: S603 - ourselves
+                python("meshctl.control.issuing"),
                 stdin=handle,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -1,25 +1,22 @@
-"""`gateway up`: apply what was asked for, then become, or start, the lean process that serves it (`process`).
-
-In the foreground the command's process is replaced (exec), so that Ctrl-C, the exit status and the memory are the
-gateway's own; a short-lived child of it waits for the word that it is ready and tells it.
-"""
+"""`gateway up`: apply what was asked for, then become, or start, the lean process that serves it (`process`)."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import msgspec
 
-from meshctl.control.process import Failure, Options, Ready, Word, take_lock
+from meshctl.control import handover
+from meshctl.control.process import Options, take_lock
 from meshctl.errors import MeshError
 from meshctl.model.views import ProxyView
 from meshctl.store.home import Home
+
+_PROCESS: Final = "meshctl.control.process"
 
 
 class GatewayOptions(msgspec.Struct, frozen=True):
@@ -43,19 +40,7 @@ def up(
     or `on_error` is called in a child that then ends; the gateway itself ends with the error's exit status. Raises
     MeshError for what is wrong before that."""
     told = _prepare(options, warn, log="")
-    source, tell, listen = _pipes(told)
-    if os.fork() == 0:
-        # Twice, so that nobody has to reap it.
-        if os.fork() == 0:
-            os.close(tell)
-            os.close(told.lock)
-            _announce(listen, on_ready, on_error)
-        os._exit(0)
-    os.wait()
-    os.close(listen)
-    for handle in (source, tell, told.lock):
-        os.set_inheritable(handle, True)
-    os.execv(sys.executable, _command(source, tell))  # noqa: S606 - ourselves, without a shell
+    handover.become(_PROCESS, told, (told.lock,), on_ready, on_error)
 
 
 def up_detached(options: GatewayOptions, warn: Callable[[str], None]) -> ProxyView:
@@ -63,29 +48,7 @@ def up_detached(options: GatewayOptions, warn: Callable[[str], None]) -> ProxyVi
     so far."""
     log = options.home.logs / "gateway.log"
     told = _prepare(options, warn, log=str(log))
-    source, tell, listen = _pipes(told)
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        child = subprocess.Popen(  # noqa: S603 - ourselves
-            _command(source, tell),
-            stdin=subprocess.DEVNULL,
-            stdout=handle,
-            stderr=handle,
-            pass_fds=(source, tell, told.lock),
-            start_new_session=True,
-        )
-    finally:
-        for each in (source, tell, handle, told.lock):
-            os.close(each)
-    word = _hear(listen)
-    if isinstance(word, Ready):
-        # It outlives this process, so nobody here will wait for it.
-        child.returncode = 0
-        return word.view
-    child.wait()
-    if word is None:
-        raise MeshError("failed", "the gateway ended before it was ready", hint=f"see {log}")
-    raise MeshError(word.code, word.message, hint=word.hint)
+    return handover.start(_PROCESS, told, (told.lock,), log)
 
 
 def _prepare(options: GatewayOptions, warn: Callable[[str], None], *, log: str) -> Options:
@@ -114,42 +77,3 @@ def _prepare(options: GatewayOptions, warn: Callable[[str], None], *, log: str) 
         os.close(lock)
         raise
     return Options(str(options.home.path), source, options.routes, listen, options.workers, options.admin, log, lock)
-
-
-def _command(source: int, tell: int) -> list[str]:
-    return [sys.executable, "-m", "meshctl.control.process", str(source), str(tell)]
-
-
-def _pipes(options: Options) -> tuple[int, int, int]:
-    """Descriptors: one to read the options from, one to tell on, and its other end. The options never stand on a
-    command line, where other users could read them."""
-    content = msgspec.json.encode(options)
-    handle = os.memfd_create("meshctl-options") if hasattr(os, "memfd_create") else _unnamed_file()
-    os.write(handle, content)
-    os.lseek(handle, 0, os.SEEK_SET)
-    listen, tell = os.pipe()
-    return handle, tell, listen
-
-
-def _unnamed_file() -> int:
-    import tempfile
-
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
-
-
-def _hear(listen: int) -> Word | None:
-    """The process's word; None where it ended without one."""
-    with os.fdopen(listen, "rb") as file:
-        said = file.readline()
-    return msgspec.json.decode(said, type=Word) if said else None
-
-
-def _announce(listen: int, on_ready: Callable[[ProxyView], None], on_error: Callable[[MeshError], None]) -> None:
-    # Open until this process ends: a gateway that failed waits for that, so that its error comes before the prompt.
-    os.dup(listen)
-    word = _hear(listen)
-    if isinstance(word, Ready):
-        on_ready(word.view)
-    elif isinstance(word, Failure):
-        on_error(MeshError(word.code, word.message, hint=word.hint))

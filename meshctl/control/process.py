@@ -18,14 +18,13 @@ from typing import Final
 import msgspec
 
 from meshctl import clock
+from meshctl.control.handover import Teller, given
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Listener
-from meshctl.model.views import ProxyRecord, ProxyView
+from meshctl.model.views import ProxyRecord
 from meshctl.store.home import Home
 
 ID: Final = "gateway"
-TELLING: Final = 5
-"""Seconds that a failure is given to reach the terminal."""
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -42,34 +41,16 @@ class Options(msgspec.Struct, frozen=True):
     """The descriptor of the home's lock, which whoever starts the process has taken."""
 
 
-class Failure(msgspec.Struct, frozen=True, tag=True):
-    """It could not begin."""
-
-    code: str
-    message: str
-    hint: str
-
-
-class Ready(msgspec.Struct, frozen=True, tag=True):
-    """It serves."""
-
-    view: ProxyView
-
-
-Word = Failure | Ready
-
-
-def main(options: Options, tell: int) -> int:
-    """Serve until stopped; the exit status. Says on descriptor `tell` that it is ready, or why it is not."""
+def main(options: Options, teller: Teller) -> int:
+    """Serve until stopped; the exit status. Tells that it is ready, or why it is not."""
     try:
-        return _serve(options, tell)
+        return _serve(options, teller)
     except MeshError as error:
-        _say(tell, Failure(error.code, error.message, error.hint))
-        _until_told(tell)
+        teller.failed(error)
         return error.exit_status
 
 
-def _serve(options: Options, tell: int) -> int:
+def _serve(options: Options, teller: Teller) -> int:
     from meshctl.control.admin import Admin
     from meshctl.control.discovery import machine
     from meshctl.control.roles import GatewayRole
@@ -100,7 +81,7 @@ def _serve(options: Options, tell: int) -> int:
     )
     admin = Admin(supervisor)
     supervisor.on_begin = admin.open
-    supervisor.on_ready = lambda view: _say(tell, Ready(view))
+    supervisor.on_ready = teller.ready
     try:
         return supervisor.run()
     finally:
@@ -138,26 +119,5 @@ def _sign(lock: int) -> None:
     os.pwrite(lock, b"%d\n" % os.getpid(), 0)
 
 
-def _say(tell: int, word: Word) -> None:
-    try:
-        os.write(tell, msgspec.json.encode(word) + b"\n")
-        if isinstance(word, Ready):
-            os.close(tell)
-    except OSError:
-        pass  # Whoever started it has gone meanwhile, which is no reason to stop.
-
-
-def _until_told(tell: int) -> None:
-    """Return when whoever listens has closed its end, or after a while: the error comes before the shell's prompt."""
-    import select
-
-    waiting = select.poll()
-    waiting.register(tell, 0)  # what is always reported is enough: POLLERR
-    waiting.poll(TELLING * 1000)
-
-
 if __name__ == "__main__":
-    source, tell = int(sys.argv[1]), int(sys.argv[2])
-    with os.fdopen(source, "rb") as file:
-        given = msgspec.json.decode(file.read(), type=Options)
-    sys.exit(main(given, tell))
+    sys.exit(main(*given(Options)))

@@ -1,0 +1,185 @@
+"""Handing over from the command line to the lean process that goes on: its options, and its word that it is ready.
+
+    command ──options, in an unnamed file──▶ process ──Ready or Failure, in a pipe──▶ whoever tells people
+
+In the foreground the command's process is replaced (exec), so that Ctrl-C, the exit status and the memory are the
+process's own; a short-lived child of it waits for the word. Knows neither gateways nor sidecars.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, NoReturn, TypeVar
+
+import msgspec
+
+import meshctl
+from meshctl.errors import MeshError
+from meshctl.model.views import ProxyView
+
+TELLING: Final = 5
+"""Seconds that a failure is given to reach the terminal."""
+
+_T = TypeVar("_T")
+
+
+class Failure(msgspec.Struct, frozen=True, tag=True):
+    """It could not begin."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """It serves."""
+
+    view: ProxyView
+
+
+Word = Failure | Ready
+
+
+def python(module: str) -> list[str]:
+    """The command line that runs a module of ours, whatever lies in the working directory: there may be a file called
+    `queue.py`, and Python would take it for its own."""
+    root = Path(meshctl.__file__).parent.parent
+    # A checkout that was never installed is found by being in it, and by nothing else.
+    return [sys.executable, *([] if Path.cwd() == root else ["-P"]), "-m", module]
+
+
+# of whoever hands over
+
+
+def become(
+    module: str,
+    options: msgspec.Struct,
+    keep: Sequence[int],
+    on_ready: Callable[[ProxyView], None],
+    on_error: Callable[[MeshError], None],
+) -> NoReturn:
+    """Be `module` from now on, with the descriptors in `keep`. Its word is told in a child that then ends."""
+    source, tell, listen = _pipes(options)
+    if os.fork() == 0:
+        # Twice, so that nobody has to reap it.
+        if os.fork() == 0:
+            for handle in (tell, *keep):
+                os.close(handle)
+            _announce(listen, on_ready, on_error)
+        os._exit(0)
+    os.wait()
+    os.close(listen)
+    for handle in (source, tell, *keep):
+        os.set_inheritable(handle, True)
+    os.execv(sys.executable, [*python(module), str(source), str(tell)])  # noqa: S606 - ourselves, without a shell
+
+
+def start(module: str, options: msgspec.Struct, keep: Sequence[int], log: Path) -> ProxyView:
+    """Start `module` in the background, writing to `log`, and return when it is ready; the descriptors in `keep` are
+    its own then. Raises MeshError where it does not get so far."""
+    source, tell, listen = _pipes(options)
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        child = subprocess.Popen(  # noqa: S603 - ourselves
+            [*python(module), str(source), str(tell)],
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=handle,
+            pass_fds=(source, tell, *keep),
+            start_new_session=True,
+        )
+    finally:
+        for each in (source, tell, handle, *keep):
+            os.close(each)
+    word = _hear(listen)
+    if isinstance(word, Ready):
+        # It outlives this process, so nobody here will wait for it.
+        child.returncode = 0
+        return word.view
+    child.wait()
+    if word is None:
+        raise MeshError("failed", "the process ended before it was ready", hint=f"see {log}")
+    raise MeshError(word.code, word.message, hint=word.hint)
+
+
+# of the process itself
+
+
+def given(kind: type[_T]) -> tuple[_T, Teller]:
+    """What this process was told on its command line: its options, and whom to tell."""
+    source, tell = int(sys.argv[1]), int(sys.argv[2])
+    os.set_inheritable(tell, False)
+    with os.fdopen(source, "rb") as file:
+        return msgspec.json.decode(file.read(), type=kind), Teller(tell)
+
+
+class Teller:
+    """The process's end of the pipe that its word goes into."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+
+    def __repr__(self) -> str:
+        return f"<Teller fd {self._handle}>"
+
+    def ready(self, view: ProxyView) -> None:
+        """Tell that it serves."""
+        self._say(Ready(view))
+        os.close(self._handle)
+
+    def failed(self, error: MeshError) -> None:
+        """Tell why it could not begin, and return when that was told, or after a while: the error comes before the
+        shell's prompt."""
+        self._say(Failure(error.code, error.message, error.hint))
+        waiting = select.poll()
+        waiting.register(self._handle, 0)  # what is always reported is enough: POLLERR
+        waiting.poll(TELLING * 1000)
+
+    def _say(self, word: Word) -> None:
+        try:
+            os.write(self._handle, msgspec.json.encode(word) + b"\n")
+        except OSError:
+            pass  # Whoever started it has gone meanwhile, which is no reason to stop.
+
+
+# the rest is private
+
+
+def _pipes(options: msgspec.Struct) -> tuple[int, int, int]:
+    """Descriptors: one to read the options from, one to tell on, and its other end. The options never stand on a
+    command line, where other users could read them."""
+    content = msgspec.json.encode(options)
+    handle = os.memfd_create("meshctl-options") if hasattr(os, "memfd_create") else _unnamed_file()
+    os.write(handle, content)
+    os.lseek(handle, 0, os.SEEK_SET)
+    listen, tell = os.pipe()
+    return handle, tell, listen
+
+
+def _unnamed_file() -> int:
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _hear(listen: int) -> Word | None:
+    """The process's word; None where it ended without one."""
+    with os.fdopen(listen, "rb") as file:
+        said = file.readline()
+    return msgspec.json.decode(said, type=Word) if said else None
+
+
+def _announce(listen: int, on_ready: Callable[[ProxyView], None], on_error: Callable[[MeshError], None]) -> None:
+    # Open until this process ends: a process that failed waits for that, so that its error comes before the prompt.
+    os.dup(listen)
+    word = _hear(listen)
+    if isinstance(word, Ready):
+        on_ready(word.view)
+    elif isinstance(word, Failure):
+        on_error(MeshError(word.code, word.message, hint=word.hint))
