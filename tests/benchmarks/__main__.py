@@ -7,27 +7,22 @@ import json
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from . import footprint, report
-from .footprint import Idle, Startup
+from . import parts, report
 from .hotspots import hotspots
 from .load import LoadFailed
 from .machine import describe
-from .measure import Effort, Say, compare
+from .measure import Say
+from .parts import NEEDS_LOAD
 from .peers import PEERS
-from .results import Measured
 from .running import StartFailed
-from .scenarios import DEFAULT_PEERS, SCENARIOS, with_connections
-
-PARTS = (*SCENARIOS, "memory", "startup")
+from .scenarios import DEFAULT_PEERS, SCENARIOS
 
 
 def main() -> int:
@@ -80,39 +75,20 @@ def _profiles(asked: argparse.Namespace, console: Console, say: Say) -> dict[str
 
 
 def _part(name: str, asked: argparse.Namespace, console: Console, say: Say) -> tuple[Any, dict[str, float]]:
-    """One scenario, measured and printed: its document and its figures."""
-    if name == "memory":
-        idle = footprint.idle(asked.peers, say)
-        _print(console, report.idle_table(idle), idle)
-        return [asdict(row) for row in idle], report.idle_figures(idle)
-    if name == "startup":
-        startups = footprint.startups(asked.rounds * 3, say)
-        _print(console, report.startup_table(startups), startups)
-        return [asdict(row) for row in startups], report.startup_figures(startups)
-    if shutil.which("wrk") is None:
+    """One part, measured and printed: its document and its figures."""
+    if name in NEEDS_LOAD and shutil.which("wrk") is None:
         console.print(f"{name}: wrk is not on this machine, so there is no load")
         return None, {}
-    effort = Effort(asked.rounds, asked.seconds, 1 if asked.quick else 2, not asked.no_pin)
-    outcome = compare(with_connections(SCENARIOS[name], asked.connections), asked.peers, effort, say)
-    _print(console, report.outcome_table(outcome), outcome.rows)
-    if any(row.rounds for row in outcome.rows):
-        console.print(f"  {outcome.disturbance}", highlight=False)
-    for row in outcome.rows:
-        if row.missing and not row.error:
-            console.print(f"  {row.label} gives the upstream no {', '.join(row.missing)}", highlight=False)
-    return report.outcome_document(outcome), report.outcome_figures(outcome)
-
-
-def _print(console: Console, table: Table, rows: Sequence[Measured | Idle | Startup]) -> None:
-    console.print(table)
-    for row in rows:
-        if row.error:
-            console.print(f"  {row.label}: {row.error}", highlight=False, markup=False)
+    found = parts.measure(name, asked, say)
+    console.print(found.table)
+    for remark in found.remarks:
+        console.print(f"  {remark}", highlight=False, markup=False)
+    return found.document, found.figures
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--scenario", type=_names(PARTS), default=list(PARTS), help=", ".join(PARTS))
+    parser.add_argument("--scenario", type=_names(parts.PARTS), default=list(parts.PARTS), help=", ".join(parts.PARTS))
     parser.add_argument("--peers", type=_names(PEERS), default=list(DEFAULT_PEERS), help=", ".join(PEERS))
     parser.add_argument("--rounds", type=int, help="how often each is driven (5)")
     parser.add_argument("--seconds", type=int, help="how long each time (4)")

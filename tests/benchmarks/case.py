@@ -19,6 +19,25 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A workload of the mesh for a program that is not ours: its identity, chain and key, and whom it trusts."""
+
+    identity: str
+    certificate: Path
+    key: Path
+    bundle: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """A home with an authority, and two of its members: `caller` is the client's sidecar, `callee` the app's."""
+
+    home: Path
+    caller: Member
+    callee: Member
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One proxy to configure. `folder` is its own; everything it writes goes there."""
 
@@ -28,6 +47,7 @@ class Case:
     routes: int = 10
     workers: int = 1
     tls: TlsFiles | None = None
+    mesh: Mesh | None = None
 
     @property
     def access_log(self) -> Path:
@@ -38,6 +58,11 @@ class Case:
     def output(self) -> Path:
         """Where what the proxy prints goes: a log as well, for one that cannot write files."""
         return self.folder / "output"
+
+    @property
+    def logs(self) -> list[Path]:
+        """Every file that something was logged to or printed into."""
+        return [*self.folder.glob("*.log"), *self.folder.glob("output*")]
 
     @property
     def url(self) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A figure of meshctl, as a ratio: the limit it must keep and the aim. With `at_least` more is better."""
+    """A figure of meshctl, a ratio unless it names a unit: the limit it must keep and the aim. With `at_least` more is
+    better."""
 
     figure: str
     limit: float
@@ -37,7 +38,13 @@ GOALS = (
     Goal("download: rate ÷ nginx", 0.7, 1.0, at_least=True),
     Goal("upload: rate ÷ nginx", 0.7, 1.0, at_least=True),
     Goal("workers: CPU ÷ 1 worker", 1.1, 1.0),
+    Goal("hop: CPU ÷ envoy", 0.6, 0.5),
+    Goal("hop: added p99 ÷ envoy", 1.0, 0.8),
+    Goal("handshakes: rate ÷ envoy", 0.7, 1.0, at_least=True),
     Goal("memory: idle ÷ envoy", 0.75, 0.5),
+    Goal("wrap-memory: idle ÷ envoy", 0.75, 0.6),
+    Goal("discovery: worst ms", 150.0, 100.0),
+    Goal("discovery: idle % of a core", 1.0, 0.5),
     Goal("startup: --version ÷ python", 5.0, 5.0),
     Goal("startup: --help ÷ python", 12.0, 12.0),
 )

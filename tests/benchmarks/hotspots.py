@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from . import load
 from .case import Case
 from .measure import LOAD_CORE, PROXY_CORE, Say, site, start
-from .peers import program
+from .programs import program
 from .running import Running
 from .scenarios import Contender, Scenario
 

@@ -38,6 +38,7 @@ function request()
   at = (at + 7919) %% #requests
   return requests[at + 1]
 end
+%(pause)s
 function done(summary, latency, all)
   local e = summary.errors
   io.write(string.format(
@@ -108,18 +109,27 @@ class Load:
 
 
 def prepare(
-    folder: Path, paths: Sequence[str], connections: int, core: int | None, upload: int = 0, visits: int = 1
+    folder: Path,
+    paths: Sequence[str],
+    connections: int,
+    core: int | None,
+    upload: int = 0,
+    visits: int = 1,
+    pause: int = 0,
 ) -> Load:
     """Write the paths and the script for them; with `upload` each request posts that many bytes. With `visits` a path
-    is asked for with as many different headers, so that no connection sees the same head twice in a row."""
+    is asked for with as many different headers, so that no connection sees the same head twice in a row. With `pause`
+    each connection rests that many milliseconds after an answer, give or take a quarter: a load that keeps nothing
+    busy, so that latencies are not those of a queue."""
     listing = folder / "paths.txt"
     listing.write_text("".join(f"{path}\n" for path in paths))
     table = "".join(f"  [{json.dumps(name)}] = {json.dumps(value)},\n" for name, value in HEADERS.items())
     body = f"string.rep('x', {upload})" if upload else "nil"
     head = f"local headers = {{\n{table}}}\nlocal body = {body}\nlocal visits = {visits}\n"
     names = {"paths": str(listing), "method": "POST" if upload else "GET", "mark": _MARK}
-    script = folder / "load.lua"
-    script.write_text(head + _SCRIPT % {key: json.dumps(value) for key, value in names.items()})
+    rest = f"function delay() return math.random({pause * 3 // 4}, {pause * 5 // 4}) end" if pause else ""
+    script = folder / ("paced.lua" if pause else "load.lua")
+    script.write_text(head + _SCRIPT % ({key: json.dumps(value) for key, value in names.items()} | {"pause": rest}))
     return Load(script, connections, core)
 
 

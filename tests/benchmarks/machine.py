@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .peers import program
+from .programs import program
 
 _VERSION_COMMANDS = {
     "nginx": ["nginx", "-v"],

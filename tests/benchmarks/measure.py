@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import load, noise, upstream
 from .case import Case, TlsFiles, free_port, prefix
-from .peers import PEERS, program
+from .peers import PEERS
 from .results import Measured, Outcome, Round
 from .running import Running, StartFailed, ask
 from .scenarios import Contender, Scenario
@@ -30,6 +30,11 @@ class Effort:
     seconds: int = 4
     warm_up: int = 2
     is_pinned: bool = True
+
+    @property
+    def cores(self) -> tuple[int | None, int | None]:
+        """Where proxies run, and where all else does."""
+        return (PROXY_CORE, LOAD_CORE) if self.is_pinned else (None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +59,25 @@ def compare(scenario: Scenario, peers: Sequence[str], effort: Effort, say: Say) 
             say(f"{scenario.name}: {contender.label} starts")
             try:
                 started[row.label] = _start(scenario, contender, folder, server.port, is_pinned, stack)
-                row.missing = _missing(started[row.label].case)
+                row.missing = missing(started[row.label].case)
             except (StartFailed, OSError, subprocess.SubprocessError) as error:
                 row.error = str(error)
         _warm_up(rows, started, effort)
         everyone = [server, *(one.running for one in started.values())]
-        before = _mark(everyone)
+        before = mark(everyone)
         for number in range(effort.rounds):
             for row in rows:
                 if not row.error:
                     say(f"{scenario.name}: round {number + 1} of {effort.rounds}, {row.label}")
-                    _one_round(row, started[row.label], number, effort.seconds)
-        disturbance = before.until(_mark(everyone))
+                    one_round(row, started[row.label], number, effort.seconds)
+        disturbance = before.until(mark(everyone))
     return Outcome(
         scenario.name, scenario.title, scenario.references, scenario.is_bulk, bool(scenario.own), rows, disturbance
     )
 
 
-def _mark(everyone: Sequence[Running]) -> noise.Mark:
+def mark(everyone: Sequence[Running]) -> noise.Mark:
+    """The machine's clocks now, with what these have used of them."""
     return noise.mark(sum(sum(running.cpu().values()) for running in everyone))
 
 
@@ -82,8 +88,7 @@ def site(core: int | None) -> Iterator[tuple[Path, Running]]:
         folder = Path(name)
         port = free_port()
         command = upstream.configure(folder, port)
-        command[0] = program(command[0]) or command[0]
-        with Running(command, folder / "upstream.out", port, core) as running:
+        with Running([command], folder / "upstream.out", port, core) as running:
             running.until_ready("/", tls=False)
             yield folder, running
 
@@ -97,8 +102,7 @@ def start(contender: Contender, folder: Path, upstream_port: int, core: int | No
     tls = certificate(folder) if contender.tls else None
     case = Case(own, free_port(), upstream_port, contender.routes, contender.workers, tls)
     command = peer.configure(case)
-    command[0] = program(command[0]) or command[0]
-    running = Running(command, case.output, case.port, core)
+    running = Running([command], case.output, case.port, core)
     try:
         running.until_ready(path, tls=contender.tls)
     except BaseException:
@@ -131,16 +135,16 @@ def _start(
     return Started(running, prepared, case)
 
 
-def _missing(case: Case) -> list[str]:
+def missing(case: Case) -> list[str]:
     """Which of the headers that every contender should add do not reach the upstream."""
     _, seen = ask(case.port, prefix(0) + upstream.ECHO, tls=case.tls is not None)
     values = seen.split("|")
     return [name for name, value in zip_longest(upstream.ECHOED, values) if not value]
 
 
-def _empty_logs(case: Case) -> int:
+def empty_logs(case: Case) -> int:
     """Cut the logs to nothing, so that no disk fills; the bytes that were there."""
-    present = [path for path in (case.access_log, case.output) if path.exists()]
+    present = case.logs
     # Blocks, not size: HAProxy writes on at its old offset, which leaves a hole before it.
     written = sum(path.stat().st_blocks * 512 for path in present)
     for path in present:
@@ -160,8 +164,9 @@ def _warm_up(rows: list[Measured], started: dict[str, Started], effort: Effort) 
                 row.error = f"warm-up: {error}"
 
 
-def _one_round(row: Measured, started: Started, number: int, seconds: int) -> None:
-    _empty_logs(started.case)
+def one_round(row: Measured, started: Started, number: int, seconds: int) -> None:
+    """Drive a contender for a while; the round is added to its row, or the row says why not."""
+    empty_logs(started.case)
     before = started.running.cpu()
     try:
         answered = started.load.run(started.case.url, seconds)
@@ -175,6 +180,6 @@ def _one_round(row: Measured, started: Started, number: int, seconds: int) -> No
     if before.keys() != after.keys():
         row.error = f"round {number + 1}: its processes came or went"
         return
-    logged = _empty_logs(started.case) / answered.requests
+    logged = empty_logs(started.case) / answered.requests
     used = [after[pid] - before[pid] for pid in after]
     row.rounds.append(Round(number, sum(used) * 1e6 / answered.requests, max(used) / sum(used), answered, logged))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 from . import caddy, envoy, gateway, haproxy, nginx
 from .case import Case
+from .programs import program
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +31,6 @@ class Peer:
 def _relay(case: Case) -> list[str]:
     """The command of the floor; there is nothing to configure."""
     return [sys.executable, str(Path(__file__).with_name("relay.py")), str(case.port), str(case.upstream_port)]
-
-
-def program(name: str) -> str | None:
-    """The path of a program: beside this Python, on PATH, or in the system's sbin; a Python module's name otherwise."""
-    beside = shutil.which(name, path=str(Path(sys.executable).parent))
-    found = beside or shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
-    if found or not name.isidentifier():
-        return found
-    return name if find_spec(name) else None
 
 
 PEERS = {

@@ -97,7 +97,7 @@ def goals_table(figures: dict[str, float]) -> Table:
     for goal, value, verdict in judged(figures):
         sign = "≥" if goal.at_least else "≤"
         rows.append([goal.figure, number(value, 2), f"{sign} {goal.limit:g}", f"{sign} {goal.aim:g}", verdict])
-    return table("goals: ratios of meshctl in this run", ["reached", "limit", "aim", "keeps"], rows)
+    return table("goals: figures of meshctl in this run", ["reached", "limit", "aim", "keeps"], rows)
 
 
 def _medians(row: Measured) -> dict[str, float | None]:

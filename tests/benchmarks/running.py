@@ -7,7 +7,7 @@ import signal
 import ssl
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +15,7 @@ import psutil
 
 from . import tree
 from .case import HOST
+from .programs import program
 
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 10.0
@@ -25,21 +26,37 @@ class StartFailed(Exception):
 
 
 class Running:
-    """A process with its output in a file. Leaving the context ends it and everything it started, by process id."""
+    """One or more processes that together are one contender, with their output in a file. Leaving the context ends them
+    and everything they started, by process id.
 
-    def __init__(self, command: Sequence[str], output: Path, port: int, core: int | None = None) -> None:
-        pinned = ["taskset", "-c", str(core), *command] if core is not None else list(command)
+    `outsiders` names files that hold the id of a process each: what these and their descendants use is not counted."""
+
+    def __init__(
+        self,
+        commands: Sequence[Sequence[str]],
+        output: Path,
+        port: int,
+        core: int | None = None,
+        outsiders: Sequence[Path] = (),
+    ) -> None:
         self.port = port
         self._output = output
+        self._outsiders = outsiders
+        self._processes: list[subprocess.Popen[bytes]] = []
         with output.open("ab") as sink:
-            self._process = subprocess.Popen(
-                pinned, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
-            )
+            for command in commands:
+                found = [program(command[0]) or command[0], *command[1:]]
+                pinned = ["taskset", "-c", str(core), *found] if core is not None else found
+                process = subprocess.Popen(
+                    pinned, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
+                )
+                self._processes.append(process)
 
     @property
     def pids(self) -> list[int]:
-        """The process and its descendants, now."""
-        return tree.members(self._process.pid)
+        """The processes and their descendants, now, without the outsiders."""
+        outside = {pid for path in self._outsiders if path.exists() for pid in tree.members(int(path.read_text()))}
+        return [pid for pid in self._all() if pid not in outside]
 
     def cpu(self) -> dict[int, float]:
         """CPU seconds used so far, by process id."""
@@ -50,33 +67,48 @@ class Running:
         return tree.memory(self.pids)
 
     def until_ready(self, path: str, *, tls: bool) -> None:
-        """Return when `path` answers 200; raise StartFailed when that takes too long or the process ends."""
-        deadline = time.monotonic() + _READY_SECONDS
+        """Return when `path` answers 200; raise StartFailed when that takes too long or a process ends."""
         status = "nothing"
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise StartFailed(f"ended with {self._process.returncode}: {self._last_words()}")
+
+        def is_ready() -> bool:
+            nonlocal status
             status, _ = ask(self.port, path, tls=tls)
-            if status == "200":
+            return status == "200"
+
+        self.until(is_ready, lambda: f"answered {status}")
+
+    def until(self, is_ready: Callable[[], bool], what: Callable[[], str]) -> None:
+        """Return when it is ready; raise StartFailed with `what` was seen when that takes too long or a process
+        ends."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < deadline:
+            for process in self._processes:
+                if process.poll() is not None:
+                    raise StartFailed(f"ended with {process.returncode}: {self._last_words()}")
+            if is_ready():
                 return
             time.sleep(0.05)
-        raise StartFailed(f"answered {status}: {self._last_words()}")
+        raise StartFailed(f"{what()}: {self._last_words()}")
 
     def stop(self) -> None:
-        """Ask it to end; after a while make it."""
-        pids = self.pids
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        for pid in pids[1:]:
+        """Ask them to end, the last started first; after a while make them."""
+        pids = self._all()
+        for process in reversed(self._processes):
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(_STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+        for pid in set(pids) - {process.pid for process in self._processes}:
             try:
                 psutil.Process(pid).kill()
             except psutil.NoSuchProcess:
                 continue
+
+    def _all(self) -> list[int]:
+        return [pid for process in self._processes for pid in tree.members(process.pid)]
 
     def _last_words(self) -> str:
         lines = self._output.read_text(errors="replace").strip().splitlines()

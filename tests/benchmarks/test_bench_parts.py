@@ -8,21 +8,32 @@ from pathlib import Path
 
 import pytest
 
-from .case import Case, TlsFiles, prefix
+from . import envoy_mesh
+from .case import Case, Member, Mesh, TlsFiles, prefix
+from .discovery import KINDS, Discovery
 from .goals import GOALS, Goal, judged
+from .handshakes import HandshakeRound, HandshakeRow, rate_ratio
+from .hop import HopRow, added_ratio
 from .hotspots import self_and_inclusive
 from .load import HEADERS, Answered, LoadFailed, parse, prepare
 from .noise import Disturbance, Mark
+from .parts import PARTS
 from .peers import PEERS
 from .report import outcome_document, outcome_figures
+from .report_mesh import discovery_figures, wrap_figures
 from .results import Measured, Outcome, Round, ratio, throughput
-from .scenarios import SCENARIOS
-from .tree import memory
+from .running import Running
+from .tree import Memory, members, memory
+from .wrap_memory import Wrapped
 
 SAID = """Running 4s test @ http://127.0.0.1:1
   32 connections
 MESHCTL-BENCH {"requests":80000,"micros":4000000,"bytes":8000000,"bad_status":0,"broken":2,"p50":1500,"p99":4250}
 """
+
+
+def _paced(p99: float) -> Answered:
+    return Answered(4000, 4.0, 1_000_000, 0, 0, 1.0, p99)
 
 
 def _round(number: int, cpu_micros: float, requests: int = 4000) -> Round:
@@ -113,9 +124,7 @@ def test_verdict_names_the_best_promise_kept(goal: Goal, value: float, expected:
 
 def test_every_goal_names_a_part_of_a_run() -> None:
     """No goal waits for a scenario that does not exist."""
-    parts = {*SCENARIOS, "memory", "startup"}
-
-    assert [goal.figure for goal in GOALS if goal.figure.split(":")[0] not in parts] == []
+    assert [goal.figure for goal in GOALS if goal.figure.split(":")[0] not in PARTS] == []
     assert list(judged({})) == []
 
 
@@ -139,6 +148,79 @@ def test_memory_alone_is_never_less_than_the_shared_view() -> None:
     found = memory([os.getpid()])
 
     assert 0 < found.pss <= found.alone
+
+
+def test_a_wrapped_app_is_not_counted(tmp_path: Path) -> None:
+    """What is used by a process that wrote its id where outsiders do, or by its children, is not the contender's."""
+    told = tmp_path / "app.pid"
+    inner = 'echo $$ >"$0" && { sleep 1000 & wait; }'
+    outer = ["sh", "-c", 'sh -c "$1" "$0" & wait', str(told), inner]
+
+    with Running([outer], tmp_path / "output", 0, None, [told]) as running:
+        running.until(lambda: told.exists() and bool(told.read_text()), lambda: "nothing was told")
+        app = int(told.read_text())
+        running.until(lambda: len(members(app)) == 2, lambda: "it has no child")
+
+        assert len(running.pids) == 1
+        assert set(running.cpu()) & set(members(app)) == set()
+
+
+def test_what_a_hop_adds_is_compared_round_by_round() -> None:
+    """The app's own latency of the same round is taken off both; a round in which the other added nothing is left
+    out."""
+    direct = {0: _paced(1.0), 1: _paced(2.0), 2: _paced(1.0)}
+    ours = HopRow(Measured("meshctl"), {0: _paced(2.0), 1: _paced(3.5), 2: _paced(9.0)})
+    theirs = HopRow(Measured("envoy"), {0: _paced(3.0), 1: _paced(4.0), 2: _paced(1.0)})
+
+    assert added_ratio(ours, theirs, direct) == (0.5 + 0.75) / 2
+    assert added_ratio(ours, HopRow(Measured("envoy")), direct) is None
+
+
+def test_handshakes_are_compared_without_their_requests() -> None:
+    """Half the CPU for a handshake is twice the rate, whatever the request beside it costs."""
+    ours = HandshakeRow("meshctl", [HandshakeRound(0, 600.0, 100.0), HandshakeRound(1, 9000.0, 0.0)])
+    theirs = HandshakeRow("envoy", [HandshakeRound(0, 1300.0, 300.0)])
+
+    assert rate_ratio(ours, theirs) == 2.0
+    assert rate_ratio(ours, HandshakeRow("envoy")) is None
+
+
+def test_memory_of_sidecars_is_that_of_all_their_files() -> None:
+    """What other programs happen to share does not make a sidecar smaller; without a reference there is no figure."""
+    ours = Wrapped("meshctl", Memory(alone=40, pss=20), Memory(alone=50, pss=30))
+
+    assert wrap_figures([ours, Wrapped("envoy", Memory(alone=80, pss=80))]) == {"wrap-memory: idle ÷ envoy": 0.5}
+    assert wrap_figures([ours, Wrapped("envoy", error="absent")]) == {}
+
+
+def test_the_slowest_registration_of_either_kind_counts() -> None:
+    """A service's first endpoint is as much a registration as one more; a withdrawal is none."""
+    live = {KINDS[0]: [10.0, 12.0], KINDS[1]: [50.0], KINDS[2]: [70.0]}
+    found = Discovery(live, idle=[0.001, 0.004])
+
+    expected = {"discovery: median ms": 12.0, "discovery: worst ms": 50.0, "discovery: idle % of a core": 0.4}
+    assert discovery_figures(found) == expected
+    assert discovery_figures(Discovery(error="none started")) == {}
+
+
+def test_envoys_of_a_hop_ask_for_each_other(tmp_path: Path) -> None:
+    """Each has its own pair and trusts the bundle; the caller takes the callee alone, the callee any member."""
+    web, orders = (
+        Member(f"spiffe://bench.mesh/service/{name}", *(Path(f"/x/{name}.{end}") for end in ("crt", "key", "bundle")))
+        for name in ("web", "orders")
+    )
+
+    commands = envoy_mesh.configure(Case(tmp_path, 18001, 18002), Mesh(tmp_path, web, orders))
+
+    callee, caller = ((tmp_path / f"{name}.json").read_text() for name in ("callee", "caller"))
+    assert [
+        name for name in ("callee.json", "caller.json") if not any(name in " ".join(each) for each in commands)
+    ] == []
+    assert [
+        word for word in ("/x/orders.key", '"prefix": "spiffe://bench.mesh/service/"', "18002") if word not in callee
+    ] == []
+    assert [word for word in ("/x/web.key", f'"exact": "{orders.identity}"', "18001") if word not in caller] == []
+    assert '"require_client_certificate": true' in callee
 
 
 @pytest.mark.parametrize("peer", [name for name in PEERS if name != "floor"])
