@@ -18,7 +18,7 @@ from meshctl.proxy.caller import Arrival
 from meshctl.proxy.handshakes import reason_of
 from meshctl.proxy.plain import PlainCaller, Stranger
 from meshctl.proxy.tasks import spawn
-from meshctl.proxy.timers import COARSE, NEVER, Deadlines
+from meshctl.proxy.timers import COARSE, Deadlines
 
 if TYPE_CHECKING:
     from meshctl.proxy.listener import LiveListener
@@ -41,13 +41,16 @@ class Acceptor:
         self.worker = worker
         self.listener = listener
         self.is_strict = is_strict
-        self.waiting: Deadlines[Waiting] = Deadlines(worker.loop, COARSE)
+        self.shaking = 0
+        """Handshakes under way."""
+        self._silent: dict[Waiting, None] = {}
+        self._deadlines: Deadlines[Waiting] = Deadlines(worker.loop, COARSE)
         self._socket = end
         self._pause: asyncio.TimerHandle | None = None
         end.setblocking(False)
 
     def __repr__(self) -> str:
-        return f"<Acceptor {self.listener.address}, {len(self.waiting)} undecided>"
+        return f"<Acceptor {self.listener.address}, {len(self._silent)} silent, {self.shaking} in a handshake>"
 
     def start(self) -> None:
         """Accept from now on."""
@@ -61,9 +64,9 @@ class Acceptor:
         else:
             self.worker.loop.remove_reader(self._socket)
         self._socket.close()
-        for each in list(self.waiting):
+        for each in list(self._silent):
             each.close()
-        self.waiting.stop()
+        self._deadlines.stop()
 
     def _on_readable(self) -> None:
         for _ in range(AT_ONCE):
@@ -76,16 +79,24 @@ class Acceptor:
                     self._rest(error)
                 return
             end.setblocking(False)
-            if self._has_room():
+            if self.shaking < self.worker.connection_limit:
                 Waiting(self, end, address[0]).look()
             else:
                 self.worker.counters.refuse("overloaded")
                 end.close()
 
-    def _has_room(self) -> bool:
-        """Whether one more may be undecided. Those that are decided are counted and refused in words; twice as many
-        silent ones as there may be clients are an attack."""
-        return len(self.waiting) < self.worker.connection_limit
+    def listen_for(self, silent: Waiting) -> None:
+        """A connection has said nothing yet. There may be as many as clients; whoever has been silent for longest makes
+        room, so that silence keeps nobody out who speaks."""
+        if len(self._silent) >= self.worker.connection_limit:
+            next(iter(self._silent)).close()
+        self._silent[silent] = None
+        self._deadlines.watch(silent)
+
+    def heard(self, silent: Waiting) -> None:
+        """It has said something, or is gone."""
+        self._silent.pop(silent, None)
+        self._deadlines.discard(silent)
 
     def _rest(self, error: OSError) -> None:
         """The connection stays in the queue and its socket readable: to try again at once would be to do nothing
@@ -108,7 +119,6 @@ class Waiting:
         self._acceptor = acceptor
         self._socket = end
         self._is_watched = False
-        acceptor.waiting.watch(self)
 
     def __repr__(self) -> str:
         return f"<Waiting {self.client} on {self.listener}>"
@@ -124,6 +134,7 @@ class Waiting:
         except BlockingIOError:
             if not self._is_watched:
                 self._is_watched = True
+                self._acceptor.listen_for(self)
                 self._worker.loop.add_reader(self._socket, self.look)
             return
         except OSError:
@@ -131,27 +142,26 @@ class Waiting:
         if not first:
             self.close()
             return
-        self._forget_reader()
-        self.deadline = NEVER
+        self._stop_watching()
         spawn(self._shake_hands() if first == _HANDSHAKE else self._go_plain(), name=f"accept on {self.listener}")
 
     def close(self) -> None:
-        """Let it go, where nothing was decided yet."""
-        if self.deadline != NEVER:
-            self._acceptor.waiting.discard(self)
-            self._forget_reader()
-            self._socket.close()
+        """Let it go, before it has said anything."""
+        self._stop_watching()
+        self._socket.close()
 
-    def _forget_reader(self) -> None:
+    def _stop_watching(self) -> None:
         if self._is_watched:
             self._is_watched = False
+            self._acceptor.heard(self)
             self._worker.loop.remove_reader(self._socket)
 
     async def _shake_hands(self) -> None:
         worker = self._worker
         shown = worker.mesh_tls
         assert shown is not None
-        listener = self._acceptor.listener
+        acceptor, listener = self._acceptor, self._acceptor.listener
+        acceptor.shaking += 1
         try:
             await worker.loop.connect_accepted_socket(
                 lambda: Arrival(worker, listener, shown),
@@ -163,7 +173,7 @@ class Waiting:
             self._socket.close()
             self._failed(*reason_of(error))
         finally:
-            self._acceptor.waiting.discard(self)
+            acceptor.shaking -= 1
 
     async def _go_plain(self) -> None:
         worker, listener = self._worker, self._acceptor.listener
@@ -172,8 +182,6 @@ class Waiting:
             await worker.loop.connect_accepted_socket(lambda: make(worker, listener), self._socket)
         except OSError:
             self._socket.close()
-        finally:
-            self._acceptor.waiting.discard(self)
 
     def _failed(self, reason: str, detail: str) -> None:
         worker = self._worker
