@@ -49,7 +49,7 @@ _meshctl() {
         "certs ls") words="" flags="-a --all -o --output --home -q --quiet -h --help" ;;
         "certs show") words="" flags="-o --output --home -q --quiet -h --help" ;;
         "certs verify") words="" flags="--for -o --output --home -q --quiet -h --help" ;;
-        "certs rotate") words="" flags="--all --timeout -o --output --home -q --quiet -h --help" ;;
+        "certs rotate") words="" flags="--all --root --status --resume --abort --timeout --passphrase-file --passphrase --offline-root -o --output --home -q --quiet -h --help" ;;
         "certs revoke") words="" flags="-o --output --home -q --quiet -h --help" ;;
         "certs bundle") words="" flags="--out -o --output --home -q --quiet -h --help" ;;
         "certs mtls") words="" flags="--dry-run -o --output --home -q --quiet -h --help" ;;

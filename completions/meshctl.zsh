@@ -289,7 +289,14 @@ _meshctl() {
         "certs rotate")
             _arguments \
                 '*--all[Of every service, the gateway included]' \
+                '*--root[Change the whole mesh over to a new root]' \
+                '*--status[With --root\: show where a change stands]' \
+                '*--resume[With --root\: go on where one was interrupted]' \
+                '*--abort[With --root\: go back to the old root]' \
                 '*--timeout[How long to wait for the proxies (default\: 60)]:SECONDS: ' \
+                '*--passphrase-file[Read the passphrase of the root'\''s key from a file]:FILE:_files' \
+                '*--passphrase[Ask for the passphrase of the root'\''s key]' \
+                '*--offline-root[Where the root'\''s key is kept instead, such as on a stick]:DIR:_files -/' \
                 '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \

@@ -85,6 +85,11 @@ class Authority:
         self._intermediate(root, name)
         return root
 
+    def check(self, root: Root) -> None:
+        """Raises MeshError where nothing can be issued under the root."""
+        with self.files.locked():
+            self._intermediate(root, "")
+
     # what there is
 
     def _ensured(self, name: str) -> tuple[Bundle, Pair]:

@@ -53,8 +53,9 @@ class Revoked(msgspec.Struct, frozen=True):
 
 def issued(store: Store) -> list[Issued]:
     """The certificates that may still be in their time, the newest first."""
-    found = [decode(entry, Issued) for entry in store.list(ISSUED)]
-    return sorted(found, key=lambda each: (-each.not_before, each.serial))
+    # Their own dates are whole seconds, in which several may be issued.
+    entries = sorted(store.list(ISSUED), key=lambda entry: -entry.revision)
+    return [decode(entry, Issued) for entry in entries]
 
 
 def revoked(store: Store) -> dict[str, Revoked]:
