@@ -179,11 +179,13 @@ class Admin:
         )
 
     async def _synced(self, request: web.Request) -> web.Response:
-        """Wait until traffic is up to a revision of the store."""
+        """Wait until traffic is up to a revision of the store, and so is whom it trusts."""
         asked = request.query.get("revision", "")
         if not (asked.isascii() and asked.isdecimal()):
             raise MeshError("usage", "synced needs a revision")
-        return _json({"revision": await self._supervisor.changing.synced(int(asked), SYNCED_WITHIN)})
+        reached = await self._supervisor.changing.synced(int(asked), SYNCED_WITHIN)
+        await self._supervisor.identity.caught_up()
+        return _json({"revision": reached})
 
     async def _reopen(self, _request: web.Request) -> web.Response:
         self._supervisor.reopen()

@@ -73,11 +73,20 @@ class Identity:
             if wanted != self._wanted:
                 await self._obtain(wanted)
                 self._wanted = wanted
+                # What the store asked for meanwhile nobody has noticed yet.
+                self.follow()
 
     def follow(self) -> None:
         """The store has changed: do what it asks for."""
         if self._wanted is not None:
             spawn(self._follow(), name="follow identity")
+
+    async def caught_up(self) -> None:
+        """The workers trust and refuse whom the store said when this was called. Raises MeshError."""
+        await self._take_up()
+        if self._own is not None:
+            # Somebody else may have told them just now: they have obeyed it when they answer this.
+            await self._fleet.ask("commit", PATIENCE)
 
     def look(self) -> None:
         """Renew what is due. Asked many times a second: the wall clock decides, so a machine that slept recovers."""
@@ -98,21 +107,29 @@ class Identity:
     # the rest is private
 
     async def _follow(self) -> None:
+        try:
+            await self._take_up()
+        except MeshError as error:
+            self._events.error("store_failed", error=error.message)
+            return
         async with self._one_at_a_time:
-            try:
-                state = read(self._store, self._service)
-            except MeshError as error:
-                self._events.error("store_failed", error=error.message)
-                return
-            own = self._own
-            if state == self._state or own is None:
-                return
-            why = must_reissue(state, serial=own.serial, root=own.root, generation=own.generation)
-            if why:
+            held = [each for each in (self._own, self._edge) if each]
+            reasons = (
+                must_reissue(self._state, serial=each.serial, root=each.root, generation=each.generation)
+                for each in held
+            )
+            if why := next(filter(None, reasons), ""):
                 await self._renew(why)
-            else:
-                self._state = state
-                await self._tell()
+
+    async def _take_up(self) -> None:
+        """Have the workers trust and refuse whom the store says. It waits for no certificate of its own: others' may be
+        revoked, or under a new root, while that is made."""
+        if self._own is None:
+            return
+        state = read(self._store, self._service)
+        if state != self._state:
+            self._state = state
+            await self._tell()
 
     async def _renew_in_time(self) -> None:
         async with self._one_at_a_time:
