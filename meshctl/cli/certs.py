@@ -169,7 +169,7 @@ def revoke(
         wanted = [each for name in names for each in issued.find(store, name)]
         before = issued.revoked(store)
         issued.revoke(store, wanted, at=clock.wall(), who=who())
-        behind = _await_sync(session, store)
+        behind = _behind(session, store)
     if output is Output.JSON:
         serials = sorted({each.serial for each in wanted})
         session.terminal.document({"revoked": serials, "behind": behind})
@@ -216,15 +216,11 @@ def _tell(session: Session, made: Credentials, hosts: tuple[str, ...], paths: li
     session.terminal.data("\n".join(paths))
 
 
-def _await_sync(session: Session, store: Store) -> list[str]:
-    """The proxies that have not taken up the store as it is now, after waiting a while; each is told."""
-    from meshctl.control.acks import proxies
-    from meshctl.control.client import ask_all
+def _behind(session: Session, store: Store) -> list[str]:
+    """The proxies that do not refuse yet what the store says, after waiting a while; each is told."""
+    from meshctl.control.following import await_followers
 
-    records = proxies(store)
-    target = f"/v1/synced?revision={store.revision()}"
-    answers = ask_all(records, "GET", target, timeout=_SECONDS) if records else []
-    behind = [answer for answer in answers if answer.error]
-    for answer in behind:
-        session.terminal.warn(answer.error.message if answer.error else "")
-    return [answer.record.id for answer in behind]
+    behind = [each for each in await_followers(store, store.revision(), _SECONDS) if each.status != "live"]
+    for each in behind:
+        session.terminal.warn(f"{each.proxy}: {each.reason}")
+    return [each.proxy for each in behind]
