@@ -11,7 +11,15 @@ from typing import Any
 from meshctl.config.document import MESH, AccessLogTable, CertificateTable, Document, GatewayTable, ListenerTable
 from meshctl.config.document_allow import AllowTable
 from meshctl.config.document_route import HeaderEditsTable, PathTable, RetryTable, RouteTable, ValueTable
-from meshctl.config.document_service import BalanceTable, EndpointTable, HealthTable, KeyTable, ServiceTable
+from meshctl.config.document_service import (
+    BalanceTable,
+    EndpointTable,
+    HealthTable,
+    KeyTable,
+    ServiceTable,
+    VersionMatchTable,
+    VersionTable,
+)
 from meshctl.config.endpoints import parse_endpoint, resolve
 from meshctl.config.naming import Names, made_name, made_rule_name
 from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
@@ -91,7 +99,7 @@ def _access_log(table: AccessLogTable, folder: str) -> AccessLog:
 
 def _route(table: RouteTable, name: str) -> Route:
     given = table.given() | {"name": name, "match": _match(table)}
-    for condition in ("hosts", "path", "methods", "headers", "query"):
+    for condition in ("hosts", "path", "methods", "headers", "cookies", "query"):
         given.pop(condition, None)
     kinds: dict[str, type[Redirect | Respond | Rewrite]] = {
         "redirect": Redirect,
@@ -115,9 +123,16 @@ def _match(table: RouteTable) -> Match:
         hosts=tuple(dict.fromkeys(table.hosts or ())),
         path=_path(table.path) if table.path else PathMatch(),
         methods=tuple(dict.fromkeys(table.methods or ())),
-        headers=tuple(_value(name, value) for name, value in sorted((table.headers or {}).items())),
-        query=tuple(_value(name, value) for name, value in sorted((table.query or {}).items())),
+        **_conditions(table),
     )
+
+
+def _conditions(table: RouteTable | VersionMatchTable) -> dict[str, Any]:
+    given = {"headers": table.headers, "cookies": table.cookies, "query": table.query}
+    return {
+        key: tuple(_value(name, value) for name, value in sorted((values or {}).items()))
+        for key, values in given.items()
+    }
 
 
 def _path(table: PathTable) -> PathMatch:
@@ -192,11 +207,14 @@ def _service(name: str, table: ServiceTable, folder: str) -> Service:
 
 def _versions(table: ServiceTable, folder: str) -> tuple[Version, ...]:
     direct = (Version(DIRECT, _endpoints(table.endpoints, folder)),) if table.endpoints else ()
-    named = ((name, each, each.given()) for name, each in (table.versions or {}).items())
-    return direct + tuple(
-        Version(**given | {"name": name, "endpoints": _endpoints(each.endpoints or (), folder)})
-        for name, each, given in named
-    )
+    return direct + tuple(_version(name, each, folder) for name, each in (table.versions or {}).items())
+
+
+def _version(name: str, table: VersionTable, folder: str) -> Version:
+    given = table.given() | {"name": name, "endpoints": _endpoints(table.endpoints or (), folder)}
+    if table.match:
+        given["match"] = Match(**_conditions(table.match))
+    return Version(**given)
 
 
 def _endpoints(tables: Sequence[EndpointTable], folder: str) -> tuple[Endpoint, ...]:
@@ -219,7 +237,9 @@ def _key(table: KeyTable) -> Key:
         return Key("header", table.header)
     if table.cookie is not None:
         return Key("cookie", table.cookie)
-    return Key("query", table.query) if table.query is not None else Key("client_ip")
+    if table.query is not None:
+        return Key("query", table.query)
+    return Key("identity" if table.identity else "client_ip")
 
 
 def _health(table: HealthTable) -> HealthCheck:

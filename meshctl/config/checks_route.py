@@ -26,6 +26,7 @@ def check(decoded: Decoded, tables: Sequence[RouteTable], mesh: Mesh) -> Iterato
         yield from _rewriting(path, table, route)
         yield from _answer(path, route)
     yield from _unknown_services(decoded, mesh)
+    yield from _unknown_versions(decoded, mesh)
     yield from _tcp_services(mesh)
     yield from _names(tables)
     yield from _never_wins(decoded, mesh.routes)
@@ -80,6 +81,22 @@ def _unknown_services(decoded: Decoded, mesh: Mesh) -> Iterator[Finding]:
         path: Path = ("routes", number, "service")
         expected = one_of(names) or ("" if names else f"a table [services.{name}]")
         yield Finding(path, f"service {quoted(name)} does not exist", expected, hints[name])
+
+
+def _unknown_versions(decoded: Decoded, mesh: Mesh) -> Iterator[Finding]:
+    services = {service.name: service for service in mesh.services}
+    for number, route in enumerate(mesh.routes):
+        path: Path = ("routes", number, "version")
+        if route.version is None or decoded.is_damaged(("services", route.service or "")):
+            continue
+        if route.service is None:
+            yield Finding(path, "only a service has versions", "service")
+        elif route.service in services:
+            names = [version.name for version in services[route.service].versions]
+            if route.version not in names:
+                message = f"service {quoted(route.service)} has no version {quoted(route.version)}"
+                expected = one_of(names) or f"a table [services.{route.service}.versions.{route.version}]"
+                yield Finding(path, message, expected, did_you_mean(route.version, names))
 
 
 def _tcp_services(mesh: Mesh) -> Iterator[Finding]:

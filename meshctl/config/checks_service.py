@@ -50,6 +50,10 @@ def _weights(path: Path, table: ServiceTable, service: Service) -> Iterator[Find
     if service.versions and not any(version.weight for version in service.versions):
         yield Finding((*path, "versions"), "all weights are 0: no version takes requests", "a weight above 0")
     for version in service.versions:
+        asked = version.match
+        if asked is not None and not (asked.headers or asked.cookies or asked.query):
+            where = (*_version_path(path, table, version), "match")
+            yield Finding(where, "an empty table says nothing", "headers, cookies or query")
         if version.endpoints and not any(endpoint.weight for endpoint in version.endpoints):
             where = (*_version_path(path, table, version), "endpoints")
             yield Finding(where, "all weights are 0: no endpoint takes requests", "a weight above 0")
@@ -73,7 +77,7 @@ def _bytes(path: Path, table: ServiceTable, service: Service) -> Iterator[Findin
     if table.health and table.health.path is not None:
         yield Finding((*path, "health", "path"), "tcp has no paths", "health = {}, which opens a connection")
     for name, key in (("sticky", service.sticky), ("balance", service.balance.key)):
-        if key is not None and key.kind != "client_ip":
+        if key is not None and key.kind not in ("client_ip", "identity"):
             message = f"has no effect: tcp has no {'query' if key.kind == 'query' else key.kind + 's'}"
             yield Finding((*path, name), message, severity="warning")
 

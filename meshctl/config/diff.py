@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from meshctl.config.problems import Path, path_text
-from meshctl.config.render import endpoint_text, is_direct, number, render
+from meshctl.config.render import conditions, endpoint_text, is_direct, number, render
 from meshctl.model.mesh import Listener, Mesh
 from meshctl.model.service import DIRECT, Version
 
@@ -68,7 +68,7 @@ def _listener(value: Listener) -> dict[str, Any]:
 def _version(value: Version) -> dict[str, Any]:
     endpoints = {endpoint_text(each): {"weight": number(each.weight)} for each in value.endpoints}
     table: dict[str, Any] = {"weight": number(value.weight), "endpoints": endpoints}
-    own = {"command": value.command, "port": value.port}
+    own = {"match": conditions(value.match), "command": value.command, "port": value.port}
     return table | {name: each for name, each in own.items() if each}
 
 

@@ -48,7 +48,7 @@ class PathTable(Table):
 
 
 class ValueTable(Table):
-    """A condition on a header's or query parameter's value: one of exact, regex and present."""
+    """A condition on a header's, cookie's or query parameter's value: one of exact, regex and present."""
 
     model_config = ConfigDict(json_schema_extra=ONE_KEY)
 
@@ -119,6 +119,9 @@ class RetryTable(Table):
 
 PathSpec = Annotated[PathTable, BeforeValidator(_path, json_schema_input_type=Prefix | PathTable)]
 Condition = Annotated[ValueTable, BeforeValidator(_value, json_schema_input_type=str | ValueTable)]
+Headers = Annotated[
+    dict[HeaderName, Condition], BeforeValidator(distinct_keys, json_schema_input_type=dict[str, str | ValueTable])
+]
 
 
 class RouteTable(Table):
@@ -140,17 +143,15 @@ class RouteTable(Table):
     methods: Annotated[list[Method], Field(min_length=1)] | None = Field(
         None, description="Methods; left out, every method.", examples=[["GET", "POST"]]
     )
-    headers: (
-        Annotated[
-            dict[HeaderName, Condition],
-            BeforeValidator(distinct_keys, json_schema_input_type=dict[str, str | ValueTable]),
-        ]
-        | None
-    ) = Field(None, description="Conditions on headers, all of which must hold.")
+    headers: Headers | None = Field(None, description="Conditions on headers, all of which must hold.")
+    cookies: dict[str, Condition] | None = Field(None, description="Conditions on cookies, all of which must hold.")
     query: dict[str, Condition] | None = Field(
         None, description="Conditions on query parameters, all of which must hold."
     )
     service: Label | None = Field(None, description="The service that takes the request.", examples=["orders"])
+    version: Label | None = Field(
+        None, description="The one version of the service that is meant, whatever the weights.", examples=["v2"]
+    )
     redirect: RedirectTable | None = Field(None, description="Answer with a Location.")
     respond: RespondTable | None = Field(None, description="Answer with a fixed text.")
     rewrite: RewriteTable | None = Field(None, description="Changes to what is forwarded.")

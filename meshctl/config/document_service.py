@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
+from meshctl.config.document_route import Condition, Headers
 from meshctl.config.endpoints import parse_endpoint
 from meshctl.config.problems import Wrong, did_you_mean, quoted
 from meshctl.config.scalars import Command, Duration, Label, Percent, Period, PlainHost, PlainText, kind_of, text
@@ -21,11 +22,13 @@ _POLICIES = ("least_load", "round_robin", "random")
 
 
 def _key(value: object) -> object:
-    expected = '"client_ip", { header = "…" }, { cookie = "…" } or { query = "…" }'
-    if value == "client_ip":
-        return {"client_ip": True}
+    expected = '"client_ip", "identity", { header = "…" }, { cookie = "…" } or { query = "…" }'
+    if value in ("client_ip", "identity"):
+        return {value: True}
     if isinstance(value, dict):
-        return either(value, "header", "cookie", "query", "client_ip")
+        if "claim" in value:
+            raise Wrong("no claims are known: this version does not verify tokens", expected=expected)
+        return either(value, "header", "cookie", "query", "client_ip", "identity")
     shown = quoted(value) if isinstance(value, str) else kind_of(value)
     raise Wrong(f"{shown} is not valid here", expected=expected)
 
@@ -59,9 +62,10 @@ class KeyTable(Table):
     cookie: PlainText | None = Field(None, description="A cookie's name.")
     query: PlainText | None = Field(None, description="A query parameter's name.")
     client_ip: Literal[True] | None = Field(None, description="The client's address.")
+    identity: Literal[True] | None = Field(None, description="The service of the mesh that calls.")
 
 
-KeySpec = Annotated[KeyTable, BeforeValidator(_key, json_schema_input_type=Literal["client_ip"] | KeyTable)]
+KeySpec = Annotated[KeyTable, BeforeValidator(_key, json_schema_input_type=Literal["client_ip", "identity"] | KeyTable)]
 
 
 class BalanceTable(Table):
@@ -70,7 +74,9 @@ class BalanceTable(Table):
     policy: Literal["least_load", "round_robin", "random"] | None = Field(
         None, description="How an endpoint is chosen."
     )
-    hash: KeySpec | None = Field(None, description='The key: "client_ip" or a header, cookie or query parameter.')
+    hash: KeySpec | None = Field(
+        None, description='The key: "client_ip", "identity" or a header, cookie or query parameter.'
+    )
 
 
 class HealthTable(Table):
@@ -143,11 +149,22 @@ class EndpointTable(Table):
 Endpoints = list[Annotated[EndpointTable, BeforeValidator(_endpoint, json_schema_input_type=str | EndpointTable)]]
 
 
+class VersionMatchTable(Table):
+    """What makes a request one for this version, whatever the weights; all of it must hold."""
+
+    headers: Headers | None = Field(None, description="Conditions on headers.", examples=[{"x-tester": "yes"}])
+    cookies: dict[str, Condition] | None = Field(None, description="Conditions on cookies.")
+    query: dict[str, Condition] | None = Field(None, description="Conditions on query parameters.")
+
+
 class VersionTable(Table):
     """One version of a service and its share of the traffic."""
 
     endpoints: Endpoints | None = Field(None, description="Where the version listens.", examples=[["127.0.0.1:9001"]])
     weight: Weight | None = Field(None, description="Its share among the service's versions.", examples=[90])
+    match: VersionMatchTable | None = Field(
+        None, description="Requests that are for this version, whatever the weights."
+    )
     command: Command | None = Field(
         None, description="What meshctl up runs for this version; left out, the service's command."
     )

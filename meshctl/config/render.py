@@ -21,7 +21,7 @@ from meshctl.model.policy import (
     Retry,
     UpstreamTimeouts,
 )
-from meshctl.model.route import HeaderEdits, PathMatch, Redirect, Respond, Rewrite, Route, ValueMatch
+from meshctl.model.route import HeaderEdits, Match, PathMatch, Redirect, Respond, Rewrite, Route, ValueMatch
 from meshctl.model.service import DIRECT, Endpoint, Service, UpstreamTls, Version
 from meshctl.model.units import format_duration, format_percent, format_size
 
@@ -88,9 +88,9 @@ def route(value: Route) -> Table:
         "hosts": list(match.hosts),
         "path": _path(match.path),
         "methods": list(match.methods),
-        "headers": {each.name: _value(each) for each in match.headers},
-        "query": {each.name: _value(each) for each in match.query},
+        **_conditions(match),
         "service": value.service,
+        "version": value.version,
         "redirect": value.redirect and _plain(value.redirect),
         "respond": value.respond and _plain(value.respond),
         "rewrite": _plain(value.rewrite),
@@ -140,8 +140,8 @@ def is_direct(value: Service) -> bool:
 
 
 def key(value: Key) -> Any:
-    """A hash key: "client_ip" or `{ header = "x-user" }`."""
-    return "client_ip" if value.kind == "client_ip" else {value.kind: value.name}
+    """A hash key: "client_ip", "identity" or `{ header = "x-user" }`."""
+    return {value.kind: value.name} if value.name else value.kind
 
 
 def endpoint_text(value: Endpoint) -> str:
@@ -194,6 +194,19 @@ def _path(value: PathMatch) -> Any:
     return value.value if value.kind == "prefix" else {value.kind: value.value}
 
 
+def _conditions(match: Match) -> Table:
+    return {
+        "headers": {each.name: _value(each) for each in match.headers},
+        "cookies": {each.name: _value(each) for each in match.cookies},
+        "query": {each.name: _value(each) for each in match.query},
+    }
+
+
+def conditions(match: Match | None) -> Table:
+    """What makes a request one for a version, without what is not asked."""
+    return {name: each for name, each in _conditions(match).items() if each} if match else {}
+
+
 def _value(value: ValueMatch) -> Any:
     if value.kind == "exact":
         return value.value
@@ -217,7 +230,12 @@ def _speaks_tls(value: Service) -> bool:
 
 
 def _version(value: Version) -> Table:
-    own = {"endpoints": [_endpoint(each) for each in value.endpoints], "command": value.command, "port": value.port}
+    own = {
+        "endpoints": [_endpoint(each) for each in value.endpoints],
+        "match": conditions(value.match),
+        "command": value.command,
+        "port": value.port,
+    }
     return {name: each for name, each in own.items() if each} | {"weight": number(value.weight)}
 
 

@@ -80,6 +80,10 @@ def _failed_conditions(match: Match, request: Matchable) -> list[str]:
         value = request.header(each.name)
         if not value_fits(value, each):
             reasons.append(_value_reason("header", value, each))
+    for each in match.cookies:
+        value = request.cookie(each.name)
+        if not value_fits(value, each):
+            reasons.append(_value_reason("cookie", value, each))
     for each in match.query:
         value = request.query(each.name)
         if not value_fits(value, each):

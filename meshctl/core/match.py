@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from meshctl.model.route import Match, PathMatch, ValueMatch
 
@@ -39,6 +39,9 @@ class Matchable(Protocol):
     def query(self, name: str) -> str | None:
         """The decoded value of the query parameter, or None."""
 
+    def cookie(self, name: str) -> str | None:
+        """The value of the cookie, or None."""
+
 
 class Score(NamedTuple):
     """How specific a match is; the greatest score wins. Compared field by field, in this order."""
@@ -53,6 +56,7 @@ class Score(NamedTuple):
     method: int
     """1 where methods are asked."""
     headers: int
+    """Conditions on headers, of which cookies are a part."""
     query: int
     order: int
     """The negative position in the file: earlier rules are greater."""
@@ -67,7 +71,7 @@ def score(match: Match, host: str, position: int) -> Score:
         path=kind,
         path_length=len(prefix_key(match.path.value)) if kind == PREFIX else 0,
         method=1 if match.methods else 0,
-        headers=len(match.headers),
+        headers=len(match.headers) + len(match.cookies),
         query=len(match.query),
         order=-position,
     )
@@ -117,21 +121,22 @@ def value_test(condition: ValueMatch) -> Callable[[str], object] | None:
     return re.compile(condition.value).fullmatch
 
 
-# (is it a header, its name, the test of its value)
-Condition = tuple[bool, str, Callable[[str], object] | None]
+# (what carries the value, its name, the test of its value)
+Condition = tuple[Literal["header", "query", "cookie"], str, Callable[[str], object] | None]
 
 
 def compile_conditions(match: Match) -> tuple[Condition, ...] | None:
-    """The header and query conditions of `match`, ready to be asked; None where there is none."""
-    headers: Iterable[Condition] = ((True, each.name, value_test(each)) for each in match.headers)
-    query: Iterable[Condition] = ((False, each.name, value_test(each)) for each in match.query)
-    return (*headers, *query) or None
+    """The header, cookie and query conditions of `match`, ready to be asked; None where there is none."""
+    headers: Iterable[Condition] = (("header", each.name, value_test(each)) for each in match.headers)
+    cookies: Iterable[Condition] = (("cookie", each.name, value_test(each)) for each in match.cookies)
+    query: Iterable[Condition] = (("query", each.name, value_test(each)) for each in match.query)
+    return (*headers, *cookies, *query) or None
 
 
 def hold(conditions: tuple[Condition, ...], request: Matchable) -> bool:
     """True where every one of `conditions` holds for `request`."""
-    for is_header, name, test in conditions:
-        value = request.header(name) if is_header else request.query(name)
+    for kind, name, test in conditions:
+        value: str | None = getattr(request, kind)(name)
         if value is None or (test is not None and not test(value)):
             return False
     return True

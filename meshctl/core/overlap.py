@@ -1,7 +1,8 @@
 """Which routes can never win, because another one takes every request they ask for? A cross-check for configurations.
 
-Only what is certain is reported: a rule whose host, path, headers and query conditions another one has word for word,
-and whose methods that one (or several together) takes first. Two regexes that happen to match alike are not compared.
+Only what is certain is reported: a rule whose host, path, header, cookie and query conditions another one has word for
+word, and whose methods that one (or several together) takes first. Two regexes that happen to match alike are not
+compared.
 """
 
 from __future__ import annotations
@@ -31,5 +32,5 @@ def never_wins(routes: Sequence[Match]) -> list[tuple[int, int]]:
 def _slots(match: Match) -> list[Hashable]:
     """What `match` asks besides its methods, once for each of its hosts, so that equal conditions are equal values."""
     path = prefix_key(match.path.value) if match.path.kind == "prefix" else match.path.value
-    rest = (match.path.kind, path, frozenset(match.headers), frozenset(match.query))
+    rest = (match.path.kind, path, frozenset(match.headers), frozenset(match.query), frozenset(match.cookies))
     return [(host, *rest) for host in dict.fromkeys(match.hosts) or ("",)]

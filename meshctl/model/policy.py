@@ -89,9 +89,10 @@ class Ejection(msgspec.Struct, frozen=True):
 
 
 class Key(msgspec.Struct, frozen=True):
-    """What of a request is hashed: a header, cookie or query parameter by name, or the client's address."""
+    """What of a request is hashed: a header, cookie or query parameter by name, the client's address, or the service
+    that the caller proved to be."""
 
-    kind: Literal["header", "cookie", "query", "client_ip"]
+    kind: Literal["header", "cookie", "query", "client_ip", "identity"]
     name: str = ""
 
 

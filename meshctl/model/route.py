@@ -18,7 +18,7 @@ class PathMatch(msgspec.Struct, frozen=True):
 
 
 class ValueMatch(msgspec.Struct, frozen=True):
-    """A condition on one header (name in lower case) or one query parameter."""
+    """A condition on one header (name in lower case), one cookie or one query parameter."""
 
     name: str
     kind: Literal["exact", "regex", "present"] = "exact"
@@ -33,6 +33,7 @@ class Match(msgspec.Struct, frozen=True):
     methods: tuple[str, ...] = ()
     headers: tuple[ValueMatch, ...] = ()
     query: tuple[ValueMatch, ...] = ()
+    cookies: tuple[ValueMatch, ...] = ()
 
 
 class Rewrite(msgspec.Struct, frozen=True):
@@ -78,6 +79,8 @@ class Route(msgspec.Struct, frozen=True):
     name: str
     match: Match = Match()
     service: str | None = None
+    version: str | None = None
+    """The one version of the service that is meant, whatever the weights; None is the service's split."""
     redirect: Redirect | None = None
     respond: Respond | None = None
     rewrite: Rewrite = Rewrite()

@@ -7,6 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from meshctl.model.policy import Balance, Ejection, HealthCheck, Key, UpstreamTimeouts
+from meshctl.model.route import Match
 
 DIRECT: Final = "default"
 """The version that endpoints without a version form."""
@@ -41,6 +42,8 @@ class Version(msgspec.Struct, frozen=True):
     """What `meshctl up` runs for this version; None is the service's command."""
     port: int = 0
     """The port that command listens on; 0 is the service's."""
+    match: Match | None = None
+    """Requests that are for this version, whatever the weights: by header, query and cookie. Nothing else is asked."""
 
 
 class Command(msgspec.Struct, frozen=True):

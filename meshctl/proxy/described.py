@@ -6,26 +6,38 @@ from meshctl.model.route import Match, Redirect, Route, ValueMatch
 
 
 def describe_match(match: Match) -> str:
-    """The conditions in one line: `GET,POST api.localhost /v1/orders* x-user=7 ?debug`."""
+    """The conditions in one line: `GET,POST api.localhost /v1/orders* x-user=7 cookie:beta ?debug`."""
     path = match.path
     shown = {"prefix": f"{path.value.rstrip('/')}/*", "exact": path.value, "regex": f"~{path.value}"}[path.kind]
     words = [
         ",".join(match.methods),
         ",".join(match.hosts),
         shown,
-        *(_value(each) for each in match.headers),
-        *(f"?{_value(each)}" for each in match.query),
+        *_conditions(match),
     ]
     return " ".join(word for word in words if word)
 
 
+def describe_conditions(match: Match) -> str:
+    """What a request must carry for a version: `x-tester=1 cookie:beta ?debug`."""
+    return " ".join(_conditions(match))
+
+
 def describe_target(route: Route) -> str:
-    """Where the route leads: `service orders`, `redirect 302 https://…` or `respond 200`."""
+    """Where the route leads: `service orders`, `service orders v2`, `redirect 302 https://…` or `respond 200`."""
     if route.service is not None:
-        return f"service {route.service}"
+        return f"service {route.service} {route.version}" if route.version else f"service {route.service}"
     if route.redirect is not None:
         return f"redirect {route.redirect.status} {_location(route.redirect)}"
     return f"respond {route.respond.status if route.respond else 200}"
+
+
+def _conditions(match: Match) -> list[str]:
+    return [
+        *(_value(each) for each in match.headers),
+        *(f"cookie:{_value(each)}" for each in match.cookies),
+        *(f"?{_value(each)}" for each in match.query),
+    ]
 
 
 def _location(redirect: Redirect) -> str:

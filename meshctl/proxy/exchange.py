@@ -105,7 +105,7 @@ class Exchange(Answering):
         """Which version of the service."""
         service = self.service
         assert service is not None
-        version = self.version = service.only or service.choose(self.request, self.stream.client)
+        version = self.version = service.only or service.choose(self.request, self.stream)
         if version is None:
             return self.reply("no_endpoint", f'service "{service.name}" has no version that takes traffic')
         return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from meshctl.core.balance import BALANCERS
+from meshctl.core.match import compile_conditions, hold
 from meshctl.core.paths import normalise, replace_prefix
 from meshctl.core.route_table import RouteTable
 from meshctl.core.split import Split, bucket
@@ -17,7 +18,7 @@ from meshctl.model.route import Route
 from meshctl.model.service import Service, Version
 from meshctl.model.units import format_duration, format_size
 from meshctl.model.views import EndpointView, ExplainView, LoserView, ServiceView
-from meshctl.proxy.described import describe_match, describe_target
+from meshctl.proxy.described import describe_conditions, describe_match, describe_target
 from meshctl.proxy.service import request_key
 from meshctl.wire.fields import REQUEST_READ
 from meshctl.wire.message import Request
@@ -25,7 +26,14 @@ from meshctl.wire.reasons import REASONS
 from meshctl.wire.target import split_absolute, split_host
 
 _AVAILABLE = frozenset({"healthy", "unknown"})
-_ANY_CLIENT = "127.0.0.1"
+
+
+class _Anybody:
+    """Who might send the request: nobody in particular."""
+
+    client = "127.0.0.1"
+    peer = ""
+    entry = "gateway"
 
 
 class Candidate:
@@ -62,7 +70,7 @@ def explain(
     version, endpoint = "", ""
     if route.service is not None:
         service = next(each for each in mesh.services if each.name == route.service)
-        version, endpoint = _destination(service, request, live)
+        version, endpoint = _destination(service, request, live, route.version)
     return ExplainView(
         method,
         request.host,
@@ -95,10 +103,13 @@ def _request(method: str, url: str, headers: Sequence[tuple[str, str]]) -> Reque
     return request
 
 
-def _destination(service: Service, request: Request, live: Sequence[ServiceView]) -> tuple[str, str]:
-    """The version and the endpoint in words: certain where a key decides, a chance where a draw does."""
+def _destination(
+    service: Service, request: Request, live: Sequence[ServiceView], pinned: str | None
+) -> tuple[str, str]:
+    """The version and the endpoint in words: certain where the route, a condition or a key decides, a chance where a
+    draw does."""
     seen = next((view for view in live if view.name == service.name), None)
-    version, chosen = _version(service, request)
+    version, chosen = _pinned(service, pinned) if pinned else _version(service, request, seen)
     if version is None:
         return chosen, ""
     candidates = _candidates(version, seen)
@@ -109,26 +120,44 @@ def _destination(service: Service, request: Request, live: Sequence[ServiceView]
     if len(candidates) == 1:
         return chosen, candidates[0].address
     if balance.key is not None:
-        key = request_key(balance.key, request, _ANY_CLIENT)
+        key = request_key(balance.key, request, _Anybody())
         picked = balancer.pick(key, lambda: 0.0)
         if key is not None and balance.key.kind != "client_ip" and picked is not None:
             return chosen, f"{picked.address} (by {_key_text(balance.key)})"
     return chosen, f"one of {', '.join(each.address for each in candidates)} ({balance.policy})"
 
 
-def _version(service: Service, request: Request) -> tuple[Version | None, str]:
-    weighted = [version for version in service.versions if version.weight > 0]
+def _pinned(service: Service, name: str) -> tuple[Version | None, str]:
+    version = next((each for each in service.versions if each.name == name), None)
+    return version, f"{name} (by the route)"
+
+
+def _version(service: Service, request: Request, seen: ServiceView | None) -> tuple[Version | None, str]:
+    for version in service.versions:
+        conditions = compile_conditions(version.match) if version.match else None
+        if version.match and conditions and hold(conditions, request) and _has_endpoints(version, seen):
+            return version, f"{version.name} (it asks for {describe_conditions(version.match)})"
+    # As `LiveService` has it: who has no endpoint leaves its share to those who have.
+    there = any(_has_endpoints(version, seen) for version in service.versions if version.weight > 0)
+    shares = [(each, each.weight if not there or _has_endpoints(each, seen) else 0.0) for each in service.versions]
+    weighted = [(version, weight) for version, weight in shares if weight > 0]
     if not weighted:
         return None, "none takes traffic: no_endpoint"
     if len(weighted) == 1:
-        return weighted[0], weighted[0].name
-    whole = sum(version.weight for version in weighted)
-    chances = ", ".join(f"{version.name} {version.weight / whole:.4g}" for version in weighted)
-    key = request_key(service.sticky, request, _ANY_CLIENT) if service.sticky else None
+        return weighted[0][0], weighted[0][0].name
+    whole = sum(weight for _, weight in weighted)
+    chances = ", ".join(f"{version.name} {weight / whole:.4g}" for version, weight in weighted)
+    key = request_key(service.sticky, request, _Anybody()) if service.sticky else None
     if service.sticky is not None and key is not None and service.sticky.kind != "client_ip":
-        version = Split([(each, each.weight) for each in service.versions]).by_bucket(bucket(key, service.name))
+        version = Split(shares).by_bucket(bucket(key, service.name))
         return version, f"{version.name} (by {_key_text(service.sticky)})"
     return None, f"by chance: {chances}"
+
+
+def _has_endpoints(version: Version, seen: ServiceView | None) -> bool:
+    if seen is None:
+        return bool(version.endpoints)
+    return any(each.version == version.name for each in seen.endpoints)
 
 
 def _candidates(version: Version, seen: ServiceView | None) -> list[Candidate]:

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from meshctl import clock
+from meshctl.core.match import compile_conditions
 from meshctl.model.mesh import Mesh
 from meshctl.model.registration import Registration
 from meshctl.model.service import Endpoint, Service
@@ -69,6 +70,7 @@ class Registry:
             for version in config.versions:
                 made = LiveVersion(self._worker, config, version.name, version.weight, version.endpoints)
                 made.registered = registered.get((config.name, version.name), ())
+                made.asks = compile_conditions(version.match) if version.match else None
                 made.tls = tls
                 made.limit = mesh.gateway.limits.upstream_connections
                 made.fill(self.find)

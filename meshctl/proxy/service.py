@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from copy import copy
+from typing import TYPE_CHECKING, Protocol
 
 from meshctl import clock
 from meshctl.core.balance import BALANCERS, Balancer, decayed
+from meshctl.core.match import Condition, hold
 from meshctl.core.outlier import next_return, usable
 from meshctl.core.retry import RetryBudget
 from meshctl.core.shift import effective
@@ -22,6 +24,17 @@ if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.worker import Worker
     from meshctl.wire.message import Request
+
+
+class Caller(Protocol):
+    """What a key may ask of who sent a request."""
+
+    client: str
+    """Its address."""
+    peer: str
+    """The service it proved to be, or ""."""
+    entry: str
+    """Which listener it came in by."""
 
 
 class LiveVersion:
@@ -40,6 +53,8 @@ class LiveVersion:
         self._static = configured
         self.registered: tuple[Endpoint, ...] = ()
         """Endpoints of sidecars, beside those of the configuration."""
+        self.asks: tuple[Condition, ...] | None = None
+        """What makes a request one for this version, whatever the weights."""
         self.tls: ssl.SSLContext | None = None
         self.limit = 0
         self.requests = 0
@@ -78,7 +93,9 @@ class LiveVersion:
 
     def pick(self, exchange: Exchange) -> LiveEndpoint | None:
         """The endpoint for a request, other than those it has tried."""
-        key = None if self._key is None else request_key(self._key, exchange.request, exchange.stream.client)
+        key = None
+        if self._key is not None:
+            key = request_key(self._key, exchange.request, exchange.stream, self.worker.service)
         tried = exchange.tried
         if tried:
             return self._balancer.pick_other(key, clock.draw, tried) or self._balancer.pick(key, clock.draw)
@@ -118,6 +135,7 @@ class LiveService:
     """A service and how a request finds its version."""
 
     def __init__(self, worker: Worker, service: Service) -> None:
+        self._worker = worker
         self.config = service
         self.name = service.name
         self.counters = worker.counters.service(service.name)
@@ -125,23 +143,38 @@ class LiveService:
         self.versions: list[LiveVersion] = []
         self._split: Split[LiveVersion] | None = None
         self.only: LiveVersion | None = None
-        """The one version that takes traffic."""
+        """The one version that any request can be for."""
+        self._asked: list[tuple[tuple[Condition, ...], LiveVersion]] = []
+        self._weighted: LiveVersion | None = None
         self._settled = 0
         self._sticky = service.sticky
 
     def __repr__(self) -> str:
         return f"<LiveService {self.name} {len(self.versions)} versions>"
 
-    def choose(self, request: Request, client: str) -> LiveVersion | None:
-        """The version for a request: by its sticky key's bucket where it has one, else by a draw."""
+    def choose(self, request: Request, stream: Caller) -> LiveVersion | None:
+        """The version for a request: the one it asks for, else by its sticky key's bucket where it has one, else by a
+        draw."""
+        for conditions, version in self._asked:
+            if hold(conditions, request):
+                return version
         split = self._split
         if split is None:
-            return None
+            return self._weighted
         if self._sticky is not None:
-            key = request_key(self._sticky, request, client)
+            key = request_key(self._sticky, request, stream, self._worker.service)
             if key is not None:
                 return split.by_bucket(bucket(key, self.name))
         return split.draw(clock.draw())
+
+    def pinned(self, version: str) -> LiveService:
+        """The same service, of which only one version is meant. Raises ValueError where it has no such version."""
+        found = next((each for each in self.versions if each.name == version), None)
+        if found is None:
+            raise ValueError(f'service "{self.name}" has no version "{version}"')
+        made = copy(self)
+        made.only = found
+        return made
 
     def elsewhere(self, version: LiveVersion, tried: tuple[LiveEndpoint, ...]) -> LiveVersion:
         """The version for another attempt: the same as long as it has an endpoint that was not tried, else one that
@@ -173,17 +206,23 @@ class LiveService:
         there = any(version.configured for version in versions if version.weight > 0)
         shares = [(version, version.weight if version.configured or not there else 0.0) for version in versions]
         weighted = [version for version, weight in shares if weight > 0]
-        self.only = weighted[0] if len(weighted) == 1 else None
+        self._weighted = weighted[0] if len(weighted) == 1 else None
+        # Without an endpoint a version is not for those either who ask for it: they are served as others are.
+        self._asked = [(version.asks, version) for version in versions if version.asks and version.configured]
+        self.only = None if self._asked else self._weighted
         # The split takes them all, in order: a weight of 0 keeps the place of a version's buckets.
         self._split = Split(shares) if len(weighted) > 1 else None
 
 
-def request_key(key: Key, request: Request, client: str) -> str | None:
-    """What is hashed of a request; None where it does not carry it."""
+def request_key(key: Key, request: Request, stream: Caller, own: str = "") -> str | None:
+    """What is hashed of a request; None where it does not carry it. `own` is the service whose proxy this is: what its
+    app sends goes out under that name."""
     if key.kind == "header":
         return request.header(key.name)
     if key.kind == "cookie":
         return request.cookie(key.name)
     if key.kind == "query":
         return request.query(key.name)
-    return client
+    if key.kind == "identity":
+        return stream.peer or (own if stream.entry != "gateway" else None) or None
+    return stream.client

@@ -92,7 +92,7 @@ class Snapshot:
         self.timeouts = gateway.timeouts
         self.forwarded = gateway.forwarded
         self.routes = [
-            CompiledRoute(route, services.get(route.service or ""), self.body_limit, worker) for route in mesh.routes
+            CompiledRoute(route, _service(route, services), self.body_limit, worker) for route in mesh.routes
         ]
         self.tables: dict[str, RouteTable[CompiledRoute]] = _Tables(
             (entry, RouteTable([(route.config.match, route) for route in self.routes if route.config.entry == entry]))
@@ -121,6 +121,11 @@ def _about_own(mesh: Mesh, worker: Worker) -> tuple[Rules | None, str]:
     own = worker.mesh_tls.service
     health = next((service.health for service in mesh.services if service.name == own), None)
     return compile_rules(mesh.access, own), (health.path or "") if health else ""
+
+
+def _service(route: Route, services: dict[str, LiveService]) -> LiveService | None:
+    service = services.get(route.service or "")
+    return service.pinned(route.version) if service and route.version else service
 
 
 class _Tables(dict[str, RouteTable[CompiledRoute]]):

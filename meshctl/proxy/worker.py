@@ -73,6 +73,11 @@ class Worker:
             f"<Worker {self.index} on {self.snapshot!r}, {len(self.clients)} clients, {len(self.exchanges)} exchanges>"
         )
 
+    @property
+    def service(self) -> str:
+        """The service as which this proxy is known to the mesh; "" while it has no identity."""
+        return self.mesh_tls.service if self.mesh_tls is not None else ""
+
     # calls from connections and exchanges
 
     def next_request_id(self) -> bytes:

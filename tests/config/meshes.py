@@ -51,7 +51,7 @@ def all_of(kind: type[Any], strategy: st.SearchStrategy[Any]) -> dict[str, st.Se
 
 
 keys = st.one_of(
-    st.just(Key("client_ip")),
+    st.sampled_from([Key("client_ip"), Key("identity")]),
     st.builds(Key, st.just("header"), headers),
     st.builds(Key, st.sampled_from(["cookie", "query"]), st.sampled_from(["id", "User"])),
 )
@@ -78,7 +78,8 @@ endpoints = st.one_of(
 )
 some_endpoints = distinct(endpoints, "address").filter(bool)
 commands = st.sampled_from([None, "python a.py", 'sh -c "x"', "set -e\n\tpython a.py\n"])
-some_versions = st.builds(Version, labels, st.just(()) | some_endpoints, weights, commands)
+asked = st.builds(Match, headers=conditions, query=conditions, cookies=conditions).filter(lambda each: each != Match())
+some_versions = st.builds(Version, labels, st.just(()) | some_endpoints, weights, commands, match=st.none() | asked)
 versions = st.one_of(
     st.just(()),
     some_endpoints.map(lambda found: (Version("default", found),)),
@@ -126,6 +127,7 @@ matches = st.builds(
     methods=st.lists(st.sampled_from(["GET", "POST"]), unique=True, max_size=2).map(tuple),
     headers=conditions,
     query=conditions,
+    cookies=conditions,
 )
 redirects = some(Redirect, scheme=st.just("https"), host=hosts, port=counts, status=st.sampled_from([301, 308]))
 responds = some(Respond, status=statuses, body=words, content_type=st.just("text/html"))
@@ -178,6 +180,8 @@ def meshes(draw: st.DrawFn) -> Mesh:
         if "service" in action:
             action = action | {"retry": draw(retries), "rewrite": draw(rewrites), "timeout": draw(seconds)}
             action |= {"body_bytes": draw(sizes), "request_headers": draw(edits)}
+            names = [each.name for service in found if service.name == action["service"] for each in service.versions]
+            action["version"] = draw(st.sampled_from([None, *names]))
         # A host of its own, so that no route hides another.
         match = msgspec.structs.replace(draw(matches), hosts=(f"h{number}.example.com",))
         routes.append(Route(name=f"r{number}", match=match, response_headers=draw(edits), **action))

@@ -26,7 +26,7 @@ def routes(random: Random, most: int = 12) -> list[Match]:
 
 def request(random: Random) -> Request:
     """A request."""
-    values = [{name: random.choice("123") for name in "xy" if random.random() < 0.7} for _ in range(2)]
+    values = [{name: random.choice("123") for name in "xy" if random.random() < 0.7} for _ in range(3)]
     path = "*" if random.random() < 0.02 else _path(random)
     return Request(random.choice(["GET", "POST", "PUT"]), random.choice(HOSTS), path, *values)
 
@@ -42,6 +42,7 @@ def _match(random: Random) -> Match:
         methods=tuple(random.choices(["GET", "POST"], k=random.choice([0, 0, 0, 1, 2]))),
         headers=_values(random),
         query=_values(random),
+        cookies=_values(random) if random.random() < 0.2 else (),
     )
 
 

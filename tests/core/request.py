@@ -14,6 +14,7 @@ class Request:
     path: str = "/"
     headers: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
+    cookies: dict[str, str] = field(default_factory=dict)
     asked: int = 0
 
     def header(self, name: str) -> str | None:
@@ -23,3 +24,7 @@ class Request:
     def query(self, name: str) -> str | None:
         self.asked += 1
         return self.parameters.get(name)
+
+    def cookie(self, name: str) -> str | None:
+        self.asked += 1
+        return self.cookies.get(name)

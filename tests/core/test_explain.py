@@ -63,13 +63,14 @@ def test_misses(match: Match, reason: str) -> None:
         (rule("/v1"), rule("/"), 'has a longer prefix ("/v1" over "/")'),
         (rule(methods=("POST", "GET")), rule(), "has a method condition (POST, GET)"),
         (rule(headers=(ValueMatch("x-b", "present"),)), rule(), "has more header conditions (1 over 0)"),
+        (rule(cookies=(ValueMatch("beta", "present"),)), rule(), "has more header conditions (1 over 0)"),
         (rule(query=(ValueMatch("page", "present"),)), rule(), "has more query conditions (1 over 0)"),
         (rule(), rule(), "comes first"),
     ],
 )
 def test_beaten(winner: Match, loser: Match, reason: str) -> None:
     """A route that would take the request says what the winner has over it."""
-    request = Request("POST", "a.b", "/v1", {"x-b": "1"}, {"page": "1"})
+    request = Request("POST", "a.b", "/v1", {"x-b": "1"}, {"page": "1"}, {"beta": "1"})
     assert explain(request, best=winner, other=loser) == Explanation(0, ((1, f'matches, but "best" {reason}'),))
 
 

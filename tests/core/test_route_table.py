@@ -225,6 +225,7 @@ def naive_scores(routes: list[Match], request: Matchable) -> list[Score]:
         and (not match.methods or request.method in match.methods)
         and all(value_fits(request.header(each.name), each) for each in match.headers)
         and all(value_fits(request.query(each.name), each) for each in match.query)
+        and all(value_fits(request.cookie(each.name), each) for each in match.cookies)
     ]
 
 

@@ -211,3 +211,40 @@ def test_shifted_weights_are_marked(upstreams: Upstreams, start_gateway: StartGa
     assert "by chance: v1 0.75, v2 0.25" in text
     traffic(gateway, "rollback")
     assert "live" not in shown()
+
+
+def test_testers_see_it_at_weight_0(
+    upstreams: Upstreams, start_gateway: StartGateway, file: Path, http: httpx.Client
+) -> None:
+    """Who carries what a version asks for gets it at weight 0, by header, cookie or query, everybody else the split; a
+    route that names a version leads there alone; `routes explain` says so; shifts of the others change none of it."""
+    text = mesh_of(upstreams)
+    match = 'match = { headers = { x-tester = "yes" }, cookies = { beta = { regex = "[0-9]+" } } }\n'
+    asked = text.replace("[services.s.versions.v2]\n", f"[services.s.versions.v2]\n{match}")
+    asked = asked.replace("[services.s.versions.v3]\n", '[services.s.versions.v3]\nmatch.query = { v = "3" }\n')
+    file.write_text(f'[[routes]]\nname = "new"\npath = "/new"\nservice = "s"\nversion = "v2"\n{asked}')
+    gateway = start_gateway("-c", file)
+
+    def serves(path: str = "/", **headers: str) -> str:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return http.get(f"{gateway.url}{path}", headers=given).headers["x-served-by"]
+
+    for weights_given in ((), ("v1=50", "v3=50", "v2=0")):
+        if weights_given:
+            traffic(gateway, "shift", *weights_given)
+        assert {serves(x_tester="yes", cookie="a=b; beta=17") for _ in range(20)} == {"b"}
+        assert "b" not in {serves(x_tester="yes") for _ in range(20)}
+        assert "b" not in {serves(x_tester="no", cookie="beta=17") for _ in range(20)}
+        assert {serves("/?v=3") for _ in range(20)} == {"c"}
+        assert {serves("/new/x") for _ in range(20)} == {"b"}
+    assert {serves() for _ in range(40)} == {"a", "c"}
+
+    def explained(*arguments: object) -> dict[str, str]:
+        return gateway.meshctl("routes", "explain", "GET", *arguments, "-o", "json").json()  # type: ignore[no-any-return]
+
+    tester = explained("/", "-H", "x-tester: yes", "-H", "cookie: beta=1")
+    assert tester["version"] == "v2 (it asks for x-tester=yes cookie:beta~[0-9]+)"
+    assert tester["endpoint"] == upstreams.address("b")
+    assert explained("/")["version"] == "by chance: v1 0.5, v3 0.5"
+    pinned = explained("/new")
+    assert (pinned["version"], pinned["target"]) == ("v2 (by the route)", "service s v2")

@@ -6,12 +6,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 
 from meshctl.model.mesh import AccessLog, Gateway, Mesh, encode
+from meshctl.model.policy import Key
 from meshctl.model.registration import Registration
-from meshctl.model.route import Route
+from meshctl.model.route import Match, Route, ValueMatch
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.proxy.messages import (
     Answer,
@@ -44,9 +46,11 @@ class Told:
         versions: tuple[Version, ...] = (),
         registrations: tuple[Registration, ...] = (),
         weights: dict[str, dict[str, float]] | None = None,
+        sticky: Literal["identity"] | None = None,
     ) -> None:
         """Have it serve a revision with one service."""
-        service = Service("shop", versions or (Version("default", endpoints),))
+        key = Key(sticky) if sticky else None
+        service = Service("shop", versions or (Version("default", endpoints),), sticky=key)
         gateway = Gateway(access_log=AccessLog(path="off"))
         mesh = Mesh(gateway=gateway, routes=(Route("all", service="shop"),), services=(service,))
         self.channel.send(Prepare(number, number, encode(mesh), (), registrations=registrations, weights=weights or {}))
@@ -259,3 +263,52 @@ class Waiting:
     def on_connected(self, connection: UpstreamConnection) -> None:
         """One is there."""
         self.connections.append(connection)
+
+
+class Asking:
+    """A request and who sends it, as a choice of version sees them."""
+
+    client = "127.0.0.1"
+    entry = "gateway"
+
+    def __init__(self, peer: str = "", entry: str = "gateway", **headers: str) -> None:
+        self.peer = peer
+        self.entry = entry
+        self._headers = headers
+
+    def header(self, name: str) -> str | None:
+        """What it carries."""
+        return self._headers.get(name)
+
+
+def chosen(told: Told, asking: Asking) -> set[str]:
+    """The versions it meets."""
+    service = told.worker.snapshot.services["shop"]
+    found = (service.only or service.choose(asking, asking) for _ in range(100))  # type: ignore[arg-type]
+    return {version.name for version in found if version}
+
+
+def test_a_version_for_those_who_ask(told: Told) -> None:
+    """Requests that carry what a version asks for meet it at weight 0; while it has no endpoint they are served as
+    others are."""
+    asked = Match(headers=(ValueMatch("tester", "exact", "yes"),))
+    v2 = Version("v2", (), 0, match=asked)
+    told.apply(1, versions=(TWO[0], v2))
+    assert chosen(told, Asking(tester="yes")) == {"v1"}
+    told.discover(registered(1, "v2"))
+    assert (chosen(told, Asking(tester="yes")), chosen(told, Asking(tester="no"))) == ({"v2"}, {"v1"})
+    told.weigh(v2=100)
+    assert chosen(told, Asking()) == {"v2"}
+
+
+def test_a_caller_stays_on_a_version(told: Told) -> None:
+    """With `sticky = "identity"` each calling service keeps one version; who proved to be nobody draws, unless it is
+    the app of this very proxy."""
+    told.apply(
+        1, versions=(Version("v1", TWO[0].endpoints, 50), Version("v2", TWO[1].endpoints, 50)), sticky="identity"
+    )
+    found = {name: chosen(told, Asking(name)) for name in ("web", "mobile", "batch", "audit", "mail")}
+    assert {len(versions) for versions in found.values()} == {1}
+    assert set().union(*found.values()) == {"v1", "v2"}
+    assert chosen(told, Asking()) == {"v1", "v2"}
+    assert chosen(told, Asking(entry="outbound")) == {"v1", "v2"}
