@@ -80,9 +80,7 @@ def status(session: Session, output: Output) -> int:
         ]
     )
     session.terminal.data("")
-    rows = [
-        (each.proxy, each.service, each.silence or found.lack(each) or "has all it needs") for each in proxies
-    ]
+    rows = [(each.proxy, each.service, each.silence or found.lack(each) or "has all it needs") for each in proxies]
     session.terminal.table(["PROXY", "SERVICE", "STANDING"], rows, empty="no proxy with an identity is running")
     return DONE
 
