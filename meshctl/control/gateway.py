@@ -40,7 +40,7 @@ def up(
     or `on_error` is called in a child that then ends; the gateway itself ends with the error's exit status. Raises
     MeshError for what is wrong before that."""
     told = _prepare(options, warn, log="")
-    handover.become(_PROCESS, told, (told.lock,), on_ready, on_error)
+    handover.become(_PROCESS, told, (told.lock,), ProxyView, on_ready, on_error)
 
 
 def up_detached(options: GatewayOptions, warn: Callable[[str], None]) -> ProxyView:
@@ -48,7 +48,7 @@ def up_detached(options: GatewayOptions, warn: Callable[[str], None]) -> ProxyVi
     so far."""
     log = options.home.logs / "gateway.log"
     told = _prepare(options, warn, log=str(log))
-    return handover.start(_PROCESS, told, (told.lock,), log)
+    return handover.start(_PROCESS, told, (told.lock,), ProxyView, log)
 
 
 def _prepare(options: GatewayOptions, warn: Callable[[str], None], *, log: str) -> Options:

@@ -14,13 +14,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
 import meshctl
 from meshctl.errors import MeshError
-from meshctl.model.views import ProxyView
 
 TELLING: Final = 5
 """Seconds that a failure is given to reach the terminal."""
@@ -35,11 +34,16 @@ class Failure(msgspec.Struct, frozen=True, tag=True):
     message: str
     hint: str
 
+    @property
+    def error(self) -> MeshError:
+        """The error it failed with."""
+        return MeshError(self.code, self.message, hint=self.hint)
+
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
-    """It serves."""
+    """It serves. `view` is what there is to tell of it, as JSON."""
 
-    view: ProxyView
+    view: msgspec.Raw
 
 
 Word = Failure | Ready
@@ -60,17 +64,19 @@ def become(
     module: str,
     options: msgspec.Struct,
     keep: Sequence[int],
-    on_ready: Callable[[ProxyView], None],
+    kind: type[_T],
+    on_ready: Callable[[_T], None],
     on_error: Callable[[MeshError], None],
 ) -> NoReturn:
-    """Be `module` from now on, with the descriptors in `keep`. Its word is told in a child that then ends."""
+    """Be `module` from now on, with the descriptors in `keep`. Its word, which comes with a view of this `kind`, is
+    told in a child that then ends."""
     source, tell, listen = _pipes(options)
     if os.fork() == 0:
         # Twice, so that nobody has to reap it.
         if os.fork() == 0:
             for handle in (tell, *keep):
                 os.close(handle)
-            _announce(listen, on_ready, on_error)
+            _announce(listen, kind, on_ready, on_error)
         os._exit(0)
     os.wait()
     os.close(listen)
@@ -79,32 +85,47 @@ def become(
     os.execv(sys.executable, [*python(module), str(source), str(tell)])  # noqa: S606 - ourselves, without a shell
 
 
-def start(module: str, options: msgspec.Struct, keep: Sequence[int], log: Path) -> ProxyView:
-    """Start `module` in the background, writing to `log`, and return when it is ready; the descriptors in `keep` are
-    its own then. Raises MeshError where it does not get so far."""
-    source, tell, listen = _pipes(options)
+def start(module: str, options: msgspec.Struct, keep: Sequence[int], kind: type[_T], log: Path) -> _T:
+    """Start `module` in the background, writing to `log`, and return its view when it is ready; the descriptors in
+    `keep` are its own then. Raises MeshError where it does not get so far."""
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        child = subprocess.Popen(  # noqa: S603 - ourselves
-            [*python(module), str(source), str(tell)],
-            stdin=subprocess.DEVNULL,
-            stdout=handle,
-            stderr=handle,
-            pass_fds=(source, tell, *keep),
-            start_new_session=True,
+        child, listen = launch(
+            module, options, keep, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, start_new_session=True
         )
     finally:
-        for each in (source, tell, handle, *keep):
-            os.close(each)
-    word = _hear(listen)
-    if isinstance(word, Ready):
+        os.close(handle)
+    said = _hear(listen)
+    if isinstance(said, Ready):
         # It outlives this process, so nobody here will wait for it.
         child.returncode = 0
-        return word.view
+        return msgspec.json.decode(said.view, type=kind)
     child.wait()
-    if word is None:
+    if said is None:
         raise MeshError("failed", "the process ended before it was ready", hint=f"see {log}")
-    raise MeshError(word.code, word.message, hint=word.hint)
+    raise said.error
+
+
+def launch(
+    module: str, options: msgspec.Struct, keep: Sequence[int] = (), **how: Any
+) -> tuple[subprocess.Popen[bytes], int]:
+    """Start `module` as a child of this process, `how` as `subprocess.Popen` takes it; the child, and the descriptor to
+    read its `word` from. The descriptors in `keep` are its own then."""
+    source, tell, listen = _pipes(options)
+    try:
+        command = [*python(module), str(source), str(tell)]
+        return subprocess.Popen(command, pass_fds=(source, tell, *keep), **how), listen  # noqa: S603 - ourselves
+    except BaseException:
+        os.close(listen)
+        raise
+    finally:
+        for each in (source, tell, *keep):
+            os.close(each)
+
+
+def word(said: bytes) -> Word | None:
+    """What a process said into the pipe of `launch`; None where it ended without a word."""
+    return msgspec.json.decode(said, type=Word) if said else None
 
 
 # of the process itself
@@ -127,9 +148,9 @@ class Teller:
     def __repr__(self) -> str:
         return f"<Teller fd {self._handle}>"
 
-    def ready(self, view: ProxyView) -> None:
+    def ready(self, view: msgspec.Struct) -> None:
         """Tell that it serves."""
-        self._say(Ready(view))
+        self._say(Ready(msgspec.Raw(msgspec.json.encode(view))))
         os.close(self._handle)
 
     def failed(self, error: MeshError) -> None:
@@ -171,15 +192,16 @@ def _unnamed_file() -> int:
 def _hear(listen: int) -> Word | None:
     """The process's word; None where it ended without one."""
     with os.fdopen(listen, "rb") as file:
-        said = file.readline()
-    return msgspec.json.decode(said, type=Word) if said else None
+        return word(file.readline())
 
 
-def _announce(listen: int, on_ready: Callable[[ProxyView], None], on_error: Callable[[MeshError], None]) -> None:
+def _announce(
+    listen: int, kind: type[_T], on_ready: Callable[[_T], None], on_error: Callable[[MeshError], None]
+) -> None:
     # Open until this process ends: a process that failed waits for that, so that its error comes before the prompt.
     os.dup(listen)
-    word = _hear(listen)
-    if isinstance(word, Ready):
-        on_ready(word.view)
-    elif isinstance(word, Failure):
-        on_error(MeshError(word.code, word.message, hint=word.hint))
+    said = _hear(listen)
+    if isinstance(said, Ready):
+        on_ready(msgspec.json.decode(said.view, type=kind))
+    elif isinstance(said, Failure):
+        on_error(said.error)
