@@ -12,6 +12,7 @@ from meshctl.cli.certs_doors import (
     PassphraseFileOption,
     PassphraseOption,
     authority,
+    intermediate,
     passphrase,
     trust_domain,
     write_new,
@@ -56,14 +57,18 @@ def init(
         bundle = found.ensure(trust_domain(session, store))
         is_moved = not is_new and found.protect_root()
     root = bundle.issuing
-    paths = found.files.root_certificate(root.number), found.files.root_key(root.number)
+    key = found.files.root_key(root.number)
+    paths = str(found.files.root_certificate(root.number)), str(key) if key.exists() else None
+    intermediate(session, root.number)
     if output is Output.JSON:
-        document = {"made": is_new, "certificate": str(paths[0]), "key": str(paths[1])}
+        document = {"made": is_new, "certificate": paths[0], "key": paths[1]}
         session.terminal.document(document | {"fingerprint": root.fingerprint, "not_after": root.not_after})
         return
     what = "made" if is_new else "protected the key of" if is_moved else "found"
     session.terminal.say(f"{what} the authority of this mesh; next: meshctl certs trust install")
-    session.terminal.pairs([("root", str(paths[0])), ("key", str(paths[1])), ("fingerprint", root.fingerprint)])
+    session.terminal.pairs(
+        [("root", paths[0]), ("key", paths[1] or "not in this home"), ("fingerprint", root.fingerprint)]
+    )
 
 
 @examples("""

@@ -96,6 +96,27 @@ def live(session: Session) -> list[tuple[ProxyRecord, ProxyView]]:
         return []
 
 
+def intermediate(session: Session, number: int) -> Certificate | None:
+    """The certificate of the intermediate under root `number`, None where it cannot be read. One whose renewal is
+    overdue is warned of: without its root's key nobody but a person can renew it, and when it ends all ends."""
+    from meshctl import clock
+    from meshctl.cli.lifetimes import left
+    from meshctl.control.authority_files import AuthorityFiles
+    from meshctl.core.renewal import renewal_moment
+
+    try:
+        found = AuthorityFiles(session.home()).read_intermediate_certificate(number)
+    except MeshError as error:
+        session.terminal.warn(error.message)
+        return None
+    start, end = found.not_valid_before_utc.timestamp(), found.not_valid_after_utc.timestamp()
+    now = clock.wall()
+    if now >= renewal_moment(start, end, 0):
+        how = "`meshctl certs init` with the root's key at hand (--passphrase, --offline-root DIR) renews it"
+        session.terminal.warn(f"what signs all certificates lives {left(end, now)} longer; {how}")
+    return found
+
+
 def read_file(path: Path) -> list[Certificate]:
     """The certificates of a PEM file, at least one. Raises MeshError not_found or certificate_invalid."""
     from meshctl.pki import pem

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshctl.cli.certs_doors import live, read_file
+from meshctl.cli.certs_doors import intermediate, live, read_file
 from meshctl.cli.command import Output, OutputOption, examples
 from meshctl.cli.lifetimes import bar, left
 from meshctl.cli.session import Session
@@ -60,7 +60,7 @@ def ls(
     now = clock.wall()
     users = _users(records, live(session))
     rows = [_row(each, now, revoked, users.get(each.serial, ())) for each in records]
-    shown = [*_roots(bundle, now), *(rows if every else _current(records, rows))]
+    shown = [*_roots(bundle, now), *_intermediates(session, bundle, now), *(rows if every else _current(records, rows))]
     if output is Output.JSON:
         session.terminal.document(shown)
         return
@@ -189,12 +189,43 @@ def _roots(bundle: Bundle | None, now: float) -> list[Row]:
     ]
 
 
-def _row(record: Issued, now: float, revoked: Container[str], used_by: tuple[str, ...]) -> Row:
+def _intermediates(session: Session, bundle: Bundle | None, now: float) -> list[Row]:
+    """What signs under each root."""
+    from meshctl.pki.peer import serial_text
+
+    rows = []
+    for root in bundle.roots if bundle else ():
+        if (found := intermediate(session, root.number)) is None:
+            continue
+        start, end = found.not_valid_before_utc.timestamp(), found.not_valid_after_utc.timestamp()
+        rows.append(
+            Row(
+                subject=f"intermediate {root.number}",
+                kind="intermediate",
+                state=_state(start, end, now, is_renewed=True),
+                serial=serial_text(found.serial_number),
+                identity="",
+                hosts=(),
+                not_before=start,
+                not_after=end,
+                issuer=root.fingerprint,
+                used_by=(),
+            )
+        )
+    return rows
+
+
+def _state(start: float, end: float, now: float, *, is_renewed: bool) -> str:
     from meshctl.core.renewal import renewal_moment
 
-    is_due = record.kind != "server" and now >= renewal_moment(record.not_before, record.not_after, 0)
-    state = "due" if is_due else "valid"
-    state = "expired" if now > record.not_after else state
+    if now > end:
+        return "expired"
+    return "due" if is_renewed and now >= renewal_moment(start, end, 0) else "valid"
+
+
+def _row(record: Issued, now: float, revoked: Container[str], used_by: tuple[str, ...]) -> Row:
+    # Nobody renews what a user asked for.
+    state = _state(record.not_before, record.not_after, now, is_renewed=record.kind != "server")
     return Row(
         subject=record.subject,
         kind=record.kind,

@@ -97,8 +97,12 @@ class AuthorityFiles:
 
     def read_intermediate(self, number: int) -> Pair:
         """The intermediate under that root, with its key."""
-        certificate, key = self.intermediate(number)
-        return _pair(_certificates(certificate)[0], key, _content(key), None)
+        key = self.intermediate(number)[1]
+        return _pair(self.read_intermediate_certificate(number), key, _content(key), None)
+
+    def read_intermediate_certificate(self, number: int) -> Certificate:
+        """The certificate of the intermediate under that root."""
+        return _certificates(self.intermediate(number)[0])[0]
 
     # writing
 

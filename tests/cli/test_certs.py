@@ -6,10 +6,15 @@ import json
 import os
 import stat
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from meshctl.control.authority_files import AuthorityFiles
+from meshctl.pki import authority as pki
+from meshctl.store.home import open_home
 
 from .conftest import Ended, Meshctl
 
@@ -199,18 +204,43 @@ def test_ls_of_nothing(mesh: Path, meshctl: Meshctl) -> None:
 def test_ls(mesh: Path, meshctl: Meshctl) -> None:
     """The list has the root and each certificate with what is left of its life."""
     meshctl("certs", "issue", "localhost", "127.0.0.1", "--days", "10")
-    head, root, row = meshctl("certs", "ls").out.splitlines()
+    head, root, intermediate, row = meshctl("certs", "ls").out.splitlines()
     assert head.split() == ["SUBJECT", "KIND", "STATE", "LEFT", "OF", "ITS", "LIFE", "SERIAL", "USED", "BY", "IDENTITY"]
     assert root.startswith("root 1")
     assert "3649d 23h  ██████████" in root
+    assert intermediate.startswith("intermediate 1")
+    assert "364d 23h" in intermediate
     assert row.startswith("localhost")
     assert "9d 23h  ██████████" in row
     assert row.endswith("localhost, 127.0.0.1")
     documents = document(meshctl("certs", "ls", "-o", "json"))
     assert [(each["kind"], each["state"], each["used_by"]) for each in documents] == [
         ("root", "valid", []),
+        ("intermediate", "valid", []),
         ("server", "valid", []),
     ]
+
+
+@pytest.mark.parametrize("away", ["encrypted", "offline"])
+def test_an_intermediate_that_grows_old(away: str, mesh: Path, meshctl: Meshctl) -> None:
+    """Where the root's key is away, the list and `init` warn of an intermediate in its last third, and `init` with the
+    key renews it."""
+    (mesh / "pass").write_text("secret")
+    (mesh / "stick").mkdir()
+    options = ["--passphrase-file", "pass"] if away == "encrypted" else ["--offline-root", "stick"]
+    files = AuthorityFiles(open_home(mesh / ".meshctl"), mesh / "stick" if away == "offline" else None)
+    secret = b"secret" if away == "encrypted" else None
+    with files.locked():
+        root = pki.make_root("shop.mesh root 1", now=time.time() - 300 * pki.DAY)
+        files.write_root(1, root, secret)
+        files.write_intermediate(1, pki.make_intermediate(root, "old", now=time.time() - 300 * pki.DAY))
+    for arguments in (["init"], ["ls"]):
+        ended = meshctl("certs", *arguments)
+        assert (ended.status, "what signs all certificates lives 64d 23h longer" in ended.err) == (0, True)
+    assert ("due" in ended.out, "not in this home" in meshctl("certs", "init").out) == (True, away == "offline")
+    ended = meshctl("certs", "init", *options)
+    assert (ended.status, "longer" in ended.err) == (0, False)
+    assert "due" not in meshctl("certs", "ls").out
 
 
 def test_show(mesh: Path, meshctl: Meshctl) -> None:
@@ -286,7 +316,7 @@ def test_revoke(mesh: Path, meshctl: Meshctl) -> None:
     assert (first.status, second.status) == (0, 0)
     assert "is revoked" in first.err
     assert "was revoked already" in second.err
-    assert document(meshctl("certs", "ls", "-o", "json"))[1]["state"] == "revoked"
+    assert document(meshctl("certs", "ls", "-o", "json"))[-1]["state"] == "revoked"
     (shown,) = document(meshctl("certs", "show", "localhost", "-o", "json"))
     assert f"({os.getpid()})" in shown["revoked"]["who"]
 

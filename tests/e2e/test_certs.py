@@ -81,7 +81,7 @@ def test_a_listener_with_the_meshs_certificate(gateway: Gateway) -> None:
     with pytest.raises(ssl.SSLCertVerificationError, match="unable to get"):
         served(gateway, ssl.create_default_context())
     used = {each["kind"]: each["used_by"] for each in certificates(gateway)}
-    assert used == {"root": [], "workload": ["gateway"], "edge": ["gateway"]}
+    assert used == {"root": [], "intermediate": [], "workload": ["gateway"], "edge": ["gateway"]}
 
 
 def test_rotating_under_load(gateway: Gateway) -> None:
