@@ -17,7 +17,7 @@ from meshctl.control import acks, trust_state
 from meshctl.control.authority import Authority
 from meshctl.control.credentials import Credentials, Order
 from meshctl.control.trust_state import TrustState
-from meshctl.model.views import ProxyRecord, ProxyView
+from meshctl.model.views import PlainCallerView, ProxyRecord, ProxyView
 from meshctl.store.home import Home
 from meshctl.store.sqlite import SqliteStore
 
@@ -34,6 +34,8 @@ class Member:
         """While set it takes no new certificate, but trusts whom it is told to."""
         self.is_silent = Event()
         """While set its admin socket answers with an error."""
+        self.plain: list[PlainCallerView] = []
+        """Who calls it without mutual TLS."""
         self.history: list[tuple[str, tuple[str, ...]]] = []
         """Each identity it had: the root of its certificate, and the roots it trusted."""
         self._home = home
@@ -109,10 +111,11 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Answer with what the member is, or that it is as far as the store is."""
+        """Answer with what the member is, who calls it in plain, or that it is as far as the store is."""
         member = self.server.member  # type: ignore[attr-defined]
-        revision = int(self.path.partition("revision=")[2] or 0)
-        body = msgspec.json.encode(member.view if self.path == "/v1/status" else {"revision": revision})
+        path, _, revision = self.path.partition("?revision=")
+        answers = {"/v1/status": member.view, "/v1/plain": member.plain, "/v1/synced": {"revision": int(revision or 0)}}
+        body = msgspec.json.encode(answers[path])
         self.send_response(500 if member.is_silent.is_set() else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
