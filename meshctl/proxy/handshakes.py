@@ -30,7 +30,7 @@ def reason_of(error: OSError) -> tuple[str, str]:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _of_verification(error.verify_code), error.verify_message
     if isinstance(error, ssl.SSLError):
-        said = error.reason or ""
+        said = getattr(error, "reason", None) or ""
         return _of_protocol(said), said.replace("_", " ").lower()
     if isinstance(error, ConnectionAbortedError) and error.errno is None:
         # The event loop's own word for a handshake that is late.

@@ -8,7 +8,8 @@ import select
 import socket
 import subprocess
 import sys
-import time
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,6 +86,21 @@ class LoneProxy:
         self.tell(Commit(self._number))
         self.ask("commit")
 
+    def refusal(self, entry: str) -> str:
+        """What it says of a revision with one listener more."""
+        self._number += 1
+        with _bound() as end:
+            spec = _spec(entry, end.getsockname()[1])
+            order = Prepare(self._number, self._number, encode(self._mesh), (*self._specs, spec), (spec.key,))
+            self.tell(order, [end.fileno()])
+            prepared = self._expect(Prepared)
+        assert isinstance(prepared, Prepared)
+        return prepared.refusal
+
+    def keep(self, *entries: str) -> None:
+        """From the next `apply` on, have it listen for these entries alone."""
+        self._specs = tuple(spec for spec in self._specs if spec.key in entries)
+
     def tell(self, message: Message, sockets: list[int] | None = None) -> None:
         """Give it an order."""
         if not self._channel.send(message, sockets):
@@ -95,7 +111,9 @@ class LoneProxy:
         """Its answer to a question."""
         self._asked += 1
         self.tell(Ask(self._asked, what))
-        return self._expect(Answer).payload
+        answer = self._expect(Answer)
+        assert isinstance(answer, Answer)
+        return answer.payload
 
     def _expect(self, kind: type[Any]) -> Any:
         while True:
@@ -125,6 +143,12 @@ class LoneProxy:
         """What it counted."""
         return decode(self.ask("sample"))
 
+    def refusals(self, reason: str, expected: int) -> int:
+        """How often it refused for a reason before any request, once that is `expected`: a client may see its end
+        before it is counted."""
+        self.until(lambda: self.sample().refusals.get(reason, 0) >= expected)
+        return self.sample().refusals.get(reason, 0)
+
     def series(self, route: str) -> SeriesSample:
         """What it counted for one route, in all versions; nothing where it has not counted any."""
         found = SeriesSample(route, "", "")
@@ -135,24 +159,42 @@ class LoneProxy:
 
     def lines(self, count: int) -> list[dict[str, Any]]:
         """The access log, once it has `count` lines."""
-        until = time.monotonic() + PATIENCE
-        while True:
-            text = self._log.read_text() if self._log.exists() else ""
-            if text.count("\n") >= count:
-                return [json.loads(line) for line in text.splitlines()]
-            assert time.monotonic() < until, text
-            time.sleep(0.02)
+        self.until(lambda: len(self._read()) >= count)
+        return self._read()
 
-    def forget_lines(self) -> None:
-        """Begin the access log anew, once everything so far is in it."""
-        self.process.poll()
-        self._log.write_text("")
+    def recorded(self) -> int:
+        """How many lines its access log has or will have for what has ended so far."""
+        sample = self.sample()
+        return sum(each.requests for each in sample.series) + sum(sample.refusals.values())
+
+    def line(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first line of the access log of which `holds` is true, once there is one."""
+        self.until(lambda: any(map(holds, self._read())))
+        return next(filter(holds, self._read()))
+
+    def _read(self) -> list[dict[str, Any]]:
+        text = self._log.read_text() if self._log.exists() else ""
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+    @staticmethod
+    def until(holds: Callable[[], bool]) -> None:
+        """Wait until `holds` is true."""
+        for _ in range(int(PATIENCE / 0.02)):
+            if holds():
+                return
+            threading.Event().wait(0.02)
+        raise AssertionError("what was waited for did not happen")
 
     # its end
 
+    def drain(self, seconds: float) -> None:
+        """Have it stop, with so much time for what is in flight."""
+        self.tell(Drain(seconds))
+
     def end(self, seconds: float = 5.0) -> list[str]:
         """Stop it; what it complained of."""
-        self.tell(Drain(seconds))
+        if self.process.poll() is None:
+            self.drain(seconds)
         try:
             self.process.wait(timeout=seconds + PATIENCE)
         finally:

@@ -1,5 +1,5 @@
-"""Members of a mesh for tests, and those who only look like it: real certificates, each with at most one thing wrong, as
-contexts that `ssl` clients and servers use. Built by `cryptography` and not by the code under test."""
+"""Members of a mesh for tests, and those who only look like it: real certificates, each with at most one thing wrong,
+as contexts that `ssl` clients and servers use. Built by `cryptography` and not by the code under test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from meshctl.model.registration import Registration
 from meshctl.proxy.messages import Identify
+from tests.conformance.upstream import Upstream
 from tests.conformance.wire import PATIENCE, Wire
 
 DOMAIN = "shop.mesh"
@@ -168,3 +170,34 @@ def _signed(
     for extension, is_critical in extensions:
         builder = builder.add_extension(extension, is_critical)
     return builder.sign(signer, hashes.SHA256())
+
+
+class MemberUpstream(Upstream):
+    """A sidecar of which the test is the application: a scripted service that speaks mutual TLS. What it shows can be
+    changed between connections."""
+
+    def __init__(self, name: str, context: ssl.SSLContext) -> None:
+        super().__init__(name)
+        self.context = context
+
+    def accept(self) -> Wire:
+        """The next connection, after its handshake. Raises ssl.SSLError, and OSError where the caller ends it."""
+        end, _ = self.listener.accept()
+        end.settimeout(PATIENCE)
+        try:
+            wire = Wire(self.context.wrap_socket(end, server_side=True))
+        except BaseException:
+            end.close()
+            raise
+        self._accepted.append(wire)
+        return wire
+
+    def close(self) -> None:
+        """End everything."""
+        for wire in self._accepted:
+            wire.close()
+        self.listener.close()
+
+    def registered(self, version: str = "default") -> Registration:
+        """How its sidecar announced it."""
+        return Registration(self.name, version, "127.0.0.1", self.port, "p1", 1, "here", 0.0)

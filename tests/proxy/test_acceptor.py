@@ -30,7 +30,9 @@ STRICT, PERMISSIVE = "inbound/strict", "inbound/permissive"
 def answering(**settings: Any) -> Mesh:
     """A mesh whose inbound route answers by itself."""
     gateway = Gateway(admin="off", **settings)
-    return Mesh(trust_domain="shop.mesh", gateway=gateway, routes=(Route("own", respond=Respond(body="own"), entry="inbound"),))
+    return Mesh(
+        trust_domain="shop.mesh", gateway=gateway, routes=(Route("own", respond=Respond(body="own"), entry="inbound"),)
+    )
 
 
 def start(folder: Any, authority: Authority, **settings: Any) -> LoneProxy:
