@@ -53,7 +53,7 @@ def _show_callers(session: Session, callers: list[PlainCallerView], output: Outp
         return
     now = clock.wall()
     session.terminal.table(
-        ["SERVICE", "CALLER", "REQUESTS>", "LAST SEEN>"],
+        ["SERVICE", "CALLER", "CONNECTIONS>", "LAST SEEN>"],
         [(each.service, each.caller, each.count, f"{span(now - each.last_seen)} ago") for each in callers],
         empty="nobody came in plain: strict would refuse nobody",
     )
@@ -74,11 +74,11 @@ def _show_services(session: Session, service: str, callers: list[PlainCallerView
         # A service that the configuration does not have takes what it has by default.
         rows.append((name, modes.get(name, "strict"), len(own), sum(each.count for each in own)))
     if output is Output.JSON:
-        keys = ("service", "mtls", "callers", "requests")
+        keys = ("service", "mtls", "callers", "connections")
         session.terminal.document([dict(zip(keys, row, strict=True)) for row in rows])
         return
     session.terminal.table(
-        ["SERVICE", "MTLS", "PLAIN CALLERS>", "PLAIN REQUESTS>"], rows, empty="the mesh has no service"
+        ["SERVICE", "MTLS", "PLAIN CALLERS>", "PLAIN CONNECTIONS>"], rows, empty="the mesh has no service"
     )
 
 

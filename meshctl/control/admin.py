@@ -18,7 +18,7 @@ import msgspec
 
 from meshctl import __version__
 from meshctl.control.sockets import bind_one
-from meshctl.control.views import explain_view, route_views, service_views, version_tallies
+from meshctl.control.views import explain_view, plain_views, route_views, service_views, version_tallies
 from meshctl.errors import MeshError
 from meshctl.model.address import parse_address
 from meshctl.model.mesh import Listener
@@ -98,6 +98,7 @@ class Admin:
         application.router.add_get("/v1/versions", self._versions)
         application.router.add_get("/v1/explain", self._explain)
         application.router.add_get("/v1/synced", self._synced)
+        application.router.add_get("/v1/plain", self._plain)
         application.router.add_post("/v1/reopen", self._reopen)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
         await self._runner.setup()
@@ -166,6 +167,9 @@ class Admin:
         await self._supervisor.sampling.sample()
         services = await service_views(self._supervisor)
         return _json(version_tallies(self._supervisor, request.query.get("service", ""), services))
+
+    async def _plain(self, _request: web.Request) -> web.Response:
+        return _json(await plain_views(self._supervisor))
 
     async def _explain(self, request: web.Request) -> web.Response:
         query = request.query

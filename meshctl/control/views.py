@@ -10,7 +10,7 @@ import msgspec
 from meshctl import clock
 from meshctl.core.shift import overridden
 from meshctl.errors import MeshError
-from meshctl.model.views import EndpointView, ExplainView, RouteView, ServiceView, VersionView
+from meshctl.model.views import EndpointView, ExplainView, PlainCallerView, RouteView, ServiceView, VersionView
 from meshctl.observe.tally import VersionTally
 from meshctl.observe.window import Fare
 from meshctl.proxy.described import describe_match, describe_target
@@ -29,6 +29,12 @@ async def service_views(supervisor: Supervisor) -> tuple[ServiceView, ...]:
     if not answers:
         return ()
     return tuple(_merged([answer[at] for answer in answers if at < len(answer)]) for at in range(len(answers[0])))
+
+
+async def plain_views(supervisor: Supervisor) -> list[PlainCallerView]:
+    """Who came in the clear where the mesh speaks mutual TLS, to any worker."""
+    decoder = msgspec.msgpack.Decoder(list[PlainCallerView])
+    return [view for _, payload in await supervisor.fleet.ask("plain") for view in decoder.decode(payload)]
 
 
 def route_views(supervisor: Supervisor, services: Sequence[ServiceView]) -> list[RouteView]:

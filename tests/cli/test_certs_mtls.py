@@ -62,7 +62,7 @@ def test_services(members: list[Member], meshctl: Meshctl) -> None:
     rows = [line.split() for line in meshctl("certs", "mtls").out.splitlines()[1:]]
     assert rows == [["orders", "permissive", "2", "8"], ["web", "strict", "0", "0"]]
     (row,) = json.loads(meshctl("certs", "mtls", "web", "-o", "json").out)
-    assert row == {"service": "web", "mtls": "strict", "callers": 0, "requests": 0}
+    assert row == {"service": "web", "mtls": "strict", "callers": 0, "connections": 0}
     assert meshctl("certs", "mtls", "nobody").status == 4
 
 

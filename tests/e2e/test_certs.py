@@ -133,3 +133,10 @@ def test_revoking_what_a_gateway_uses(gateway: Gateway, kind: str) -> None:
 
     until(replaced, "new certificates")
     assert serial not in {each["serial"] for each in certificates(gateway)}
+
+
+def test_who_calls_in_plain(gateway: Gateway) -> None:
+    """A gateway takes no part in what strict would refuse."""
+    ended = gateway.meshctl("certs", "mtls", "--dry-run")
+    assert (ended.status, ended.out, "strict would refuse nobody" in ended.err) == (0, "", True)
+    assert gateway.meshctl("certs", "mtls").out.split()[-4:] == ["web", "strict", "0", "0"]
