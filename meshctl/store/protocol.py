@@ -5,7 +5,8 @@ entry remembers the store revision that last wrote it. A *lease* is a promise to
 vanish when it is released or when its time to live runs out without `keep_alive`.
 
 Keys in use: `config/current`, `config/revisions/<number, 10 digits>` (who and when), `config/meshes/<number>` (what),
-`proxies/<id>`, `acks/<id>`.
+`proxies/<id>`, `acks/<id>`, `pki/bundle`, `pki/issued/<serial>`, `pki/revoked/<serial>`, `pki/generation/<service>`,
+`pki/rotation`.
 """
 
 from __future__ import annotations
