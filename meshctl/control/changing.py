@@ -15,11 +15,12 @@ from collections.abc import Callable
 
 from meshctl import clock
 from meshctl.control.acks import acknowledge
-from meshctl.control.discovery import Name, Registrations, extended, names, registrations
+from meshctl.control.discovery import Name, Registrations, extended
 from meshctl.control.fleet import PATIENCE, Fleet
 from meshctl.control.identity import Identity
 from meshctl.control.revisions import Revision, current, nothing, pointer
 from meshctl.control.roles import Role
+from meshctl.control.roll import Roll
 from meshctl.control.serving import Serving, by_name, live_series
 from meshctl.control.sockets import Bound
 from meshctl.control.weights import live_weights
@@ -41,7 +42,6 @@ class Changing:
         self.serving: Serving | None = None
         self.refused = 0
         self.refusal = ""
-        self.registrations: Registrations = ()
         self.weights: dict[str, Shares] = {}
         self.on_changed: Callable[[], None] = lambda: None
         """Called after traffic has changed over."""
@@ -51,7 +51,9 @@ class Changing:
         self._identity = identity
         self._proxy = proxy
         self._lease = lease
+        self._roll = Roll()
         self._known: frozenset[Name] = frozenset()
+        self._said = (-1, "")
         self._count = 0
         self._one_at_a_time = asyncio.Lock()
         self._synced = 0
@@ -73,6 +75,11 @@ class Changing:
         return self.serving.mesh if self.serving else Mesh()
 
     @property
+    def registrations(self) -> Registrations:
+        """Which endpoints are registered."""
+        return self._roll.registrations
+
+    @property
     def bounds(self) -> dict[str, Bound]:
         """The sockets traffic comes in by."""
         return self.serving.bounds if self.serving else {}
@@ -83,7 +90,7 @@ class Changing:
             synced = self._store.revision()
             self.weights = live_weights(self._store)
             revision = current(self._store) or nothing()
-            self.registrations = registrations(self._store)
+            self._roll.refresh(self._store)
             refusal = await self._change_to(revision)
             if refusal:
                 raise MeshError("refused", f"revision {revision.number} cannot be served: {refusal}")
@@ -118,6 +125,7 @@ class Changing:
         answer = Acknowledgement(self._proxy, self.refused or self.number, not self.refused, self.refusal, clock.wall())
         try:
             acknowledge(self._store, answer, self._lease())
+            self._said = answer.revision, answer.reason
         except MeshError as error:
             self.store_failed(error)
 
@@ -133,26 +141,21 @@ class Changing:
     async def _catch_up(self, serving: Serving) -> None:
         await self._weigh(serving)
         latest = pointer(self._store)
-        found = registrations(self._store)
-        before = self.registrations
+        roll = self._roll
+        roll.refresh(self._store)
         if latest is not None and latest.number not in {self.number, self.refused}:
             revision = current(self._store)
             assert revision is not None
-            self.registrations = found
             if refusal := await self._change_to(revision):
                 self._events.error("revision_refused", revision=revision.number, reason=refusal, serving=self.number)
-            if self.serving is not serving or found == before:
-                return
-        elif not names(found) <= self._known:
-            self.registrations = found
-            if refusal := await self._change_to(serving.revision):
-                self._events.error("services_refused", reason=refusal, serving=self.number)
-            if self.serving is not serving:
-                return
-        if found != before:
-            self.registrations = serving.registrations = found
+        elif not roll.names <= self._known and (refusal := await self._change_to(serving.revision)):
+            self._events.error("services_refused", reason=refusal, serving=self.number)
+        if roll.changed and self.serving is serving:
+            serving.registrations = roll.registrations
             await self._be_somebody(serving.mesh, ())
-            self._fleet.tell(Discovered(found))
+            changed = tuple(sorted(roll.changed))
+            roll.changed.clear()
+            self._fleet.tell(Discovered(changed, tuple(each for name in changed for each in roll.of(name))))
             # Orders are obeyed one after another: whoever answers this has obeyed that.
             await self._fleet.ask("commit", PATIENCE)
 
@@ -191,7 +194,7 @@ class Changing:
         opened: dict[str, Bound] = {}
         self._count += 1
         # What a service had once is not forgotten when its last sidecar ends: requests hear that it has no endpoint.
-        known = self._known | names(self.registrations)
+        known = self._known | self._roll.names
         try:
             mesh = self._role.effective(extended(revision.mesh(), known))
             listeners = self._role.listeners(mesh)
@@ -217,9 +220,12 @@ class Changing:
             for name in self.bounds.keys() - bounds.keys():
                 self.bounds[name].close()
             self.serving, self._known = serving, known
+            self._roll.changed.clear()
             self.refused, self.refusal = 0, ""
             self._fleet.catch_up(serving.number)
             self._fleet.totals.retire(live_series(mesh))
             self.on_changed()
-        self.acknowledge()
+        # Said once: whatever is written wakes every proxy.
+        if (self.refused or self.number, self.refusal) != self._said:
+            self.acknowledge()
         return refusal

@@ -22,7 +22,7 @@ from meshctl.model.registration import Registration
 from meshctl.model.service import Service, Version
 from meshctl.store.protocol import Audit, Conflict, Delete, Expect, Put, Store
 
-_PREFIX: Final = "endpoints/"
+PREFIX: Final = "endpoints/"
 
 Registrations = tuple[Registration, ...]
 Name = tuple[str, str]
@@ -31,7 +31,7 @@ Name = tuple[str, str]
 
 def registrations(store: Store) -> Registrations:
     """All endpoints that are registered, by service and proxy."""
-    return tuple(decode(entry, Registration) for entry in store.list(_PREFIX))
+    return tuple(decode(entry, Registration) for entry in store.list(PREFIX))
 
 
 def announce(store: Store, registration: Registration, lease: str) -> int:
@@ -113,4 +113,4 @@ def _with_versions(service: Service, versions: Iterable[str]) -> Service:
 
 
 def _key(registration: Registration) -> str:
-    return f"{_PREFIX}{registration.service}/{registration.proxy}"
+    return f"{PREFIX}{registration.service}/{registration.proxy}"

@@ -60,8 +60,10 @@ class Identify(msgspec.Struct, frozen=True, tag=True):
 
 
 class Discovered(msgspec.Struct, frozen=True, tag=True):
-    """All endpoints that are registered now; they replace those of the last such message."""
+    """The endpoints that are registered for `names` now, each a service and a version; nothing has changed for
+    others."""
 
+    names: tuple[tuple[str, str], ...]
     registrations: tuple[Registration, ...]
 
 
@@ -81,7 +83,7 @@ class Prepare(msgspec.Struct, frozen=True, tag=True):
     listeners: tuple[ListenerSpec, ...]
     opened: tuple[str, ...] = ()
     registrations: tuple[Registration, ...] = ()
-    """As in `Discovered`."""
+    """All endpoints that are registered."""
     weights: dict[str, Shares] = {}
     """As in `Weighted`."""
 

@@ -103,8 +103,8 @@ class Orders:
                 self._abort(number)
             case Identify():
                 worker.identify(message)
-            case Discovered(registrations):
-                worker.registry.discover(registrations)
+            case Discovered(names, registrations):
+                worker.registry.discover(names, registrations)
                 worker.housekeeping.adopt(worker.snapshot)
             case Weighted(weights):
                 worker.registry.weigh(weights)

@@ -7,6 +7,8 @@ An endpoint that the new configuration still has keeps its connections, its heal
 from __future__ import annotations
 
 import ssl
+from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -39,7 +41,6 @@ class Registry:
         self._endpoints: dict[Name, LiveEndpoint] = {}
         self._addresses: dict[tuple[str, int], tuple[str, ...]] = {}
         self._contexts: dict[UpstreamTls, ssl.SSLContext] = {}
-        self._registered: dict[tuple[str, str], tuple[Endpoint, ...]] = {}
         self._weights: dict[str, Shares] = {}
 
     def __repr__(self) -> str:
@@ -79,32 +80,29 @@ class Registry:
             live.weigh(weights.get(config.name, {}))
             services[config.name] = live
         snapshot = Snapshot(number, mesh, services, self._worker)
-        snapshot.registered, snapshot.weights = registered, weights
+        snapshot.weights = weights
         return snapshot
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Make `snapshot`'s endpoints the live ones and let go of the others."""
-        self._registered, self._weights = snapshot.registered, snapshot.weights
+        self._weights = snapshot.weights
         self._sweep(snapshot)
         live = {series.key for route in snapshot.routes for series in route.series.values()}
         self._worker.counters.retire(live | UNCONFIGURED)
 
-    def discover(self, registrations: tuple[Registration, ...]) -> None:
-        """Other endpoints are registered than before: the versions that have them use them. Nothing else is touched, so
-        that a sidecar that comes or goes costs the same whatever the configuration's size."""
-        before, self._registered = self._registered, _by_version(registrations)
-        changed = {name for name in before.keys() | self._registered.keys()
-                   if before.get(name) != self._registered.get(name)}  # fmt: skip
-        snapshot = self._worker.snapshot
-        for service in snapshot.services.values():
-            touched = [version for version in service.versions if (service.name, version.name) in changed]
-            for version in touched:
-                version.registered = self._registered.get((service.name, version.name), ())
-                version.fill(self.find)
-            if touched:
-                service.set_versions(service.versions)
-        if changed:
-            self._sweep(snapshot)
+    def discover(self, names: Collection[tuple[str, str]], registrations: tuple[Registration, ...]) -> None:
+        """Other endpoints are registered for these services' versions than before, which use them. Nothing else is
+        touched, so that a sidecar that comes or goes costs the same whatever the configuration's size."""
+        found = _by_version(registrations)
+        changed = frozenset(names)
+        services = self._worker.snapshot.services
+        for service in [services[name] for name in {name for name, _ in names} if name in services]:
+            for version in service.versions:
+                name = service.name, version.name
+                if name in changed:
+                    version.registered = found.get(name, ())
+                    self._refill(version)
+            service.set_versions(service.versions)
 
     def weigh(self, weights: dict[str, Shares]) -> None:
         """Other live weights hold than before, from the next request on: requests that have a version keep it."""
@@ -119,12 +117,10 @@ class Registry:
         if self._addresses.get((host, port)) == addresses:
             return
         self._addresses[host, port] = addresses
-        snapshot = self._worker.snapshot
-        for service in snapshot.services.values():
+        for service in self._worker.snapshot.services.values():
             for version in service.versions:
                 if any(config.host == host and config.port == port for config in version.configured):
-                    version.fill(self.find)
-        self._sweep(snapshot)
+                    self._refill(version)
 
     def find(self, version: LiveVersion, config: Endpoint) -> list[LiveEndpoint]:
         """The live endpoints for one configured: known ones, or new ones that nobody uses until they are adopted."""
@@ -160,14 +156,27 @@ class Registry:
         kept: dict[Name, LiveEndpoint] = {}
         for service in snapshot.services.values():
             for version in service.versions:
-                for endpoint in version.endpoints:
-                    endpoint.renew(version)
-                    kept[self._name(version, endpoint.config, endpoint.address)] = endpoint
-                version.rebuild(now)
+                kept |= self._taken(version, now)
         for name, endpoint in self._endpoints.items():
             if kept.get(name) is not endpoint:
                 endpoint.retire()
         self._endpoints = kept
+
+    def _refill(self, version: LiveVersion) -> None:
+        """Other endpoints stand in `version` than before: let it have them, and go of those it no longer has."""
+        before = {self._name(version, each.config, each.address) for each in version.endpoints}
+        version.fill(self.find)
+        after = self._taken(version, clock.monotonic())
+        self._endpoints |= after
+        for name in before - after.keys():
+            self._endpoints.pop(name).retire()
+
+    def _taken(self, version: LiveVersion, now: float) -> dict[Name, LiveEndpoint]:
+        """The endpoints of `version`, from now on as it has them."""
+        for endpoint in version.endpoints:
+            endpoint.renew(version)
+        version.rebuild(now)
+        return {self._name(version, each.config, each.address): each for each in version.endpoints}
 
     def _name(self, version: LiveVersion, config: Endpoint, address: str) -> Name:
         bare = Endpoint(config.host, config.port, config.unix, config.tls, mesh=config.mesh)
@@ -192,13 +201,17 @@ def _by_version(registrations: tuple[Registration, ...]) -> dict[tuple[str, str]
 def is_name(endpoint: Endpoint) -> bool:
     """Whether the endpoint's host has to be looked up. "localhost" is left to each connection, which tries both
     families: a server listens on one of them, seldom on both."""
-    if endpoint.unix or endpoint.host == "localhost":
-        return False
+    return not endpoint.unix and endpoint.host != "localhost" and not _is_address(endpoint.host)
+
+
+@lru_cache(maxsize=16_384)
+def _is_address(host: str) -> bool:
+    # Asked of every endpoint whenever one comes or goes.
     try:
-        ip_address(endpoint.host)
+        ip_address(host)
     except ValueError:
-        return True
-    return False
+        return False
+    return True
 
 
 def _service_view(service: LiveService, now: float) -> ServiceView:

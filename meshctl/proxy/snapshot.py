@@ -16,7 +16,6 @@ from meshctl.core.paths import replace_prefix
 from meshctl.core.route_table import RouteTable
 from meshctl.model.mesh import Mesh
 from meshctl.model.route import HeaderEdits, Route
-from meshctl.model.service import Endpoint
 from meshctl.model.weights import Shares
 from meshctl.observe.counters import Series
 from meshctl.proxy.filters import FILTERS, Filter
@@ -79,10 +78,8 @@ class Snapshot:
         gateway = mesh.gateway
         self.number = number
         self.mesh = mesh
-        self.registered: dict[tuple[str, str], tuple[Endpoint, ...]] = {}
-        """What was registered for each service and version when this was compiled."""
         self.weights: dict[str, Shares] = {}
-        """The live weights of versions then, by service."""
+        """The live weights of versions when this was compiled, by service."""
         self.rules, self.own_health = _about_own(mesh, worker)
         """Who may call the wrapped app, None where anybody may; and the path where its health is asked for."""
         self.services = services

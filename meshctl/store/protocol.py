@@ -101,8 +101,12 @@ class Store(Protocol):
     def audits(self, limit: int = 100) -> list[Audit]:
         """The latest audit records, newest first."""
 
-    def list(self, prefix: str) -> list[Entry]:
-        """All entries whose key starts with `prefix`, in key order. Entries of expired leases are not among them."""
+    def list(self, prefix: str, *, after: int = 0) -> list[Entry]:
+        """All entries whose key starts with `prefix`, in key order; with `after` those alone that were written later
+        than at that store revision. Entries of expired leases are not among them."""
+
+    def count(self, prefix: str) -> int:
+        """How many entries `list(prefix)` has now, which tells whether some are gone without reading the others."""
 
     def transact(
         self, changes: Sequence[Put | Delete], *, expect: Sequence[Expect] = (), audit: Audit | None = None

@@ -61,13 +61,19 @@ class SqliteStore:
         sql = "SELECT who, at, what, before, after, revision FROM audits ORDER BY number DESC LIMIT ?"
         return [Audit(*row) for row in self._read(sql, max(limit, 0))]
 
-    def list(self, prefix: str) -> list[Entry]:
-        """All entries whose key starts with `prefix`, in key order, without those of expired leases."""
+    def list(self, prefix: str, *, after: int = 0) -> list[Entry]:
+        """All entries whose key starts with `prefix`, in key order, without those of expired leases; with `after` those
+        alone that were written later than at that store revision."""
         sql = (
             "SELECT key, value, revision, lease FROM entries "  # noqa: S608 - constants
-            f"WHERE key >= ? AND key < ? AND {_LIVE} ORDER BY key"
+            f"WHERE key >= ? AND key < ? AND revision > ? AND {_LIVE} ORDER BY key"
         )
-        return [Entry(*row) for row in self._read(sql, prefix, prefix + _AFTER, self._now())]
+        return [Entry(*row) for row in self._read(sql, prefix, prefix + _AFTER, after, self._now())]
+
+    def count(self, prefix: str) -> int:
+        """How many entries `list(prefix)` has now."""
+        sql = f"SELECT count(*) FROM entries WHERE key >= ? AND key < ? AND {_LIVE}"  # noqa: S608 - constants
+        return int(self._read(sql, prefix, prefix + _AFTER, self._now())[0][0])
 
     def transact(
         self, changes: Sequence[Put | Delete], *, expect: Sequence[Expect] = (), audit: Audit | None = None

@@ -58,9 +58,9 @@ class Told:
         self.channel.send(Commit(number))
         self.loop.run_until_complete(self._until(lambda: self.worker.snapshot.number == number))
 
-    def discover(self, *registrations: Registration) -> None:
-        """Have it use these registered endpoints."""
-        self._tell(Discovered(registrations))
+    def discover(self, *registrations: Registration, versions: tuple[str, ...] = ("default",)) -> None:
+        """Have it use these registered endpoints for these versions."""
+        self._tell(Discovered(tuple(("shop", version) for version in versions), registrations))
 
     def weigh(self, **shop: float) -> None:
         """Have it use these live weights, or those of the configuration where there are none."""
@@ -209,16 +209,29 @@ def test_a_version_without_endpoints_leaves_its_share(told: Told) -> None:
     def chosen() -> set[str]:
         return {found.name for _ in range(500) if (found := service.only or service.choose(None, ""))}  # type: ignore[arg-type]
 
-    told.discover(registered(1, "v2"))
+    both = ("v1", "v2")
+    told.discover(registered(1, "v2"), versions=both)
     assert chosen() == {"v2"}
-    told.discover(registered(1, "v2"), registered(2, "v1"))
+    told.discover(registered(2, "v1"), versions=("v1",))
     assert chosen() == {"v1", "v2"}
-    told.discover(registered(2, "v1"))
+    told.discover(versions=("v2",))
     assert chosen() == {"v1"}
-    told.discover()
+    told.discover(versions=both)
     assert chosen() == {"v1", "v2"}
     assert not v1.available
     assert not v2.available
+
+
+def test_an_endpoint_touches_its_version_alone(told: Told) -> None:
+    """What others have is not even looked at, and one of a service that is not known is nobody's."""
+    told.apply(1, versions=(Version("v1"), Version("v2")), registrations=(registered(1, "v2"),))
+    v1, v2 = told.worker.snapshot.services["shop"].versions
+    before = v2.available
+    told.discover(registered(2, "v1"), versions=("v1",))
+    assert [each.address for each in v1.available] == ["127.0.0.9:2"]
+    assert v2.available is before
+    told._tell(Discovered((("other", "v1"),), (registered(3, "v1"),)))
+    assert [each.address for each in told.worker.registry.endpoints()] == ["127.0.0.9:1", "127.0.0.9:2"]
 
 
 TWO = (Version("v1", (Endpoint("127.0.0.1", 1),), 90), Version("v2", (Endpoint("127.0.0.1", 2),), 10))

@@ -106,6 +106,16 @@ def test_the_last_change_to_a_key_wins(any_store: Store) -> None:
     assert [(entry.key, entry.value) for entry in any_store.list("")] == [("b", b"2")]
 
 
+def test_what_is_new(any_store: Store) -> None:
+    """After a revision only what was written later is listed; how many there are is told without reading them."""
+    first = any_store.transact([Put("a/1", b"1"), Put("a/2", b"1"), Put("b", b"1")])
+    second = any_store.transact([Put("a/2", b"2"), Put("b", b"2")])
+    assert any_store.list("a/", after=first) == [Entry("a/2", b"2", second)]
+    assert any_store.list("a/", after=second) == []
+    any_store.transact([Delete("a/1")])
+    assert (any_store.count("a/"), any_store.count(""), any_store.count("c")) == (1, 2, 0)
+
+
 @pytest.mark.parametrize("key", ["", "with space", "tab\t", "ünicode", "nul\0", "line\n", "\x7f"])
 def test_bad_keys(any_store: Store, key: str) -> None:
     """A key that is not printable ASCII is the caller's mistake and changes nothing."""
@@ -416,7 +426,13 @@ class StoreMachine(RuleBasedStateMachine):
         for store in self.stores:
             assert store.revision() == self.revision
             assert {entry.key: entry for entry in store.list("")} == visible
-            assert [entry.key for entry in store.list("a/")] == sorted(key for key in visible if key.startswith("a/"))
+            under = sorted(key for key in visible if key.startswith("a/"))
+            assert [entry.key for entry in store.list("a/")] == under
+            assert (store.count("a/"), store.count("")) == (len(under), len(visible))
+            last = self.revision - 1
+            assert [entry.key for entry in store.list("", after=last)] == sorted(
+                key for key, entry in visible.items() if entry.revision > last
+            )
 
     def is_live(self, lease: str) -> bool:
         return lease == "" or (lease in self.expires and self.expires[lease][0] > self.world.now)
