@@ -5,20 +5,21 @@ _meshctl() {
     COMPREPLY=()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case "${at:+$at }$word" in
-            "demo"|"init"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at=${at:+$at }$word ;;
+            "demo"|"init"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at=${at:+$at }$word ;;
         esac
     done
     case "$previous" in
         --home|--offline-root|--out|--prefix) COMPREPLY=($(compgen -d -- "$current")); return ;;
-        --for|--expect|--timeout|-r|--route|-l|--listen|--admin|-n|--lines|-H|--header|--dns|--ip|--days) COMPREPLY=(); return ;;
+        --for|--expect|--timeout|-r|--route|-l|--listen|--admin|-n|--lines|-s|--service|--version|-p|--port|-u|--upstream|--grace|--ready-timeout|-g|--gateway|-H|--header|--dns|--ip|--days) COMPREPLY=(); return ;;
         -t|--template) COMPREPLY=($(compgen -W "minimal canary mesh tls full" -- "$current")); return ;;
         -o|--output) COMPREPLY=($(compgen -W "table json" -- "$current")); return ;;
-        -c|--config|--passphrase-file|--p12-passphrase-file|--out) COMPREPLY=($(compgen -f -- "$current")); return ;;
+        -c|--config|--health|--passphrase-file|--p12-passphrase-file|--out) COMPREPLY=($(compgen -f -- "$current")); return ;;
         -w|--workers) COMPREPLY=($(compgen -W "auto" -- "$current")); return ;;
+        --restart) COMPREPLY=($(compgen -W "no on-failure always" -- "$current")); return ;;
         --store) COMPREPLY=($(compgen -W "all system nss" -- "$current")); return ;;
     esac
     case "$at" in
-        "") words="demo init validate diff apply gateway routes services traffic certs config completions" flags="--home -q --quiet -V --version -h --help" ;;
+        "") words="demo init validate diff apply gateway sidecar routes services traffic certs config completions" flags="--home -q --quiet -V --version -h --help" ;;
         "demo") words="" flags="--for --home -q --quiet -h --help" ;;
         "init") words="" flags="-t --template --force --home -q --quiet -h --help" ;;
         "validate") words="" flags="-o --output --home -q --quiet -h --help" ;;
@@ -30,6 +31,10 @@ _meshctl() {
         "gateway reload") words="" flags="--timeout --home -q --quiet -h --help" ;;
         "gateway down") words="" flags="--timeout --home -q --quiet -h --help" ;;
         "gateway logs") words="" flags="-f --follow -n --lines --home -q --quiet -h --help" ;;
+        "sidecar") words="wrap ls drain" flags="-h --help" ;;
+        "sidecar wrap") words="" flags="-s --service --version -p --port -u --upstream --restart --grace --health --ready-timeout -g --gateway --admin --no-proxy-env --home -q --quiet -h --help" ;;
+        "sidecar ls") words="" flags="-o --output --home -q --quiet -h --help" ;;
+        "sidecar drain") words="" flags="--undo --timeout --home -q --quiet -h --help" ;;
         "routes") words="ls explain" flags="-h --help" ;;
         "routes ls") words="" flags="-o --output --home -q --quiet -h --help" ;;
         "routes explain") words="" flags="-H --header -c --config -o --output --home -q --quiet -h --help" ;;

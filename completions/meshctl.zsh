@@ -5,7 +5,7 @@ _meshctl() {
     local -a commands
     for (( index = 2; index < CURRENT; index++ )); do
         case "${at:+$at }${words[index]}" in
-            "demo"|"init"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
+            "demo"|"init"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
         esac
     done
     words=(meshctl "${(@)words[last+1,-1]}")
@@ -18,6 +18,7 @@ _meshctl() {
             commands+=('diff:Show what applying a mesh.toml would change')
             commands+=('apply:Make a mesh.toml the current revision, and wait until every running proxy has taken it')
             commands+=('gateway:Start the gateway, look at it, change it, stop it')
+            commands+=('sidecar:Run an app as a member of the mesh, look at those that are, keep one from requests')
             commands+=('routes:The live routes, and which of them takes a request')
             commands+=('services:The services behind the routes: versions, endpoints, health')
             commands+=('traffic:Which version of a service takes how much: shown, shifted, taken back; nothing restarts, no request fails')
@@ -121,6 +122,45 @@ _meshctl() {
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:: :' ;;
+        "sidecar")
+            commands+=('wrap:Run an app as a member of the mesh: with an identity, mutual TLS, and every service in reach by its name')
+            commands+=('ls:List the running sidecars: their apps and how these fare, where requests come in, and how long their certificates still last')
+            commands+=('drain:Keep a sidecar from taking requests, while its app runs on')
+            _arguments \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '1:command:{ _describe command commands }' ;;
+        "sidecar wrap")
+            _arguments \
+                '*-s[The service it is (default\: the command'\''s name)]:NAME: ' '*--service[The service it is (default\: the command'\''s name)]:NAME: ' \
+                '*--version[The version it is (default\: the service'\''s only one)]:NAME: ' \
+                '*-p[Where it listens (default\: a free port, in $PORT)]:PORT: ' '*--port[Where it listens (default\: a free port, in $PORT)]:PORT: ' \
+                '*-u[Give it a port on this machine that leads to a service, told in $NAME_URL, or in $NAME_ADDR for tcp]:NAME[:tcp][=PORT]: ' '*--upstream[Give it a port on this machine that leads to a service, told in $NAME_URL, or in $NAME_ADDR for tcp]:NAME[:tcp][=PORT]: ' \
+                '*--restart[When it is started again (default\: no)]:no on-failure always:(no on-failure always)' \
+                '*--grace[From asking it to end to killing it (default\: 10s)]:TIME: ' \
+                '*--health[Send it requests once this path answers with success]:PATH:_files' \
+                '*--ready-timeout[Until its being late is told (default\: 60s)]:TIME: ' \
+                '*-g[Serve the mesh'\''s routes here as well]:ADDR: ' '*--gateway[Serve the mesh'\''s routes here as well]:ADDR: ' \
+                '*--admin[Serve /metrics, /healthz and /readyz here; or off]:ADDR: ' \
+                '*--no-proxy-env[Leave $HTTP_PROXY, $HTTPS_PROXY and $NO_PROXY as they are]' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:-- COMMAND…: ' ;;
+        "sidecar ls")
+            _arguments \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "sidecar drain")
+            _arguments \
+                '*--undo[Have it take requests again]' \
+                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:SIDECAR|SERVICE: ' ;;
         "routes")
             commands+=('ls:List the live routes of every running proxy: what each matches, where it sends, and how it fares')
             commands+=('explain:Tell which route takes a request, what becomes of it, and why every other route lost')

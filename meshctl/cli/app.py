@@ -23,6 +23,7 @@ from meshctl.cli import (
     project,
     routes,
     services,
+    sidecar,
     traffic,
 )
 from meshctl.cli.command import Body, HomeOption, QuietOption, add_command, new_group
@@ -63,6 +64,11 @@ TREE: Final[Mapping[str, Body | Group]] = {
             "logs": gateway.logs,
         },
         "meshctl gateway up --route /=http://127.0.0.1:8000",
+    ),
+    "sidecar": Group(
+        "Run an app as a member of the mesh, look at those that are, keep one from requests.",
+        {"wrap": sidecar.wrap, "ls": sidecar.ls, "drain": sidecar.drain},
+        "meshctl sidecar wrap --service orders -- python app.py",
     ),
     "routes": Group(
         "The live routes, and which of them takes a request.",

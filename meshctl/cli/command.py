@@ -53,6 +53,12 @@ def examples(lines: str) -> Callable[[Body], Body]:
     return remember
 
 
+def takes_a_command(function: Body) -> Body:
+    """Leave all that follows the first word that is no option to the command: it has options of its own."""
+    function.settings = {"allow_interspersed_args": False}  # type: ignore[attr-defined]
+    return function
+
+
 def new_group(text: str, example: str) -> typer.Typer:
     """An empty group of commands, its help text and what that ends with."""
     return typer.Typer(
@@ -74,7 +80,7 @@ def add_command(app: typer.Typer, name: str, function: Body) -> None:
         cls=HelpfulCommand,
         help=inspect.getdoc(function),
         epilog=getattr(function, "examples", None),
-        context_settings=_CONTEXT,
+        context_settings=_CONTEXT | getattr(function, "settings", {}),
     )(_with_session(function))
 
 

@@ -50,10 +50,11 @@ def register(store: Store, record: ProxyRecord, lease: str) -> None:
     holder = None if entry is None else decode(entry, ProxyRecord)
     if holder is not None and holder.pid != record.pid and _is_alive(holder):
         raise _taken(holder)
-    audit = Audit(who(), clock.wall(), f"register {record.role} {record.id}", after=f"pid {record.pid}")
     changes: list[Put | Delete] = [Put(key, msgspec.json.encode(record), lease)]
+    audit = None
     if holder is None or holder.pid != record.pid:
         changes.append(Delete(_ACKS + record.id))
+        audit = Audit(who(), clock.wall(), f"register {record.role} {record.id}", after=f"pid {record.pid}")
     try:
         store.transact(changes, expect=[Expect(key, 0 if entry is None else entry.revision)], audit=audit)
     except Conflict as error:

@@ -109,6 +109,13 @@ class Changing:
                 return
             self._now(synced)
 
+    async def renew(self) -> str:
+        """Serve the same revision again, of which the role makes something else now; "" or why not."""
+        async with self._one_at_a_time:
+            if self._fleet.is_stopping or self.serving is None:
+                return ""
+            return await self._change_to(self.serving.revision)
+
     async def synced(self, revision: int, timeout: float) -> int:
         """The store revision that traffic is up to: at least `revision`, unless that takes longer than `timeout`
         seconds."""

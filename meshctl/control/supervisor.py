@@ -26,7 +26,7 @@ from meshctl.control.sampling import Sampling
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Mesh
 from meshctl.model.registration import Registration
-from meshctl.model.views import ProxyRecord, ProxyView
+from meshctl.model.views import AppView, ProxyRecord, ProxyView
 from meshctl.observe.log import Events
 from meshctl.proxy.messages import Reopen
 from meshctl.proxy.tasks import spawn
@@ -60,6 +60,7 @@ class Supervisor:
         self.on_ready: Callable[[ProxyView], None] = lambda _view: None
         self.on_stop: Callable[[], None] = self.stop
         """What the first SIGTERM or SIGINT does."""
+        self.on_store_changed: Callable[[], None] = lambda: None
         self._events = Events(role.name)
         self._watch = store.watch()
         self._lease = ""
@@ -177,8 +178,15 @@ class Supervisor:
     def withdraw(self) -> int:
         """Have nobody send traffic here any more; the store revision from which on that holds, 0 where there was none.
         Raises MeshError."""
-        registration, self._registration = self._registration, None
-        return withdraw(self.store, registration) if registration else 0
+        revision = withdraw(self.store, self._registration) if self._registration else 0
+        self._registration = None
+        return revision
+
+    def tell_app(self, app: AppView) -> None:
+        """Let people know how the wrapped app fares."""
+        self.record = msgspec.structs.replace(self.record, app=app)
+        if self._lease:
+            self._register()
 
     # following the store
 
@@ -188,6 +196,7 @@ class Supervisor:
             if self._watch.changed():
                 spawn(self.changing.follow(), name="follow")
                 self.identity.follow()
+                self.on_store_changed()
             self.identity.look()
         except MeshError as error:
             self.changing.store_failed(error)
@@ -262,4 +271,7 @@ class Supervisor:
             listeners=record.listeners,
             workers=self.fleet.views(),
             identity=self.identity.view,
+            service=record.service,
+            app_version=record.app_version,
+            app=record.app,
         )

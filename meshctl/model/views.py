@@ -144,6 +144,24 @@ class PlainCallerView(msgspec.Struct, frozen=True):
     last_seen: float
 
 
+class AppView(msgspec.Struct, frozen=True):
+    """The app that a sidecar wraps."""
+
+    pid: int
+    """0 where it does not run."""
+    port: int
+    """Where it is to listen."""
+    state: str
+    """starting (it does not take requests yet), late (it should), ready, drained (it is kept from taking any), draining
+    (it is about to be ended), restarting or ended."""
+    command: str
+    restarts: int = 0
+    since: float = 0.0
+    """When it was started."""
+    problem: str = ""
+    """Why it does not take requests."""
+
+
 class ProxyView(msgspec.Struct, frozen=True):
     """One running proxy: `meshctl gateway status`."""
 
@@ -166,6 +184,9 @@ class ProxyView(msgspec.Struct, frozen=True):
     workers: tuple[WorkerView, ...] = ()
     identity: IdentityView | None = None
     """None where it has none, because nothing in its configuration needs one."""
+    service: str = ""
+    app_version: str = ""
+    app: AppView | None = None
 
 
 class ProxyRecord(msgspec.Struct, frozen=True):
@@ -192,6 +213,7 @@ class ProxyRecord(msgspec.Struct, frozen=True):
     """The service whose identity the proxy has: "gateway", or what a sidecar wraps."""
     app_version: str = ""
     """The version of the service that a sidecar wraps."""
+    app: AppView | None = None
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):

@@ -38,12 +38,18 @@ class Child:
     def __repr__(self) -> str:
         return f"<Child process {self.pid} {f'ended with {self.exited.result()}' if self.exited.done() else 'running'}>"
 
-    def start(self, command: Sequence[str], environ: Mapping[str, str], ignored: frozenset[int] = frozenset()) -> None:
-        """Start the command. Raises MeshError command_not_found or command_not_executable."""
+    def start(
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        ignored: frozenset[int] = frozenset(),
+        folder: str = "",
+    ) -> None:
+        """Start the command, as `launch` does. Raises MeshError command_not_found or command_not_executable."""
         # Before there is a child, so that none is missed; a parent that ignored SIGCHLD would take our exit codes.
         self._loop.add_signal_handler(signal.SIGCHLD, self._look)
         try:
-            self.pid = launch(command, environ, ignored)
+            self.pid = launch(command, environ, ignored, folder)
         except MeshError:
             self._loop.remove_signal_handler(signal.SIGCHLD)
             raise

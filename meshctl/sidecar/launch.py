@@ -36,14 +36,20 @@ def ignored_signals() -> frozenset[int]:
     )
 
 
-def check(command: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Raises MeshError command_not_found where no such command is there: known before anything is started for it."""
+def check(command: Sequence[str], environ: Mapping[str, str], folder: str = "") -> None:
+    """Raises MeshError command_not_found where no such command is there, or not_found where the folder is not: known
+    before anything is started for it."""
+    if folder and not os.path.isdir(folder):
+        raise MeshError("not_found", f'there is no folder "{folder}" to run the command in')
     if not os.path.dirname(command[0]) and not shutil.which(command[0], os.F_OK, environ.get("PATH")):
         raise _explain(command, errno.ENOENT)
 
 
-def launch(command: Sequence[str], environ: Mapping[str, str], ignored: frozenset[int] = frozenset()) -> int:
-    """Start `command` in a process group of its own; the process id, which also names the group.
+def launch(
+    command: Sequence[str], environ: Mapping[str, str], ignored: frozenset[int] = frozenset(), folder: str = ""
+) -> int:
+    """Start `command` in a process group of its own, and in `folder` where one is given; the process id, which also
+    names the group. Signals in `ignored` are ignored, all others as they are by default.
 
     Returns when it runs. Raises MeshError command_not_found or command_not_executable."""
     listen, tell = os.pipe()
@@ -53,7 +59,7 @@ def launch(command: Sequence[str], environ: Mapping[str, str], ignored: frozense
     try:
         pid = os.fork()
         if pid == 0:
-            _become(command, environ, ignored, before, wrapper, tell)
+            _become(command, environ, ignored, folder, before, wrapper, tell)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(tell)
@@ -70,6 +76,7 @@ def _become(
     command: Sequence[str],
     environ: Mapping[str, str],
     ignored: frozenset[int],
+    folder: str,
     mask: set[int | signal.Signals],
     wrapper: int,
     tell: int,
@@ -87,6 +94,8 @@ def _become(
             if signal.getsignal(number) not in (wanted, None):
                 signal.signal(number, wanted)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if folder:
+            os.chdir(folder)
         _execute(command, {**environ, **_listening(environ, wrapper)})
     except OSError as error:
         os.write(tell, _TROUBLE.pack(error.errno or errno.ENOEXEC))

@@ -12,9 +12,8 @@ from typing import Final
 
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Mesh
-from meshctl.model.names import check_label
+from meshctl.model.names import GATEWAY, check_label
 
-RESERVED: Final = "gateway"
 DEFAULT_VERSION: Final = "default"
 
 # Words that run the app rather than name it.
@@ -34,9 +33,9 @@ def check_service(name: str) -> str:
         check_label(name)
     except ValueError as error:
         raise MeshError("usage", f'"{name}" is no name for a service: {error}', hint=_suggestion(name)) from error
-    if name == RESERVED:
+    if name == GATEWAY:
         hint = "name it otherwise; `--gateway ADDR` exposes the mesh's routes from any sidecar"
-        raise MeshError("usage", f'"{RESERVED}" is the gateway\'s own name', hint=hint)
+        raise MeshError("usage", f'"{GATEWAY}" is the gateway\'s own name', hint=hint)
     return name
 
 
@@ -52,7 +51,7 @@ def service_name(command: Sequence[str]) -> str:
         if word.startswith("-") or "=" in word or _RUNNERS.fullmatch(name):
             continue
         label = _label(PurePath(name).stem if "." in name.strip(".") else name)
-        if label and label != RESERVED:
+        if label and label != GATEWAY:
             return label
     raise MeshError("usage", "the command does not say what the service is called", hint="give it with --service NAME")
 
@@ -86,4 +85,4 @@ def _label(text: str) -> str:
 
 def _suggestion(name: str) -> str:
     label = _label(name)
-    return f'for example "{label}"' if label and label != RESERVED else ""
+    return f'for example "{label}"' if label and label != GATEWAY else ""

@@ -61,11 +61,14 @@ class SidecarRole(msgspec.Struct):
         """The name of the wrapped app as a service of its own."""
         return f"{LOCAL}:{self.service}"
 
+    def configured(self, mesh: Mesh) -> Service:
+        """The service as it is configured, or what it is where nobody has."""
+        return next((each for each in mesh.services if each.name == self.service), None) or Service(self.service)
+
     def listeners(self, mesh: Mesh) -> tuple[Listener, ...]:
         """See `control.roles.Role`."""
-        configured = _service(mesh, self.service)
         return (
-            Listener(LOOPBACK, 0, mesh=configured.mtls, entry=INBOUND),
+            Listener(LOOPBACK, 0, mesh=self.configured(mesh).mtls, entry=INBOUND),
             Listener(LOOPBACK, 0, entry=OUTBOUND),
             *(Listener(LOOPBACK, each.port, entry=each.entry) for each in self.upstreams),
             *self.gateway,
@@ -81,7 +84,7 @@ class SidecarRole(msgspec.Struct):
             mesh,
             gateway=self._gateway(mesh.gateway),
             routes=(*(mesh.routes if self.gateway else ()), *self._routes(mesh, services)),
-            services=(*services, self._app(_service(mesh, self.service))),
+            services=(*services, self._app(self.configured(mesh))),
         )
 
     def _gateway(self, gateway: Gateway) -> Gateway:
@@ -110,8 +113,3 @@ class SidecarRole(msgspec.Struct):
             timeouts=configured.timeouts,
             protocol=configured.protocol,
         )
-
-
-def _service(mesh: Mesh, name: str) -> Service:
-    """The service as configured, or what it is where nobody has configured it."""
-    return next((each for each in mesh.services if each.name == name), None) or Service(name)

@@ -72,6 +72,10 @@ class Terminal:
         with suppress(ProcessLookupError):
             os.killpg(group, signal.SIGCONT)
 
+    def suspend(self) -> None:
+        """Ctrl-Z while no app runs."""
+        self._stop_too(signal.SIGTSTP)
+
     def on_ended(self, group: int) -> None:
         """The app has ended: the terminal is as it was before."""
         if self._take(group):

@@ -1,0 +1,128 @@
+"""The process of a wrapper: a lean one, which has loaded neither the command line nor the configuration's parser.
+
+    python -m meshctl.sidecar.process <read the options from this descriptor> <tell of being ready on this one>
+
+It holds the sidecar's proxy, as a supervisor with a worker, and the app, as its child. The command that starts it has
+checked what was typed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import msgspec
+
+from meshctl import clock
+from meshctl.control.handover import Teller, given
+from meshctl.errors import MeshError
+from meshctl.model.mesh import Listener
+from meshctl.model.views import ProxyRecord
+from meshctl.sidecar.environment import Upstream
+from meshctl.sidecar.launch import check, ignored_signals
+from meshctl.sidecar.ports import Port, check_port, choose_port
+from meshctl.sidecar.wrapper import Place, Wrapper, Wrapping
+from meshctl.store.home import Home
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What the process is told."""
+
+    home: str
+    proxy: str
+    """The sidecar's id."""
+    service: str
+    version: str
+    wrapping: Wrapping
+    port: int = 0
+    """Where the app listens; 0 chooses a free port."""
+    upstreams: tuple[Upstream, ...] = ()
+    gateway: tuple[Listener, ...] = ()
+    admin: str | None = None
+    is_quiet: bool = False
+
+
+def main(options: Options, teller: Teller) -> int:
+    """Wrap until the app has ended; the exit status. Tells that the app runs, or why it does not."""
+    try:
+        return _serve(options, teller)
+    except MeshError as error:
+        teller.failed(error)
+        return error.exit_status
+
+
+def _serve(options: Options, teller: Teller) -> int:
+    from meshctl.control.admin import Admin
+    from meshctl.control.discovery import machine
+    from meshctl.control.supervisor import Supervisor
+    from meshctl.observe import log
+    from meshctl.proxy import worker  # noqa: F401 - loaded once here, and shared by all workers that are forked
+    from meshctl.sidecar.role import SidecarRole
+    from meshctl.sidecar.signals import receive
+    from meshctl.store.sqlite import SqliteStore
+
+    ignored = ignored_signals()
+    home = Home(Path(options.home))
+    log.configure(level="error" if options.is_quiet else "info")
+    check(options.wrapping.command, os.environ, options.folder)
+    port = _port(options.port)
+    access_log = home.logs / f"{options.proxy}.log"
+    role = SidecarRole(
+        options.service,
+        options.version,
+        port.number,
+        upstreams=options.upstreams,
+        gateway=options.gateway,
+        admin=options.admin,
+        access_log=str(access_log),
+    )
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    record = ProxyRecord(
+        id=options.proxy,
+        role="sidecar",
+        pid=os.getpid(),
+        started=clock.wall(),
+        socket=str(home.socket(f"{options.proxy}.sock")),
+        log=str(access_log),
+        machine=machine(),
+        service=options.service,
+        app_version=options.version,
+    )
+    supervisor = Supervisor(loop, home, SqliteStore(home.database), record, role)
+    wrapper = Wrapper(supervisor, role, options.wrapping, Place(options.home, options.folder, ignored))
+    admin = Admin(supervisor)
+
+    def on_begin(address: str) -> str:
+        # Only now, because running the supervisor sets handlers of its own.
+        receive(loop, wrapper, ignored)
+        return admin.open(address)
+
+    supervisor.on_begin = on_begin
+    supervisor.on_ready = lambda _view: wrapper.begin(teller)
+    supervisor.on_store_changed = wrapper.on_store_changed
+    try:
+        supervisor.run()
+        return wrapper.code
+    finally:
+        # It ends already; an impatient signal from here on would only spoil the exit status.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        wrapper.close()
+        admin.close()
+        supervisor.store.close()
+        port.release()
+
+
+def _port(wanted: int) -> Port:
+    if not wanted:
+        return choose_port()
+    check_port(wanted)
+    return Port(wanted)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*given(Options)))

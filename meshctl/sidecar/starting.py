@@ -1,0 +1,90 @@
+"""`sidecar wrap`: check what was typed, then become the lean process that wraps the app (`process`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import Final, NoReturn
+
+import msgspec
+
+from meshctl import clock
+from meshctl.control import handover
+from meshctl.errors import MeshError
+from meshctl.model.address import parse_address
+from meshctl.model.mesh import Listener, Mesh
+from meshctl.model.views import ProxyView
+from meshctl.sidecar.environment import Upstream, parse_upstream, same_variables
+from meshctl.sidecar.naming import check_service, proxy_id, service_name, version_name
+from meshctl.sidecar.process import Options
+from meshctl.sidecar.wrapper import Wrapping
+from meshctl.store.home import Home
+
+_PROCESS: Final = "meshctl.sidecar.process"
+
+
+class WrapOptions(msgspec.Struct, frozen=True):
+    """`sidecar wrap` as it was typed."""
+
+    home: Home
+    wrapping: Wrapping
+    service: str | None = None
+    version: str | None = None
+    port: int = 0
+    upstreams: tuple[str, ...] = ()
+    gateway: tuple[str, ...] = ()
+    admin: str | None = None
+    is_quiet: bool = False
+
+
+def prepare(options: WrapOptions) -> Options:
+    """What the process is to do. Raises MeshError for what cannot be meant."""
+    service = check_service(options.service or service_name(options.wrapping.command))
+    version = version_name(options.version, service, _mesh(options.home))
+    return Options(
+        str(options.home.path),
+        proxy_id(service, version, clock.bits(24)),
+        service,
+        version,
+        options.wrapping,
+        options.port,
+        _upstreams(options.upstreams),
+        tuple(map(_listener, options.gateway)),
+        options.admin,
+        is_quiet=options.is_quiet,
+    )
+
+
+def become(options: Options, on_ready: Callable[[ProxyView], None], on_error: Callable[[MeshError], None]) -> NoReturn:
+    """Become the wrapper; never returns. `on_ready` or `on_error` is called in a child that then ends."""
+    handover.become(_PROCESS, options, (), ProxyView, on_ready, on_error)
+
+
+def _mesh(home: Home) -> Mesh:
+    """The configuration in force, or an empty one before the first."""
+    from meshctl.control.revisions import current
+    from meshctl.store.sqlite import SqliteStore
+
+    with closing(SqliteStore(home.database)) as store:
+        revision = current(store)
+        return revision.mesh() if revision else Mesh()
+
+
+def _listener(text: str) -> Listener:
+    try:
+        return Listener(*parse_address(text))
+    except ValueError as error:
+        raise MeshError("usage", f'--gateway "{text}": {error}') from error
+
+
+def _upstreams(texts: tuple[str, ...]) -> tuple[Upstream, ...]:
+    found = []
+    for text in texts:
+        try:
+            found.append(parse_upstream(text))
+        except ValueError as error:
+            raise MeshError("usage", f'"{text}" is no upstream: {error}') from error
+    if clash := same_variables(found):
+        names = " and ".join(each.service for each in clash)
+        raise MeshError("usage", f"{names} would be told to the app in the same variables", hint="give one of them")
+    return tuple(found)
