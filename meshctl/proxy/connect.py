@@ -108,7 +108,8 @@ class Outbound(ConnectReader, Outgoing):
         worker = self.worker
         reason = "tls_inside_mesh"
         worker.ledger.record_refusal(self, reason, 400, worker.next_request_id(), 0, self._service)
-        worker.notice_once(reason, host=self._service, hint=f"call http://{self._service}: the mesh encrypts by itself")
+        hint = f"call http://{self._service}: the mesh encrypts by itself"
+        worker.complaints.tell("tunnel_refused", reason, host=self._service, hint=hint)
         self.transport.write(_NOT_BY_TLS)
         self._close()
 

@@ -38,6 +38,7 @@ class Tunnel(Exchange):
     stream: TunnelStream
     far: Far | None = None
     _opening: asyncio.Task[None] | None = None
+    _early: tuple[bytes, ...] = ()
     _near_ended = False
     _far_ended = False
 
@@ -90,12 +91,20 @@ class Tunnel(Exchange):
         self.deadline_reason = "stream_timeout"
         self.move()
         self.stream.to_tunnel([], 200)
+        early, self._early = self._early, ()
+        for data in early:
+            self.on_tunnel_input(data)
+        if self._near_ended:
+            far.send_eof()
 
     # the client's bytes
 
     def on_tunnel_input(self, data: bytes | memoryview) -> None:
         far = self.far
-        if far is not None:
+        if not self.tunnel:
+            # The client is not read from now, but a transport may give what it had already.
+            self._early = (*self._early, bytes(data))
+        elif far is not None:
             self.received += len(data)
             self.move()
             far.send(data)
@@ -103,7 +112,7 @@ class Tunnel(Exchange):
     def on_near_end(self) -> None:
         """The client has nothing more to send."""
         self._near_ended = True
-        if self.far is not None:
+        if self.far is not None and self.tunnel:
             self.far.send_eof()
         self._consider_end()
 
@@ -235,15 +244,23 @@ class Far(TunnelEnd):
         self._tunnel.on_far_lost(self, f"{self.endpoint.address}: {exc or 'the connection was closed'}")
 
     def on_bytes(self, data: bytes | memoryview) -> None:
-        if self._tunnel.far is self:
+        if self._tunnel.far is not self:
+            return
+        if self._tunnel.tunnel:
             self._tunnel.on_tunnel_data(data)
+        else:
+            self.reset()
 
     def on_end(self) -> None:
-        if self._tunnel.far is self:
+        if self._tunnel.far is not self:
+            return
+        if self._tunnel.tunnel:
             self._tunnel.on_far_end()
+        else:
+            self.reset()
 
     def on_said(self, kind: int, reason: str) -> None:
-        if self._tunnel.far is not self or self._tunnel.status:
+        if self._tunnel.far is not self or self._tunnel.tunnel:
             self.reset()
         elif kind == OPEN:
             self._tunnel.on_far_open(self)

@@ -30,8 +30,6 @@ from meshctl.proxy.snapshot import Snapshot
 from meshctl.proxy.timers import COARSE, FINE, Deadlines
 from meshctl.proxy.upstream import UpstreamConnection
 
-MOST_TOLD: Final = 256
-"""Notices remembered so that they are not told twice."""
 HARD_STOP: Final = 1.0
 """Seconds a worker has after its drain time to end what is left."""
 
@@ -60,7 +58,6 @@ class Worker:
         self.draining = False
         self.egress: Egress | None = None
         """The hosts outside the mesh, once anybody asked for one."""
-        self._told: set[tuple[str, ...]] = set()
         self.connection_limit = 0
         self._id_prefix = b"%016x" % clock.bits(64)
         self._id_count = 0
@@ -105,13 +102,6 @@ class Worker:
     def notice(self, event: str, *, is_trouble: bool = True, **fields: str) -> None:
         """Tell the supervisor's log; fields without a value are left out."""
         self.orders.send(Notice(event, {name: value for name, value in fields.items() if value}, is_trouble))
-
-    def notice_once(self, event: str, **fields: str) -> None:
-        """`notice`, the first time that just this is told; at most `MOST_TOLD` such notices."""
-        told = (event, *fields.values())
-        if told not in self._told and len(self._told) < MOST_TOLD:
-            self._told.add(told)
-            self.notice(event, is_trouble=True, **fields)
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Serve `snapshot` from the next request on."""
