@@ -43,6 +43,8 @@ class Options(msgspec.Struct, frozen=True):
     gateway: tuple[Listener, ...] = ()
     admin: str | None = None
     is_quiet: bool = False
+    folder: str = ""
+    """Where the app runs; "" is where the process does."""
 
 
 def main(options: Options, teller: Teller) -> int:
