@@ -23,7 +23,7 @@ from meshctl.cli.session import Session
 from meshctl.errors import DONE, FAILED, MeshError
 
 if TYPE_CHECKING:
-    from meshctl.control.credentials import Credentials
+    from meshctl.control.order import Credentials
     from meshctl.store.protocol import Store
 
 LONGEST_DAYS: Final = 365
@@ -104,7 +104,7 @@ def issue(
 
     It is not renewed by itself: `certs ls` shows how long it still lives. Services in the mesh need none of this, their
     sidecars care for themselves."""
-    from meshctl.control.credentials import Order
+    from meshctl.control.order import Order
     from meshctl.pki.authority import DAY
 
     hosts = tuple(dict.fromkeys([*names, *(dns or ()), *_addresses(ip or ())]))

@@ -17,7 +17,7 @@ import msgspec
 from meshctl import clock
 from meshctl.control import issued, trust_state
 from meshctl.control.authority_files import AuthorityFiles
-from meshctl.control.credentials import Credentials, Order
+from meshctl.control.order import Credentials, Order
 from meshctl.control.revisions import decode
 from meshctl.control.trust_state import BUNDLE, Bundle, Root
 from meshctl.control.who import who

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from meshctl.control.credentials import Issued, Refused, Reply, Task
+from meshctl.control.order import Issued, Refused, Reply, Task
 from meshctl.errors import MeshError
 from meshctl.store.home import Home
 

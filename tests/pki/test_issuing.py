@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from meshctl.control import issued
-from meshctl.control.credentials import Credentials, Issued, Order, Refused, Task, request
+from meshctl.control.credentials import Credentials, Order, request
 from meshctl.control.issuing import reply_to
+from meshctl.control.order import Issued, Refused, Task
 from meshctl.errors import MeshError
 from meshctl.store.home import Home
 from meshctl.store.sqlite import SqliteStore

@@ -139,7 +139,7 @@ def test_reading_is_cheap(store: SqliteStore) -> None:
     """A proxy's look costs well under a millisecond, with many certificates on record."""
     remember(store, *(other(f"{number:x}") for number in range(1000)))
     trust_state.read(store, "orders")
-    begin = time.perf_counter()
+    begin = time.process_time()
     for _ in range(50):
         trust_state.read(store, "orders")
-    assert (time.perf_counter() - begin) / 50 < 0.002
+    assert (time.process_time() - begin) / 50 < 0.001
