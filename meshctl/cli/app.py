@@ -19,12 +19,14 @@ from meshctl.cli import (
     completions,
     config,
     demo,
+    down,
     gateway,
     project,
     routes,
     services,
     sidecar,
     traffic,
+    up,
 )
 from meshctl.cli.command import Body, HomeOption, QuietOption, add_command, new_group
 from meshctl.cli.render import Terminal, prepare_streams
@@ -46,11 +48,13 @@ HELP: Final = "An API gateway and a service mesh in one command, without Kuberne
 EXAMPLES: Final = """\
 meshctl demo
 meshctl gateway up --route /=http://127.0.0.1:8000
-meshctl init && meshctl gateway up --detach && meshctl routes ls"""
+meshctl init --template mesh && meshctl up"""
 
 TREE: Final[Mapping[str, Body | Group]] = {
     "demo": demo.demo,
     "init": project.init,
+    "up": up.up,
+    "down": down.down,
     "validate": project.validate,
     "diff": changes.diff,
     "apply": changes.apply,

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -23,6 +25,8 @@ from meshctl.errors import MeshError
 
 TELLING: Final = 5
 """Seconds that a failure is given to reach the terminal."""
+
+_PR_SET_PDEATHSIG: Final = 1
 
 _T = TypeVar("_T")
 
@@ -90,9 +94,7 @@ def start(module: str, options: msgspec.Struct, keep: Sequence[int], kind: type[
     `keep` are its own then. Raises MeshError where it does not get so far."""
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        child, listen = launch(
-            module, options, keep, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, start_new_session=True
-        )
+        child, listen = launch(module, options, keep, stdout=handle, stderr=handle, outlives_us=True)
     finally:
         os.close(handle)
     said = _hear(listen)
@@ -107,20 +109,37 @@ def start(module: str, options: msgspec.Struct, keep: Sequence[int], kind: type[
 
 
 def launch(
-    module: str, options: msgspec.Struct, keep: Sequence[int] = (), **how: Any
+    module: str,
+    options: msgspec.Struct,
+    keep: Sequence[int],
+    *,
+    stdout: int,
+    stderr: int,
+    outlives_us: bool = False,
+    environ: Mapping[str, str] | None = None,
 ) -> tuple[subprocess.Popen[bytes], int]:
-    """Start `module` as a child of this process, `how` as `subprocess.Popen` takes it; the child, and the descriptor to
-    read its `word` from. The descriptors in `keep` are its own then."""
+    """Start `module` as a child with a session of its own; the child, and the descriptor to read its `word` from. The
+    descriptors in `keep` are its own then. Unless it `outlives_us`, Linux asks it to end when this process does,
+    however that ends: ask for it in the main thread, because it is the thread that has to live."""
     source, tell, listen = _pipes(options)
     try:
-        command = [*python(module), str(source), str(tell)]
-        return subprocess.Popen(command, pass_fds=(source, tell, *keep), **how), listen  # noqa: S603 - ourselves
+        child = subprocess.Popen(  # noqa: S603 - ourselves
+            [*python(module), str(source), str(tell)],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=(source, tell, *keep),
+            start_new_session=True,
+            env=environ,
+            preexec_fn=None if outlives_us else partial(_end_with, os.getpid(), _libc()),
+        )
     except BaseException:
         os.close(listen)
         raise
     finally:
         for each in (source, tell, *keep):
             os.close(each)
+    return child, listen
 
 
 def word(said: bytes) -> Word | None:
@@ -187,6 +206,21 @@ def _unnamed_file() -> int:
 
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
+
+
+def _libc() -> Any:
+    """The C library, where it has prctl. Loaded before the fork: a child between fork and exec must not load any."""
+    import ctypes
+
+    return ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def _end_with(parent: int, libc: Any) -> None:
+    """In the child, before exec: have the kernel ask it to end when `parent` has died (prctl(2))."""
+    if libc is not None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+    if os.getppid() != parent:  # it died before that was known to the kernel
+        os._exit(1)
 
 
 def _hear(listen: int) -> Word | None:

@@ -1,0 +1,36 @@
+"""`meshctl down`: the end of what `meshctl up` has started."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from meshctl.cli.command import examples
+from meshctl.cli.session import Session
+from meshctl.errors import MeshError
+
+
+@examples("""
+    meshctl down
+    meshctl down --timeout 10
+""")
+def down(
+    session: Session,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait for it.")
+    ] = 60.0,
+) -> None:
+    """End what `meshctl up` has started in this home, and only that, in reverse order. Ends with 4 where nothing is.
+
+    Also after a kill -9 of `meshctl up`: nothing of it stays behind."""
+    from meshctl.sidecar import team_starting
+
+    try:
+        home = session.home()
+    except MeshError as error:
+        if error.code != "not_found":
+            raise
+        raise MeshError("not_running", "nothing runs here that `meshctl up` has started") from error
+    ended = team_starting.down(home, timeout, session.terminal.say)
+    session.terminal.say(f"ended {', '.join(ended)}" if ended else "all of it had ended already")
