@@ -11,6 +11,7 @@ from meshctl import clock
 from meshctl.control import handover, process
 from meshctl.sidecar.naming import proxy_id
 from meshctl.sidecar.process import Options
+from meshctl.sidecar.shell_line import exec_last
 from meshctl.sidecar.team_plan import Plan, Seat
 from meshctl.sidecar.wrapper import Wrapping
 from meshctl.store.home import Home
@@ -33,7 +34,7 @@ def launch(plan: Plan, seat: Seat, *, stdout: int, stderr: int) -> tuple[subproc
         proxy_id(seat.service, seat.version, clock.bits(24)),
         seat.service,
         seat.version,
-        Wrapping((*_SHELL, seat.command.line.strip()), restart=seat.restart, patience=plan.patience),
+        Wrapping((*_SHELL, exec_last(seat.command.line)), restart=seat.restart, patience=plan.patience),
         seat.command.port,
         folder=plan.folder,
     )
