@@ -32,6 +32,7 @@ class Child:
         self.pid = 0
         """Of the leader, and the number of its group."""
         self.exited: asyncio.Future[int] = loop.create_future()
+        self._was_stopped = False
         self._loop = loop
         self._on_stopped = on_stopped
 
@@ -67,8 +68,9 @@ class Child:
     async def stop(self, number: int, grace: float = GRACE, *, everyone: bool = False) -> int:
         """Ask the app to end by signal `number`, kill its whole group after `grace` seconds; its code."""
         self.signal(number, everyone=everyone)
-        # One that was stopped could not even take notice of being asked.
-        self.signal(signal.SIGCONT, everyone=True)
+        if self._was_stopped:
+            # It could not even take notice of being asked.
+            self.signal(signal.SIGCONT, everyone=True)
         await asyncio.wait([self.exited], timeout=grace)
         if not self.exited.done():
             self.kill()
@@ -94,6 +96,7 @@ class Child:
             if pid == 0:
                 return
             if os.WIFSTOPPED(status):
+                self._was_stopped = True
                 self._on_stopped(os.WSTOPSIG(status))
             else:
                 self._end(exit_code(status))

@@ -22,8 +22,8 @@ _GROWTH: Final = 1.3
 
 
 class Gate:
-    """The gate before one run of an app that is to listen on `port`. `on_late` is told once, with what is wrong, when
-    it is still closed after `patience` seconds."""
+    """The gate before one run of an app that is to listen on `port`. `on_late` is told what is wrong when it is still
+    closed after `patience` seconds, and again when that changes."""
 
     def __init__(
         self, port: int, check: HealthCheck | None, patience: float, on_late: Callable[[str], None] = lambda _why: None
@@ -42,12 +42,12 @@ class Gate:
         """Return when the app passes: the address on which it does. Tries for ever."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience
-        pause, is_late = FIRST_PAUSE, False
+        pause, told = FIRST_PAUSE, ""
         while not (host := await self._passes()):
-            if not is_late and loop.time() >= deadline:
-                is_late = True
-                self._on_late(self.problem)
-            await asyncio.sleep(LATE_PAUSE if is_late else pause)
+            if loop.time() >= deadline and told != self.problem:
+                told = self.problem
+                self._on_late(told)
+            await asyncio.sleep(LATE_PAUSE if told else pause)
             pause = min(pause * _GROWTH, LONGEST_PAUSE)
         return host
 

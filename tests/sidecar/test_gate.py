@@ -61,7 +61,7 @@ def test_opens_with_the_port(host: str, port: Port) -> None:
 
 
 def test_late_is_told_once(port: Port) -> None:
-    """An app that is late is told of once, with what is wrong, and waited for all the same."""
+    """An app that is late is told of, once with what is wrong, and waited for all the same."""
 
     async def main() -> list[str]:
         late: list[str] = []

@@ -1,0 +1,177 @@
+"""How `sidecar wrap` ends: as the app does, whatever the app does; and what it says where it cannot even begin."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .gateway import Ended, meshctl, meshctl_process
+from .sidecar import Wrapped
+from .waiting import until
+
+APP = Path(__file__).with_name("wrapped_app.py")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The mesh of this module."""
+    return tmp_path_factory.mktemp("mesh") / "home"
+
+
+def wrapped(home: Path, *arguments: object, said: bytes = b"") -> Ended:
+    """What came of `sidecar wrap ARGUMENTS`, with `said` on its stdin."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.PIPE}
+    process = meshctl_process(home, "sidecar", "wrap", *arguments, **options)
+    out, err = process.communicate(said, timeout=60)
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+@pytest.mark.parametrize(
+    ("script", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137), ("kill -SEGV $$", 139)]
+)
+def test_a_job_ends_when_it_ends(script: str, status: int, home: Path) -> None:
+    """A job that never listens ends with its own code, or 128 and the number of a signal, and no word of trouble."""
+    ended = wrapped(home, "--service", "job", "--", "sh", "-c", script)
+    assert (ended.status, ended.out) == (status, "")
+    assert len(ended.err.splitlines()) == 1, ended.err
+
+
+def test_the_streams_are_the_apps(home: Path) -> None:
+    """stdin reaches the app, megabytes of its stdout and stderr come out as they were, and `--quiet` adds nothing."""
+    script = "cat; head -c 3000000 /dev/zero | tr '\\0' e >&2; head -c 3000000 /dev/zero | tr '\\0' o"
+    ended = wrapped(home, "-q", "--service", "noisy", "--", "sh", "-c", script, said=b"hello\n")
+    assert ended.status == 0
+    assert ended.out == "hello\n" + "o" * 3_000_000
+    assert ended.err == "e" * 3_000_000
+
+
+def test_the_apps_options_are_its_own(home: Path) -> None:
+    """What follows the command belongs to it, with `--` before it or without."""
+    expected = "--service x -q"
+    for dashes in ((), ("--",)):
+        ended = wrapped(home, "--service", "echo", *dashes, "echo", "--service", "x", "-q")
+        assert (ended.status, ended.out.strip()) == (0, expected), ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("nosuchcommand",), 127, 'command not found: "nosuchcommand"'),
+        (("--", "./nosuchfile"), 127, 'command not found: "./nosuchfile"'),
+        (("--service", "s", "--", "/etc/passwd"), 126, '"/etc/passwd" cannot be run: permission denied'),
+        (("--service", "Shop", "true"), 2, '"Shop" is no name for a service: expected a DNS label'),
+        (("--service", "gateway", "true"), 2, "the gateway's own name"),
+        (("python",), 2, "give it with --service NAME"),
+        (("--version", "V 1", "true"), 2, '"V 1" is no name for a version'),
+        (("--upstream", "x:udp", "true"), 2, '"x:udp" is no upstream'),
+        (("--upstream", "a-b", "--upstream", "a_b", "true"), 2, "is no upstream"),
+        (("--upstream", "x", "--upstream", "x:tcp", "true"), 2, "in the same variables"),
+        (("--restart", "sometimes", "true"), 2, "expected one of no, on-failure, always"),
+        (("--grace", "soon", "true"), 2, '--grace "soon"'),
+        (("--health", "healthz", "true"), 2, "did you mean /healthz?"),
+        (("--gateway", "80", "true"), 2, '--gateway "80"'),
+        (("--port", "70000", "true"), 2, "70000"),
+        ((), 2, "COMMAND"),
+    ],
+)
+def test_what_cannot_be_meant(arguments: tuple[str, ...], status: int, said: str, home: Path) -> None:
+    """A command that cannot run ends as under a shell, options that cannot be meant with 2; each says what is wrong."""
+    in_process = status == 2
+    ended = meshctl(home, "sidecar", "wrap", *arguments) if in_process else wrapped(home, *arguments)
+    assert (ended.status, said in ended.err) == (status, True), ended.err
+
+
+def test_versions_to_choose_from(home: Path, tmp_path: Path) -> None:
+    """Where the service has several versions, none is taken silently."""
+    file = tmp_path / "mesh.toml"
+    file.write_text("routes = []\n[services.many.versions.v1]\n[services.many.versions.v2]\n")
+    assert meshctl(home, "apply", "-c", file).status == 0
+    ended = meshctl(home, "sidecar", "wrap", "--service", "many", "true")
+    assert (ended.status, "has several versions: v1, v2" in ended.err) == (2, True), ended.err
+
+
+def test_a_taken_port(home: Path) -> None:
+    """A port on which somebody listens is refused with who that is, and nothing is started."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = wrapped(home, "--port", port, "--service", "taken", "--", "echo", "started")
+    assert (ended.status, ended.out) == (1, "")
+    assert f"port {port} is taken by" in ended.err
+    assert f"process {os.getpid()}" in ended.err
+
+
+@pytest.fixture
+def app(home: Path, tmp_path: Path) -> Iterator[Wrapped]:
+    """A stubborn app that ends only when it is killed, soon after it was asked."""
+    made = Wrapped(home, tmp_path, ("--service", "stub", "--grace", "0.3s"), (sys.executable, APP, "stubborn", "tell"))
+    try:
+        yield made.until_registered()
+    finally:
+        made.kill()
+
+
+def test_an_app_that_will_not_end_is_killed(app: Wrapped) -> None:
+    """An app that takes no notice of SIGTERM is killed after the grace."""
+    began = time.monotonic()
+    assert app.end() == 137
+    assert time.monotonic() - began >= 0.3
+    assert app.out.read_text() == "SIGTERM\n"
+
+
+def test_impatience(home: Path, tmp_path: Path) -> None:
+    """A second Ctrl-C waits for no request, a third one reaches the app once more, and a fourth kills it."""
+    app = Wrapped(home, tmp_path, ("--service", "slow", "--grace", "1h"), (sys.executable, APP, "stubborn", "tell"))
+    try:
+        app.until_registered()
+        holding = socket.create_connection(("127.0.0.1", app.port))
+        for expected in ("", "SIGINT\n", "SIGINT\nSIGINT\n"):
+            app.process.send_signal(signal.SIGINT)
+            until(lambda: app.registration() is None, "it to be withdrawn")
+            until(lambda: app.out.read_text() in {expected, "SIGINT\n"}, "the signal")  # noqa: B023
+        app.process.send_signal(signal.SIGINT)
+        assert app.process.wait(20) == 137
+        holding.close()
+    finally:
+        app.kill()
+
+
+def test_a_process_that_stays_behind(home: Path) -> None:
+    """An app that forks itself away has ended: what it left is ended too, and that is told."""
+    ended = wrapped(home, "--service", "forks", "--", "sh", "-c", "sleep 1000 & echo $!")
+    assert ended.status == 0
+    assert "app_left_processes" in ended.err
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(ended.out), 0)
+
+
+def test_ended_before_it_began(home: Path) -> None:
+    """Ended while its proxy still starts, it ends with 128 and the signal's number, and has started nothing."""
+    process = meshctl_process(home, "sidecar", "wrap", "--service", "early", "--", "echo", "started",
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+
+    def is_ours() -> bool:
+        with open(f"/proc/{process.pid}/cmdline", "rb") as file:
+            return b"meshctl.sidecar.process" in file.read()
+
+    until(is_ours, "the wrapper to begin")
+    process.terminate()
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) in {(143, b""), (-signal.SIGTERM, b"")}
+
+
+def test_files_beside_the_app_are_not_ours(home: Path, tmp_path: Path) -> None:
+    """In a folder with files that are called like Python's own modules, the app is wrapped as anywhere else."""
+    for name in ("queue", "signal", "types", "socket", "msgspec"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong one')")
+    process = meshctl_process(home, "sidecar", "wrap", "--service", "beside", "--", "sh", "-c", "echo well; exit 3",
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)  # fmt: skip
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (3, b"well\n"), err.decode()
