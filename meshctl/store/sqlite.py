@@ -176,32 +176,26 @@ class SqliteStore:
 
 
 class SqliteWatch:
-    """Sees commits by asking SQLite, on a connection of its own, whether anybody else has written the file."""
+    """Sees commits by reading, on a connection of its own, whether the store revision has moved. Leases are kept alive
+    by commits too: they change nothing that anybody could read, and so not the revision."""
 
     def __init__(self, path: Path, wait: float) -> None:
         self._path = path
         self._connection = sqlite_file.open_existing(path, wait)
-        self._version = self._read("PRAGMA data_version")
-        self._revision = self._read("SELECT revision FROM store")
+        self._revision = self._read()
 
     def changed(self) -> bool:
         """True once after one or more commits by any process, this one included."""
-        version = self._read("PRAGMA data_version")
-        if version == self._version:
-            return False
-        # Leases are kept alive by commits too; they change nothing that anybody could read.
-        revision = self._read("SELECT revision FROM store")
-        # Remembered only now: where that read has failed the change is not told yet, and will be next time.
-        before, self._revision, self._version = self._revision, revision, version
-        return revision != before
+        before, self._revision = self._revision, self._read()
+        return self._revision != before
 
     def close(self) -> None:
         """Give back the connection."""
         self._connection.close()
 
-    def _read(self, sql: str) -> int:
+    def _read(self) -> int:
         try:
-            return int(self._connection.execute(sql).fetchall()[0][0])
+            return int(self._connection.execute("SELECT revision FROM store").fetchall()[0][0])
         except sqlite3.Error as error:
             raise sqlite_file.translated(error, self._path) from error
 

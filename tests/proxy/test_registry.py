@@ -308,7 +308,7 @@ def test_a_version_for_those_who_ask(told: Told) -> None:
     v2 = Version("v2", (), 0, match=asked)
     told.apply(1, versions=(TWO[0], v2))
     assert chosen(told, Asking(tester="yes")) == {"v1"}
-    told.discover(registered(1, "v2"))
+    told.discover(registered(1, "v2"), versions=("v2",))
     assert (chosen(told, Asking(tester="yes")), chosen(told, Asking(tester="no"))) == ({"v2"}, {"v1"})
     told.weigh(v2=100)
     assert chosen(told, Asking()) == {"v2"}
