@@ -43,7 +43,8 @@ class Load:
     ) -> None:
         parts = urlsplit(url)
         self._host, self._port, self._tls = parts.hostname, parts.port, tls
-        self._request = f"GET {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\n{headers}\r\n".encode()
+        target = parts._replace(scheme="", netloc="").geturl() or "/"
+        self._request = f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n{headers}\r\n".encode()
         self._counts = (kept, fresh)
         self._judge = judge
         self.answers = 0
