@@ -39,8 +39,9 @@ class CompiledRoute:
         self.timeout = route.timeout
         self.retry = route.retry
         self.body_bytes = route.body_bytes or body_limit
+        config = service.config if service is not None else None
         self.filters: tuple[Filter, ...] = tuple(
-            made for make_filter in FILTERS.values() if (made := make_filter(route))
+            made for make_filter in FILTERS.values() if (made := make_filter(route, config))
         )
         # Towards the endpoint
         self.target = _target(route)

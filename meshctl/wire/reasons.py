@@ -40,6 +40,7 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "unknown_service": (404, "The mesh has no service of this name"),
     "egress_denied": (403, "The host is outside the mesh, and requests may not leave it"),
     "loop": (508, "The request would come back to this proxy"),
+    "not_http": (400, "The service speaks no HTTP"),
     # choosing where to send it
     "no_endpoint": (503, "The service has no endpoint that can take the request"),
     "overloaded": (503, "The gateway has as many connections as it accepts"),

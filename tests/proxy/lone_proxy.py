@@ -47,7 +47,7 @@ class LoneProxy:
     def __init__(self, folder: Path, mesh: Mesh, *entries: str, identity: Identify | None = None) -> None:
         self.notices: list[Notice] = []
         self._log = folder / "access.log"
-        self._mesh = mesh
+        self.mesh = mesh
         self._number = 0
         self._asked = 0
         self._messages: list[Message] = []
@@ -91,7 +91,7 @@ class LoneProxy:
         self._number += 1
         with _bound() as end:
             spec = _spec(entry, end.getsockname()[1])
-            order = Prepare(self._number, self._number, encode(self._mesh), (*self._specs, spec), (spec.key,))
+            order = Prepare(self._number, self._number, encode(self.mesh), (*self._specs, spec), (spec.key,))
             self.tell(order, [end.fileno()])
             prepared = self._expect(Prepared)
         assert isinstance(prepared, Prepared)

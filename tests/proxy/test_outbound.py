@@ -243,3 +243,12 @@ def test_routes_are_counted_by_name(shop: Shop, app: Wire) -> None:
         seen(wire, shop, b"GET / HTTP/1.1", b"Host: x")
     after = shop.proxy.series("to-orders").requests, shop.proxy.series("port-orders").requests
     assert (after[0] - before[0], after[1] - before[1]) == (2, 1)
+
+
+@pytest.mark.parametrize("target", [b"http://db/", b"/"])
+def test_request_to_a_service_without_http(app: Wire, shop: Shop, target: bytes) -> None:
+    """A service that speaks no HTTP gets no request; whoever sends one is told how the service is called."""
+    app.send(b"GET %b HTTP/1.1\r\nHost: db\r\n\r\n" % target)
+    answer = read_refusal(app, 400, "not_http")
+    assert "--upstream db:tcp" in json.loads(answer.body)["detail"]
+    assert shop.db.is_untouched()

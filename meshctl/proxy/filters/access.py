@@ -8,10 +8,11 @@ from meshctl.proxy.filters.reply import Filter, Reply, refusal
 
 if TYPE_CHECKING:
     from meshctl.model.route import Route
+    from meshctl.model.service import Service
     from meshctl.proxy.exchange import Exchange
 
 
-def compile_filter(route: Route) -> Filter | None:
+def compile_filter(route: Route, _service: Service | None) -> Filter | None:
     """The filter of a route to the wrapped app."""
     return check if route.entry == "inbound" else None
 

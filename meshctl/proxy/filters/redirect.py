@@ -12,12 +12,13 @@ from meshctl.wire.fields import make
 
 if TYPE_CHECKING:
     from meshctl.model.route import Route
+    from meshctl.model.service import Service
     from meshctl.proxy.exchange import Exchange
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-def compile_filter(route: Route) -> Filter | None:
+def compile_filter(route: Route, _service: Service | None) -> Filter | None:
     """The filter of a route with `redirect`."""
     redirect = route.redirect
     if redirect is None:

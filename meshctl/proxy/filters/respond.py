@@ -10,10 +10,11 @@ from meshctl.wire.fields import make
 
 if TYPE_CHECKING:
     from meshctl.model.route import Route
+    from meshctl.model.service import Service
     from meshctl.proxy.exchange import Exchange
 
 
-def compile_filter(route: Route) -> Filter | None:
+def compile_filter(route: Route, _service: Service | None) -> Filter | None:
     """The filter of a route with `respond`."""
     respond = route.respond
     if respond is None:
