@@ -7,7 +7,7 @@ its process is dead. Must not know what is sent to an endpoint.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,8 @@ from meshctl.model.service import Service, Version
 from meshctl.store.protocol import Audit, Conflict, Delete, Expect, Put, Store
 
 PREFIX: Final = "endpoints/"
+# How many processes are looked at closely each time, at some 10 microseconds each.
+_AT_A_TURN: Final = 32
 
 Registrations = tuple[Registration, ...]
 Name = tuple[str, str]
@@ -48,10 +50,17 @@ def withdraw(store: Store, registration: Registration) -> int:
     return store.transact([Delete(_key(registration))], audit=audit)
 
 
-def bury(store: Store, known: Iterable[Registration]) -> list[Registration]:
-    """Withdraw those of `known` whose process was on this machine and is dead; which they were."""
+def bury(store: Store, known: Sequence[Registration], turn: int = 0) -> list[Registration]:
+    """Withdraw those of `known` whose process was on this machine and is dead; which they were. Whether a process that
+    is there has ended and only waits for its parent costs more to see: that is asked of some of them in each `turn`."""
     here = machine()
-    dead = [each for each in known if each.machine == here and not is_process(each.pid)]
+    first = turn * _AT_A_TURN % len(known) if len(known) > _AT_A_TURN else 0
+    closely = range(first, first + _AT_A_TURN)
+    dead = [
+        each
+        for at, each in enumerate(known)
+        if each.machine == here and not (is_process(each.pid) if at in closely else _has_number(each.pid))
+    ]
     buried = []
     for each in dead:
         entry = store.get(_key(each))
@@ -94,7 +103,20 @@ def machine() -> str:
 
 
 def is_process(pid: int) -> bool:
-    """Whether process `pid` lives on this machine."""
+    """Whether process `pid` lives on this machine. One that has ended does not, even if its parent has not looked."""
+    if not _has_number(pid):
+        return False
+    try:
+        # proc(5): the state follows the name, which stands in parentheses and may hold some.
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in {b"Z", b"X"}
+    except FileNotFoundError:
+        # It has just ended, or this system has no /proc.
+        return _has_number(pid)
+    except (OSError, IndexError):
+        return True
+
+
+def _has_number(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -78,6 +78,21 @@ def test_the_dead_are_buried_and_nobody_else(store: Store) -> None:
     assert "is dead" in store.audits(1)[0].before
 
 
+def test_one_that_nobody_has_waited_for_is_dead(store: Store) -> None:
+    """A process that has ended takes no requests, even if its parent has not looked; among many it is found in its
+    turn."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    lease = store.grant(60)
+    many = [made(proxy=f"p{number:02}", pid=child.pid if number == 70 else 0) for number in range(80)]
+    for each in many:
+        announce(store, each, lease)
+    known = registrations(store)
+    buried = [each.proxy for turn in range(3) for each in bury(store, known, turn)]
+    assert buried == ["p70"]
+    child.wait()
+
+
 def test_one_that_came_back_is_not_buried(store: Store) -> None:
     """What was seen dead but has announced itself again since stays."""
     lease = store.grant(60)
