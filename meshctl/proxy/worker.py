@@ -119,6 +119,8 @@ class Worker:
         except ValueError as error:
             self.notice("identity_refused", identity=told.identity, error=str(error))
             return
+        if tls.doubt:
+            self.notice("identity_doubtful", identity=told.identity, error=tls.doubt)
         if tls.edge is None and self.mesh_tls is not None:
             tls.edge = self.mesh_tls.edge
         self.mesh_tls = tls

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 import socket
 import ssl
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,11 +50,18 @@ class Authority:
 
     def __post_init__(self) -> None:
         self._root_key, self._key = _key(), _key()
-        root = _signed(f"{self.name} root", None, self._root_key, self._root_key, _authority(1))
+        root = self._root = _signed(f"{self.name} root", None, self._root_key, self._root_key, _authority(1))
         self._intermediate = _signed(f"{self.name} intermediate", root, self._key, self._root_key, _authority(0))
         self.bundle = _pem(root)
         self.file = self.folder / f"{self.name}-root.pem"
         self.file.write_bytes(self.bundle)
+
+    def other_intermediate(self) -> Authority:
+        """The same root with another intermediate."""
+        other = copy(self)
+        other._key = _key()
+        other._intermediate = _signed(f"{self.name} other", self._root, other._key, self._root_key, _authority(0))
+        return other
 
     def issue(
         self,

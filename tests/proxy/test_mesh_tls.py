@@ -128,6 +128,46 @@ def test_without_files_in_memory(authority: Authority, tmp_path: Path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
+def admits(made: MeshTls, client: ssl.SSLContext) -> bool:
+    """Whether a handshake with its server side succeeds."""
+    return not mesh_tls._doubt(made.server, client)
+
+
+def test_own_issuer_is_believed(authority: Authority, stranger: Authority) -> None:
+    """A chain may end at the intermediate that issued our own certificate, once that is seen to come from a trusted
+    root; others of the same root and nobody of another are let in as ever."""
+    made = MeshTls(authority.identify("orders"))
+    assert made.doubt == ""
+    assert made.server.verify_flags & ssl.VERIFY_X509_PARTIAL_CHAIN
+    assert admits(made, authority.client(authority.service("web")))
+    other = authority.other_intermediate()
+    assert admits(made, authority.client(other.service("web")))
+    assert not admits(made, stranger.client(stranger.service("web")))
+    assert admits(
+        MeshTls(authority.identify("orders", other.service("orders"))), authority.client(authority.service("web"))
+    )
+
+
+def test_own_issuer_is_not_believed_blindly(authority: Authority, stranger: Authority) -> None:
+    """An intermediate whose root is not trusted is not believed because it issued our own certificate; that we are not
+    believable ourselves is said."""
+    made = MeshTls(authority.identify("orders", stranger.service("orders")))
+    assert "self-signed" in made.doubt or "issuer" in made.doubt
+    believing = stranger.client(stranger.service("web"))
+    believing.load_verify_locations(cadata=authority.bundle.decode())
+    assert not admits(made, believing)
+    believed = authority.client(authority.service("web"))
+    believed.load_verify_locations(cadata=stranger.bundle.decode())
+    assert admits(made, believed)
+
+
+@pytest.mark.parametrize(("days", "said"), [((-2, -1), "expired"), ((1, 2), "not yet valid")])
+def test_a_doubtful_identity_serves(authority: Authority, days: tuple[float, float], said: str) -> None:
+    """A certificate of our own that is not valid now, as after a clock was set, is said and used all the same."""
+    made = MeshTls(authority.identify("orders", authority.issue(spiffe("orders"), days=days)))
+    assert said in made.doubt
+
+
 # verdicts
 
 
