@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import closing
 from typing import Final, NoReturn
@@ -15,6 +16,7 @@ from meshctl.model.address import parse_address
 from meshctl.model.mesh import Listener, Mesh
 from meshctl.model.views import ProxyView
 from meshctl.sidecar.environment import Upstream, parse_upstream, same_variables
+from meshctl.sidecar.launch import check
 from meshctl.sidecar.naming import check_service, proxy_id, service_name, version_name
 from meshctl.sidecar.process import Options
 from meshctl.sidecar.wrapper import Wrapping
@@ -38,7 +40,8 @@ class WrapOptions(msgspec.Struct, frozen=True):
 
 
 def prepare(options: WrapOptions) -> Options:
-    """What the process is to do. Raises MeshError for what cannot be meant."""
+    """What the process is to do. Raises MeshError for what cannot be meant, or cannot be run."""
+    check(options.wrapping.command, os.environ)
     service = check_service(options.service or service_name(options.wrapping.command))
     version = version_name(options.version, service, _mesh(options.home))
     return Options(

@@ -51,7 +51,7 @@ def meshctl_process(home: Path, *arguments: object, **options: Any) -> subproces
     """Run a command line as a process of its own."""
     words = [sys.executable, "-m", "meshctl", "--home", str(home), *map(str, arguments)]
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [os.getcwd(), *sys.path]))}
-    return subprocess.Popen(words, env=environ, stdin=subprocess.DEVNULL, **options)
+    return subprocess.Popen(words, **({"env": environ, "stdin": subprocess.DEVNULL} | options))
 
 
 class Gateway:
