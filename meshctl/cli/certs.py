@@ -165,7 +165,8 @@ def revoke(
 ) -> int:
     """Have every proxy of the mesh refuse certificates from now on, and close connections made with them.
 
-    A service whose own certificate is revoked gets a new one at once. Programs outside the mesh do not learn of it."""
+    A service whose own certificate is revoked gets a new one within a second; to lose no request meanwhile, rotate it
+    first and revoke the old one by its serial. Programs outside the mesh do not learn of it."""
     from meshctl import clock
     from meshctl.control import issued
     from meshctl.control.who import who

@@ -141,6 +141,7 @@ class PlainCallerView(msgspec.Struct, frozen=True):
     caller: str
     """The address it comes from, without port."""
     count: int
+    """The connections it made since the proxy started."""
     last_seen: float
 
 
