@@ -5,7 +5,7 @@ _meshctl() {
     local -a commands
     for (( index = 2; index < CURRENT; index++ )); do
         case "${at:+$at }${words[index]}" in
-            "demo"|"init"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
+            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
         esac
     done
     words=(meshctl "${(@)words[last+1,-1]}")
@@ -14,6 +14,8 @@ _meshctl() {
         "")
             commands+=('demo:Run a gateway in front of two small services, one in two versions, with live traffic to look at')
             commands+=('init:Write a mesh.toml to start from')
+            commands+=('up:Apply the mesh.toml and run it: the gateway, and every service that has a `command`, each wrapped by its sidecar')
+            commands+=('down:End what `meshctl up` has started in this home, and only that, in reverse order')
             commands+=('validate:Check a mesh.toml and tell every problem at once, each with its line')
             commands+=('diff:Show what applying a mesh.toml would change')
             commands+=('apply:Make a mesh.toml the current revision, and wait until every running proxy has taken it')
@@ -46,6 +48,22 @@ _meshctl() {
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:PATH:_files' ;;
+        "up")
+            _arguments \
+                '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
+                '*-d[Run in the background; return when everything is ready]' '*--detach[Run in the background; return when everything is ready]' \
+                '*--timeout[How long each may take until it is ready]:SECONDS: ' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:[SERVICE]…: ' ;;
+        "down")
+            _arguments \
+                '*--timeout[How long to wait for it]:SECONDS: ' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
         "validate")
             _arguments \
                 '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
@@ -210,6 +228,10 @@ _meshctl() {
             commands+=('rollback:Bring back the weights before the last change, in every running proxy; again, and it goes back one further')
             commands+=('reset:Drop a service'\''s live weights: those of the file hold again, in every running proxy')
             commands+=('history:List what was done to a service'\''s weights, newest first: when, by whom, and the weights before and after')
+            commands+=('rollout:Let a version take over step by step, watched by the proxies'\'' own counters, and take it back where it does badly')
+            commands+=('pause:Hold a rollout where it is: its weights stay, no check and no step is made')
+            commands+=('resume:Let a paused rollout go on, counting anew for the next check')
+            commands+=('abort:Call a rollout off: bring back the weights from before it, step by step where it has --rollback ramp')
             _arguments \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '1:command:{ _describe command commands }' ;;
@@ -260,6 +282,48 @@ _meshctl() {
             _arguments \
                 '*-n[How many, newest first]:N: ' '*--lines[How many, newest first]:N: ' \
                 '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:SERVICE: ' ;;
+        "traffic rollout")
+            _arguments \
+                '*--to[Who is to take over; without it, show the last one]:VERSION: ' \
+                '*--steps[Its shares, ascending (default\: 1,5,25,50,100)]:PERCENT,…: ' \
+                '*--every[Between two checks (default\: 60s)]:DURATION: ' \
+                '*--max-errors[Answers of 500 and above that pass (default\: 1%)]:PERCENT: ' \
+                '*--max-p99[The longest p99 that passes (default\: any)]:DURATION: ' \
+                '*--min-requests[With fewer no check passes (default\: 100)]:N: ' \
+                '*--failures[Failed checks in a row that roll back (default\: 2)]:N: ' \
+                '*--compare-to[What it must not be worse than, by --max-errors and p99]:baseline VERSION:(baseline)' \
+                '*--rollback[Go back at once, or by the same steps]:now ramp:(now ramp)' \
+                '*--on-step[Run by the proxy that drives it after each step]:CMD: ' \
+                '*--on-promote[Run by the proxy that drives it when it has everything]:CMD: ' \
+                '*--on-rollback[Run by the proxy that drives it when it goes back]:CMD: ' \
+                '*--gate[Run by the proxy that drives it with each check; it fails where this does]:CMD: ' \
+                '*--force[Even to a version without a healthy endpoint]' \
+                '*--detach[Start it and return; the proxies drive it]' \
+                '*--number[Without --to\: show this earlier one]:N: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:SERVICE: ' ;;
+        "traffic pause")
+            _arguments \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:SERVICE: ' ;;
+        "traffic resume")
+            _arguments \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:SERVICE: ' ;;
+        "traffic abort")
+            _arguments \
+                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \

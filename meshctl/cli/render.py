@@ -101,6 +101,12 @@ class Terminal:
         if error.hint:
             self._talk(f"  hint: {error.hint}")
 
+    def ask(self, question: str) -> str:
+        """What a person answers to a question, in lower case and without blanks around it; "" at the end of input."""
+        self.err.write(clean(question) + " ")
+        self.err.flush()
+        return sys.stdin.readline().strip().lower()
+
     def fail(self, text: str) -> None:
         """Write one line about a failure that is not a `MeshError`."""
         self._talk(text)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meshctl.cli.changes import TimeoutOption
 from meshctl.cli.command import Output, OutputOption, examples
+from meshctl.cli.follow import await_live, settle_live
 from meshctl.cli.render import share
+from meshctl.cli.rollout import skip_the_rest
 from meshctl.cli.session import Session
-from meshctl.errors import DONE, FAILED
 
 if TYPE_CHECKING:
-    from meshctl.control.following import Follower
     from meshctl.control.splits import SplitView
     from meshctl.control.weights import Decide, Moved
     from meshctl.model.weights import Shares
     from meshctl.store.protocol import Store
 
 ServiceArgument = Annotated[str, typer.Argument(metavar="SERVICE", help="The service.")]
-VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="One of its versions.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Even to a version without a healthy endpoint.")]
 
 
@@ -76,17 +74,25 @@ def shift(
 
 @examples("""
     meshctl traffic promote orders v2
+    meshctl traffic promote orders
 """)
 def promote(
     session: Session,
     service: ServiceArgument,
-    version: VersionArgument,
+    version: Annotated[
+        str | None, typer.Argument(metavar="VERSION", help="One of its versions (default: that of its rollout).")
+    ] = None,
     force: ForceOption = False,
     timeout: TimeoutOption = 10.0,
     output: OutputOption = Output.TABLE,
 ) -> int:
-    """Send all of a service's traffic to one version (blue/green), and wait until every running proxy does."""
+    """Send all of a service's traffic to one version (blue/green), and wait until every running proxy does.
+
+    Without a version: skip the rest of the rollout that runs."""
     from meshctl.core.shift import promoted
+
+    if version is None:
+        return skip_the_rest(session, service, timeout, output)
 
     def decide(now: Shares, _declared: Shares) -> Shares:
         return promoted(now, version)
@@ -163,7 +169,7 @@ def _show(session: Session, view: SplitView) -> None:
     changed = view.changed
     said = f"{changed.what}, by {changed.who}, {clock.timestamp(changed.at)}" if changed else ""
     where = "live, in the place of the file's" if view.is_live else "the file's"
-    terminal.pairs([("service", view.service), ("weights", where), ("changed", said)])
+    terminal.pairs([("service", view.service), ("weights", where), ("changed", said), ("rollout", view.rollout)])
     terminal.data("")
     terminal.table(
         ["VERSION", "FILE>", "LIVE>", "LAST MINUTE>", "REQUESTS>", "ERRORS>", "HEALTHY"],
@@ -189,28 +195,28 @@ def _change(
 ) -> int:
     """Make a change, or take the last one back where there is nothing to `decide`; the exit status."""
     from meshctl.control import weights as door
+    from meshctl.control.rollout_state import none_runs
     from meshctl.control.splits import check_healthy
     from meshctl.control.splits import split as view_of
     from meshctl.control.who import who
 
     with session.store() as store:
         view = view_of(store, service)
+        free = none_runs(store, service)
 
         def check(before: Shares, after: Shares) -> None:
             if not force:
                 check_healthy(view, before, after)
 
         if decide is None:
-            moved = door.rollback(store, service, who=who(), check=check)
+            moved = door.rollback(store, service, who=who(), check=check, expect=[free])
         else:
-            moved = door.change(store, service, decide, who=who(), what=what, check=check)
+            moved = door.change(store, service, decide, who=who(), what=what, check=check, expect=[free])
         return _told(session, store, moved, timeout, output)
 
 
 def _told(session: Session, store: Store, moved: Moved, timeout: float, output: Output) -> int:
     """Show what a change did, wait until it is live, and give the exit status."""
-    from meshctl.control.following import await_followers
-
     terminal = session.terminal
     if output is Output.TABLE:
         terminal.table(
@@ -219,8 +225,7 @@ def _told(session: Session, store: Store, moved: Moved, timeout: float, output: 
         )
     if moved.unchanged:
         terminal.say("these weights hold already")
-    followers = await_followers(store, moved.revision, timeout)
-    tell_followers(session, followers)
+    followers = await_live(session, store, moved.revision, timeout)
     if output is Output.JSON:
         terminal.document(
             {
@@ -232,12 +237,4 @@ def _told(session: Session, store: Store, moved: Moved, timeout: float, output: 
                 "proxies": followers,
             }
         )
-    return DONE if all(each.status == "live" for each in followers) else FAILED
-
-
-def tell_followers(session: Session, followers: Sequence[Follower]) -> None:
-    """Tell of each proxy whether it has followed."""
-    for each in followers:
-        session.terminal.say(f"  {each.proxy}  {each.status}{f': {each.reason}' if each.reason else ''}")
-    if not followers:
-        session.terminal.say("no proxy is running; the next one starts with these weights")
+    return settle_live(followers)

@@ -13,9 +13,11 @@ import msgspec
 from meshctl.control.acks import proxies
 from meshctl.control.client import ask_all
 from meshctl.control.discovery import registrations
+from meshctl.control.rollout_state import Counted, rollout
 from meshctl.control.weights import known_service, live
 from meshctl.core.shift import effective, shares
 from meshctl.errors import MeshError
+from meshctl.model.views import ProxyRecord
 from meshctl.model.weights import Shares, State
 from meshctl.observe.tally import VersionTally
 from meshctl.store.protocol import Store
@@ -51,6 +53,8 @@ class SplitView(msgspec.Struct, frozen=True):
     """Whom this was asked of."""
     silent: tuple[str, ...] = ()
     """Who did not answer."""
+    rollout: str = ""
+    """Which rollout has the weights, if any: "rollout 3 to v2 is running"."""
 
     def healthy(self, version: str) -> bool:
         """Whether requests can be sent to a version; without a proxy to tell, whether it has endpoints at all."""
@@ -89,7 +93,9 @@ def split(store: Store, name: str) -> SplitView:
             )
         )
     is_live = bool(held and held.now.weights)
-    return SplitView(name, tuple(versions), held.now if held else None, is_live, tuple(told), silent)
+    runs = rollout(store, name)
+    said = f"{runs.origin} is {runs.phase}" if runs and not runs.has_ended else ""
+    return SplitView(name, tuple(versions), held.now if held else None, is_live, tuple(told), silent, said)
 
 
 def tallies(store: Store, name: str) -> tuple[Mapping[str, Sequence[VersionTally]], tuple[str, ...]]:
@@ -104,6 +110,23 @@ def tallies(store: Store, name: str) -> tuple[Mapping[str, Sequence[VersionTally
         if not answer.error
     }
     return told, tuple(answer.record.id for answer in answers if answer.error)
+
+
+def counted(records: Sequence[ProxyRecord], answers: Mapping[str, bytes]) -> Counted:
+    """What proxies answered to `/v1/versions`, by proxy and version. One that was started again under its name counts
+    from zero: it is another one."""
+    names = {record.id: f"{record.id}@{record.started}" for record in records}
+    return {
+        names[proxy]: {each.version: each.total for each in msgspec.json.decode(body, type=list[VersionTally])}
+        for proxy, body in answers.items()
+    }
+
+
+def count(store: Store, name: str) -> Counted:
+    """What every running proxy counted of a service's versions since it started. Blocks."""
+    records = proxies(store)
+    answers = ask_all(records, "GET", f"/v1/versions?service={quote(name)}") if records else []
+    return counted(records, {answer.record.id: answer.body for answer in answers if not answer.error})
 
 
 def check_healthy(view: SplitView, before: Shares, after: Shares) -> None:

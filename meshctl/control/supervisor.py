@@ -18,6 +18,7 @@ from meshctl import __version__
 from meshctl.control.acks import register
 from meshctl.control.changing import Changing
 from meshctl.control.discovery import announce, bury, withdraw
+from meshctl.control.driving import Driving
 from meshctl.control.fleet import Fleet
 from meshctl.control.identity import Identity
 from meshctl.control.revisions import current, nothing, pointer
@@ -76,6 +77,7 @@ class Supervisor:
         self.changing.on_changed = self._tell_listeners
         self.sampling = Sampling(loop, self.fleet)
 
+        self.driving = Driving(store, record.id, record.pid, str(home.path))
     def __repr__(self) -> str:
         return f"<Supervisor {self.record.id} {self.state} on revision {self.number}>"
 
@@ -129,6 +131,7 @@ class Supervisor:
         self.loop.call_later(BURY_EVERY, self._bury)
         self.sampling.start()
         self.on_ready(self.view())
+        self._drive()
 
     def _on_signal(self) -> None:
         if self.fleet.is_stopping:
@@ -148,6 +151,7 @@ class Supervisor:
             return
         self.state = "draining"
         # Ours must be closed first: a socket that stays open here would take connections that nobody accepts.
+        self.driving.stop()
         for bound in self.changing.bounds.values():
             bound.close()
         seconds = self.mesh.gateway.timeouts.drain
@@ -197,11 +201,18 @@ class Supervisor:
                 spawn(self.changing.follow(), name="follow")
                 self.identity.follow()
                 self.on_store_changed()
+                self._drive()
             self.identity.look()
         except MeshError as error:
             self.changing.store_failed(error)
 
     def _leave(self, index: int) -> None:
+    def _drive(self) -> None:
+        try:
+            self.driving.follow()
+        except MeshError as error:
+            self.changing.store_failed(error)
+
         """Worker `index` will be away for a while: no connection may wait for it."""
         for bound in self.changing.bounds.values():
             try:

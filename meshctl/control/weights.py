@@ -7,8 +7,8 @@ version can take traffic by whoever asks for the change. mesh.toml is never touc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -29,6 +29,11 @@ BACK: Final = 50
 KEPT: Final = 200
 """How many changes of a service its history keeps."""
 
+
+def _anything(_before: Shares, _after: Shares) -> None:
+    """Any change will do."""
+
+
 Decide = Callable[[Shares, Shares], Shares]
 """New weights out of those in effect and those of the file, all in percent; none means those of the file."""
 Check = Callable[[Shares, Shares], None]
@@ -44,6 +49,16 @@ class Moved(msgspec.Struct, frozen=True):
     after: Shares
     revision: int
     unchanged: bool = False
+
+
+class Draft(NamedTuple):
+    """A change that is not made yet, so that others may be made with it in one transaction."""
+
+    changes: list[Put | Delete]
+    expected: Expect
+    audit: Audit
+    before: Shares
+    after: Shares
 
 
 def live_weights(store: Store) -> dict[str, Shares]:
@@ -71,10 +86,17 @@ def known_service(store: Store, name: str) -> Service:
 
 
 def change(
-    store: Store, service: str, decide: Decide, *, who: str, what: str, check: Check = lambda _before, _after: None
+    store: Store,
+    service: str,
+    decide: Decide,
+    *,
+    who: str,
+    what: str,
+    check: Check = _anything,
+    expect: Sequence[Expect] = (),
 ) -> Moved:
     """Set a service's weights to what `decide` makes of them. Raises MeshError: not_found for no such service, conflict
-    where somebody else changes them at the same time, and what `decide` and `check` raise."""
+    where somebody else changes them at the same time or `expect` does not hold, and what `decide` and `check` raise."""
     declared = _declared(store, service)
     entry, held = _held(store, service)
     before = shares(effective(declared, held.now.weights))
@@ -82,13 +104,12 @@ def change(
     if weights == held.now.weights:
         return Moved(service, before, before, store.revision(), unchanged=True)
     check(before, shares(effective(declared, weights)))
-    after = LiveWeights(
-        service, held.number + 1, State(weights, who, clock.wall(), what, what), (*held.before, held.now)[-BACK:]
-    )
-    return _commit(store, entry, after, before, declared)
+    state = State(weights, who, clock.wall(), what, what)
+    after = LiveWeights(service, held.number + 1, state, (*held.before, held.now)[-BACK:])
+    return _commit(store, _drafted(entry, after, before, declared), service, expect)
 
 
-def rollback(store: Store, service: str, *, who: str, check: Check = lambda _before, _after: None) -> Moved:
+def rollback(store: Store, service: str, *, who: str, check: Check = _anything, expect: Sequence[Expect] = ()) -> Moved:
     """Bring back the weights before the last change, each time one change further.
 
     Raises MeshError: not_found where there is no state before, otherwise as `change` does."""
@@ -102,7 +123,29 @@ def rollback(store: Store, service: str, *, who: str, check: Check = lambda _bef
     check(before, shares(effective(declared, back.weights)))
     state = State(back.weights, who, clock.wall(), f"rollback of {held.now.origin}", back.origin)
     after = LiveWeights(service, held.number + 1, state, held.before[:-1])
-    return _commit(store, entry, after, before, declared)
+    return _commit(store, _drafted(entry, after, before, declared), service, expect)
+
+
+def draft_step(store: Store, service: str, weights: Shares, *, who: str, what: str, origin: str) -> Draft:
+    """One of several steps that are one change, called `origin`: a rollback goes back over all of them."""
+    declared = _declared(store, service)
+    entry, held = _held(store, service)
+    before = shares(effective(declared, held.now.weights))
+    behind = held.before if held.now.origin == origin else (*held.before, held.now)[-BACK:]
+    state = State(weights, who, clock.wall(), what, origin)
+    return _drafted(entry, LiveWeights(service, held.number + 1, state, behind), before, declared)
+
+
+def draft_back(store: Store, service: str, *, who: str, what: str, origin: str) -> Draft | None:
+    """The way back from the change called `origin`; None where its first step was never made."""
+    entry, held = _held(store, service)
+    if held.now.origin != origin or not held.before:
+        return None
+    declared = _declared(store, service)
+    before = shares(effective(declared, held.now.weights))
+    back = held.before[-1]
+    state = State(back.weights, who, clock.wall(), what, back.origin)
+    return _drafted(entry, LiveWeights(service, held.number + 1, state, held.before[:-1]), before, declared)
 
 
 def history(store: Store, service: str, limit: int = 0) -> list[Shift]:
@@ -120,9 +163,7 @@ def _held(store: Store, service: str) -> tuple[Entry | None, LiveWeights]:
     return entry, LiveWeights(service, 0, State({})) if entry is None else decode(entry, LiveWeights)
 
 
-def _commit(
-    store: Store, entry: Entry | None, new: LiveWeights, before: Shares, declared: Mapping[str, float]
-) -> Moved:
+def _drafted(entry: Entry | None, new: LiveWeights, before: Shares, declared: Mapping[str, float]) -> Draft:
     state = new.now
     after = shares(effective(declared, state.weights))
     line = Shift(new.service, new.number, state.at, state.who, state.what, before, after)
@@ -133,12 +174,15 @@ def _commit(
     if new.number > KEPT:
         changes.append(Delete(_line(new.service, new.number - KEPT)))
     audit = Audit(state.who, state.at, f"{new.service}: {state.what}", _text(before), _text(after))
-    expected = Expect(_WEIGHTS + new.service, 0 if entry is None else entry.revision)
+    return Draft(changes, Expect(_WEIGHTS + new.service, 0 if entry is None else entry.revision), audit, before, after)
+
+
+def _commit(store: Store, draft: Draft, service: str, expect: Sequence[Expect]) -> Moved:
     try:
-        revision = store.transact(changes, expect=[expected], audit=audit)
+        revision = store.transact(draft.changes, expect=[draft.expected, *expect], audit=draft.audit)
     except Conflict as error:
-        raise _conflict(store, new.service) from error
-    return Moved(new.service, before, after, revision)
+        raise _conflict(store, service) from error
+    return Moved(service, draft.before, draft.after, revision)
 
 
 def _line(service: str, number: int) -> str:

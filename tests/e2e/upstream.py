@@ -25,6 +25,10 @@ class Behaviour:
         self.name = name
         self.status = 200
         self.health = 200
+        self.bad = 0.0
+        """The share of answers that are 500."""
+        self.slow = 0.0
+        """Seconds that one of ten answers takes longer."""
         self.requests = 0
         self.checks = 0
         self.cancelled = 0
@@ -73,7 +77,10 @@ async def echo(request: web.Request) -> web.Response:
         size += len(piece)
     headers = {name.lower(): ", ".join(request.headers.getall(name)) for name in request.headers}
     document = {"name": mine.name, "method": request.method, "target": request.raw_path, "headers": headers}
-    answer = web.json_response(document | {"bytes": size, "sha256": digest.hexdigest()}, status=mine.status)
+    if mine.slow and mine.requests % 10 == 0:
+        await asyncio.sleep(mine.slow)
+    status = 500 if mine.bad and mine.requests % round(1 / mine.bad) == 0 else mine.status
+    answer = web.json_response(document | {"bytes": size, "sha256": digest.hexdigest()}, status=status)
     answer.headers["X-Served-By"] = mine.name
     return answer
 
