@@ -76,7 +76,8 @@ def _service_meant(host: str, trust_domain: str) -> str:
 def _nearest(exchange: Exchange, name: str) -> str:
     from meshctl.config.problems import did_you_mean
 
-    return did_you_mean(name, sorted(exchange.snapshot.services))
+    # A sidecar's own app is a service of its own, whose name nobody can call.
+    return did_you_mean(name, sorted(each for each in exchange.snapshot.services if ":" not in each))
 
 
 def _joined(said: str, hint: str) -> str:

@@ -26,6 +26,9 @@ def encode_request(exchange: Exchange) -> bytes:
     agent = request.special.get(b"user-agent")
     if route.is_plain and exchange.is_verbatim and authority and not request.named:
         lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (request.method.encode(), request.target, authority), *request.fields]
+    elif route.is_renamed and exchange.is_verbatim and not request.named:
+        host = route.authority
+        lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (request.method.encode(), request.target, host), *request.fields]
     else:
         drop = route.request_drop | request.named
         if b"user-agent" in drop:

@@ -38,6 +38,14 @@ class Relay(Tunnel):
 
     stream: Near
 
+    def split(self) -> bool:
+        """See `Exchange.split`. From other sidecars an app that speaks HTTP gets requests alone: among bytes that
+        nobody reads a caller could say that it is somebody else."""
+        service = self.service
+        if self.stream.is_framed and service is not None and service.config.protocol != "tcp":
+            return self.reply("not_tcp", f'"{service.name}" has no protocol = "tcp" in mesh.toml')
+        return super().split()
+
     def answer_with(self, status: int, fields: Fields, body: bytes, reason: str) -> None:
         """A refusal in the only way there is."""
         self.status = status

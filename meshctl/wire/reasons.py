@@ -41,6 +41,7 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "egress_denied": (403, "The host is outside the mesh, and requests may not leave it"),
     "loop": (508, "The request would come back to this proxy"),
     "not_http": (400, "The service speaks no HTTP"),
+    "not_tcp": (400, "The service speaks HTTP, which its sidecar must read"),
     # choosing where to send it
     "no_endpoint": (503, "The service has no endpoint that can take the request"),
     "overloaded": (503, "The gateway has as many connections as it accepts"),

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -300,7 +301,10 @@ def test_callers_agree_on_http(
 
 
 def test_a_member_is_relayed(sidecar: LoneProxy, authority: Authority, app: Upstream) -> None:
-    """A caller that agreed on raw bytes is relayed to the app in frames."""
+    """A caller that agreed on raw bytes is relayed to the app in frames, where the app speaks no HTTP."""
+    before = sidecar.mesh
+    (local,) = before.services
+    sidecar.apply(msgspec.structs.replace(before, services=(msgspec.structs.replace(local, protocol="tcp"),)))
     with call(sidecar, authority, authority.service("web"), RAW) as client:
         assert client.read_exactly(len(OPEN_FRAME)) == OPEN_FRAME
         client.send(data_head(5) + b"hello")
@@ -310,6 +314,7 @@ def test_a_member_is_relayed(sidecar: LoneProxy, authority: Authority, app: Upst
         pieces = FrameReader().feed(client.read_exactly(len(data_head(5)) + 5))
         assert b"".join(bytes(piece) for _, piece in pieces) == b"HELLO"
     app.forget()
+    sidecar.apply(before)
 
 
 def test_no_member_is_not_relayed(sidecar: LoneProxy, authority: Authority, app: Upstream) -> None:

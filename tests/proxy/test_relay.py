@@ -294,7 +294,7 @@ class Pair:
 
     def __init__(self, stack: ExitStack, folder: Path, authority: Authority, access: Access | None = None) -> None:
         self.app = upstream(stack, "db")
-        local = Service("app", (Version("default", (at(self.app.port),)),))
+        local = Service("app", (Version("default", (at(self.app.port),)),), protocol="tcp")
         inner = mesh_of(local, routes=(Route("inbound", service="app", entry="inbound"),), access=access or Access())
         (folder / "db").mkdir()
         (folder / "web").mkdir()
@@ -371,7 +371,7 @@ def test_both_count_and_log(pair: Pair) -> None:
 def test_app_behind_is_not_there(stack: ExitStack, tmp_path: Path, authority: Authority) -> None:
     """A sidecar whose app takes no connection says so, and the caller tries another endpoint, or knows why not."""
     pair = Pair(stack, tmp_path, authority)
-    local = Service("app", (Version("default", (at(free_port()),)),))
+    local = Service("app", (Version("default", (at(free_port()),)),), protocol="tcp")
     gone = mesh_of(local, routes=(Route("inbound", service="app", entry="inbound", retry=Retry(0)),))
     (tmp_path / "gone").mkdir()
     other = started(stack, tmp_path / "gone", gone, "inbound/strict", identity=authority.identify("db"))
@@ -396,6 +396,18 @@ def test_denied_by_a_rule(stack: ExitStack, tmp_path: Path, authority: Authority
     for proxy in (pair.web, pair.db):
         (line,) = proxy.lines(1)
         assert (line["status"], line["reason"]) == (403, "denied:office")
+    assert pair.app.is_untouched()
+
+
+def test_app_that_speaks_http_is_not_relayed_to(stack: ExitStack, tmp_path: Path, authority: Authority) -> None:
+    """Raw bytes never reach an app that speaks HTTP: they could hold an identity that is not the caller's."""
+    pair = Pair(stack, tmp_path, authority)
+    (local,) = pair.db.mesh.services
+    pair.db.apply(msgspec.structs.replace(pair.db.mesh, services=(msgspec.structs.replace(local, protocol="http"),)))
+    is_cut_off(pair.web)
+    for proxy in (pair.web, pair.db):
+        (line,) = proxy.lines(1)
+        assert (line["status"], line["reason"]) == (400, "not_tcp")
     assert pair.app.is_untouched()
 
 
