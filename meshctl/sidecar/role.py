@@ -15,7 +15,7 @@ import msgspec
 
 from meshctl.model.mesh import AccessLog, Gateway, Listener, Mesh
 from meshctl.model.policy import Ejection
-from meshctl.model.route import Match, Route
+from meshctl.model.route import Match, Rewrite, Route
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.pki.identity import mesh_names
 from meshctl.sidecar.environment import LOOPBACK, Upstream
@@ -100,7 +100,9 @@ class SidecarRole(msgspec.Struct):
             hosts = mesh_names(service.name, mesh.trust_domain)
             yield Route(f"{OUTBOUND}:{service.name}", Match(hosts=hosts), service=service.name, entry=OUTBOUND)
         for upstream in self.upstreams:
-            yield Route(upstream.entry, service=upstream.service, entry=upstream.entry)
+            # The app asks for 127.0.0.1 there: who is called should see a name that means something to it.
+            rewrite = Rewrite() if upstream.is_raw else Rewrite(host=upstream.service)
+            yield Route(upstream.entry, service=upstream.service, rewrite=rewrite, entry=upstream.entry)
 
     def _app(self, configured: Service) -> Service:
         """The app: one endpoint, which is never set aside, because there is no other to take its place. Whether it is

@@ -62,6 +62,9 @@ def test_upstreams() -> None:
     made = role.effective(MESH)
     assert routes(made)["upstream:orders", "upstream:orders"] == ("orders", ())
     assert routes(made)["tcp:db", "tcp:db"] == ("db", ())
+    assert {route.name: route.rewrite.host for route in made.routes if route.rewrite.host} == {
+        "upstream:orders": "orders",
+    }  # fmt: skip
     assert [service.name for service in made.services] == ["web", "orders", "db", "local:web"]
     assert [(each.entry, each.port) for each in role.listeners(MESH)[2:]] == [("upstream:orders", 0), ("tcp:db", 5432)]
 
