@@ -34,6 +34,45 @@ def _hook(flag: str, when: str) -> object:
     return typer.Option(flag, metavar="CMD", help=f"Run by the proxy that drives it {when}.")
 
 
+To = Annotated[
+    str | None, typer.Option("--to", metavar="VERSION", help="Who is to take over; without it, show the last one.")
+]
+Steps = Annotated[
+    str, typer.Option("--steps", metavar="PERCENT,…", help="Its shares, ascending (default: 1,5,25,50,100).")
+]
+Every = Annotated[str, typer.Option("--every", metavar="DURATION", help="Between two checks (default: 60s).")]
+MaxErrors = Annotated[
+    str, typer.Option("--max-errors", metavar="PERCENT", help="Answers of 500 and above that pass (default: 1%).")
+]
+MaxP99 = Annotated[
+    str | None, typer.Option("--max-p99", metavar="DURATION", help="The longest p99 that passes (default: any).")
+]
+MinRequests = Annotated[
+    int, typer.Option("--min-requests", metavar="N", min=1, help="With fewer no check passes (default: 100).")
+]
+Failures = Annotated[
+    int, typer.Option("--failures", metavar="N", min=1, help="Failed checks in a row that roll back (default: 2).")
+]
+CompareTo = Annotated[
+    str,
+    typer.Option(
+        "--compare-to", metavar="baseline|VERSION", help="What it must not be worse than, by --max-errors and p99."
+    ),
+]
+Back = Annotated[
+    Rollback, typer.Option("--rollback", metavar="now|ramp", help="Go back at once, or by the same steps.")
+]
+OnStep = Annotated[str, _hook("--on-step", "after each step")]
+OnPromote = Annotated[str, _hook("--on-promote", "when it has everything")]
+OnRollback = Annotated[str, _hook("--on-rollback", "when it goes back")]
+Gate = Annotated[str, _hook("--gate", "with each check; it fails where this does")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Even to a version without a healthy endpoint.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Start it and return; the proxies drive it.")]
+Number = Annotated[
+    int | None, typer.Option("--number", metavar="N", min=1, help="Without --to: show this earlier one.")
+]
+
+
 @examples("""
     meshctl traffic rollout orders --to v2
     meshctl traffic rollout orders --to v2 --steps 5,50 --every 30s --max-errors 0.5% --max-p99 300ms
@@ -43,45 +82,22 @@ def _hook(flag: str, when: str) -> object:
 def rollout(
     session: Session,
     service: ServiceArgument,
-    to: Annotated[
-        str | None, typer.Option("--to", metavar="VERSION", help="Who is to take over; without it, show the last one.")
-    ] = None,
-    steps: Annotated[
-        str, typer.Option("--steps", metavar="PERCENT,…", help="Its shares, ascending (default: 1,5,25,50,100).")
-    ] = "1,5,25,50,100",
-    every: Annotated[
-        str, typer.Option("--every", metavar="DURATION", help="Between two checks (default: 60s).")
-    ] = "60s",
-    max_errors: Annotated[
-        str, typer.Option("--max-errors", metavar="PERCENT", help="Answers of 500 and above that pass (default: 1%).")
-    ] = "1%",
-    max_p99: Annotated[
-        str | None, typer.Option("--max-p99", metavar="DURATION", help="The longest p99 that passes (default: any).")
-    ] = None,
-    min_requests: Annotated[
-        int, typer.Option("--min-requests", metavar="N", min=1, help="With fewer no check passes (default: 100).")
-    ] = 100,
-    failures: Annotated[
-        int, typer.Option("--failures", metavar="N", min=1, help="Failed checks in a row that roll back (default: 2).")
-    ] = 2,
-    compare_to: Annotated[
-        str,
-        typer.Option(
-            "--compare-to", metavar="baseline|VERSION", help="What it must not be worse than, by --max-errors and p99."
-        ),
-    ] = "",
-    back: Annotated[
-        Rollback, typer.Option("--rollback", metavar="now|ramp", help="Go back at once, or by the same steps.")
-    ] = Rollback.NOW,
-    on_step: Annotated[str, _hook("--on-step", "after each step")] = "",
-    on_promote: Annotated[str, _hook("--on-promote", "when it has everything")] = "",
-    on_rollback: Annotated[str, _hook("--on-rollback", "when it goes back")] = "",
-    gate: Annotated[str, _hook("--gate", "with each check; it fails where this does")] = "",
-    force: Annotated[bool, typer.Option("--force", help="Even to a version without a healthy endpoint.")] = False,
-    detach: Annotated[bool, typer.Option("--detach", help="Start it and return; the proxies drive it.")] = False,
-    number: Annotated[
-        int | None, typer.Option("--number", metavar="N", min=1, help="Without --to: show this earlier one.")
-    ] = None,
+    to: To = None,
+    steps: Steps = "1,5,25,50,100",
+    every: Every = "60s",
+    max_errors: MaxErrors = "1%",
+    max_p99: MaxP99 = None,
+    min_requests: MinRequests = 100,
+    failures: Failures = 2,
+    compare_to: CompareTo = "",
+    back: Back = Rollback.NOW,
+    on_step: OnStep = "",
+    on_promote: OnPromote = "",
+    on_rollback: OnRollback = "",
+    gate: Gate = "",
+    force: ForceOption = False,
+    detach: Detach = False,
+    number: Number = None,
     output: OutputOption = Output.TABLE,
 ) -> int:
     """Let a version take over step by step, watched by the proxies' own counters, and take it back where it does badly.

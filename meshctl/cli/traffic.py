@@ -10,7 +10,7 @@ from meshctl.cli.changes import TimeoutOption
 from meshctl.cli.command import Output, OutputOption, examples
 from meshctl.cli.follow import await_live, settle_live
 from meshctl.cli.render import share
-from meshctl.cli.rollout import skip_the_rest
+from meshctl.cli.rollout import ForceOption, ServiceArgument, skip_the_rest
 from meshctl.cli.session import Session
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from meshctl.control.weights import Decide, Moved
     from meshctl.model.weights import Shares
     from meshctl.store.protocol import Store
-
-ServiceArgument = Annotated[str, typer.Argument(metavar="SERVICE", help="The service.")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Even to a version without a healthy endpoint.")]
 
 
 @examples("""
