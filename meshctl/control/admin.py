@@ -1,9 +1,9 @@
 """The admin API: what a proxy answers about itself, over its Unix socket (0600: whoever may use the home) and, reading
 only, over TCP for probes and Prometheus.
 
-aiohttp serves it and is loaded with the first question: an idle proxy does not pay 17 MB for it. The TCP side answers
-only requests whose Host is an address or localhost, so that no web page can reach it under a name of its own (DNS
-rebinding).
+aiohttp serves it and is loaded with the first question (but see `reception`): an idle proxy does not pay 17 MB for it.
+The TCP side answers only requests whose Host is an address or localhost, so that no web page can reach it under a name
+of its own (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meshctl import __version__
+from meshctl.control.reception import Reception
 from meshctl.control.sockets import bind_one
 from meshctl.control.views import explain_view, plain_views, route_views, service_views, version_tallies
 from meshctl.errors import MeshError
@@ -41,10 +42,11 @@ class Admin:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self._sockets: list[socket.socket] = []
         self._path = supervisor.record.socket
+        self._reception = Reception(supervisor.loop, self._up_to, self._serve)
         self._runner: web.AppRunner | None = None
-        self._starting: asyncio.Task[None] | None = None
+        self._starting: asyncio.Task[web.AppRunner] | None = None
+        self._is_open = False
         self._events = Events("admin")
 
     def __repr__(self) -> str:
@@ -52,35 +54,36 @@ class Admin:
 
     def open(self, address: str) -> str:
         """Listen, on TCP unless `address` is "off"; the admin URL. Raises MeshError."""
-        self._sockets.append(_private_socket(self._path))
-        url = ""
-        if address != "off":
-            host, port = parse_address(address)
-            made = bind_one(host, port)
-            made.listen(BACKLOG)
-            self._sockets.append(made)
-            url = f"http://{Listener(host or 'localhost', made.getsockname()[1]).address}"
-        for each in self._sockets:
-            each.setblocking(False)
-            self._supervisor.loop.add_reader(each, self._on_first)
-        return url
+        self._reception.open(_private_socket(self._path))
+        self._is_open = True
+        if address == "off":
+            return ""
+        host, port = parse_address(address)
+        made = bind_one(host, port)
+        made.listen(BACKLOG)
+        self._reception.open(made)
+        return f"http://{Listener(host or 'localhost', made.getsockname()[1]).address}"
 
     def close(self) -> None:
         """Answer no more."""
-        for each in self._sockets:
-            each.close()
-        if self._sockets:
+        self._reception.close()
+        if self._is_open:
             try:
                 os.unlink(self._path)
             except OSError:
                 pass
 
-    def _on_first(self) -> None:
-        for each in self._sockets:
-            self._supervisor.loop.remove_reader(each)
-        self._starting = spawn(self._start(), name="admin")
+    async def _serve(self, client: socket.socket) -> None:
+        """Have aiohttp serve a client."""
+        if self._runner is None:
+            if self._starting is None:
+                self._starting = spawn(self._start(), name="admin")
+            self._runner = await self._starting
+        server = self._runner.server
+        assert server is not None
+        await self._supervisor.loop.connect_accepted_socket(server, client)
 
-    async def _start(self) -> None:
+    async def _start(self) -> web.AppRunner:
         from aiohttp import web
 
         @web.middleware
@@ -100,10 +103,9 @@ class Admin:
         application.router.add_get("/v1/synced", self._synced)
         application.router.add_get("/v1/plain", self._plain)
         application.router.add_post("/v1/reopen", self._reopen)
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
-        await self._runner.setup()
-        for each in self._sockets:
-            await web.SockSite(self._runner, each, backlog=BACKLOG).start()
+        runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        await runner.setup()
+        return runner
 
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
         from aiohttp import web
@@ -183,13 +185,16 @@ class Admin:
         )
 
     async def _synced(self, request: web.Request) -> web.Response:
-        """Wait until traffic is up to a revision of the store, and so is whom it trusts."""
         asked = request.query.get("revision", "")
         if not (asked.isascii() and asked.isdecimal()):
             raise MeshError("usage", "synced needs a revision")
-        reached = await self._supervisor.changing.synced(int(asked), SYNCED_WITHIN)
+        return _json(msgspec.Raw(await self._up_to(int(asked))))
+
+    async def _up_to(self, revision: int) -> bytes:
+        """Wait until traffic is up to a revision of the store, and so is whom it trusts."""
+        reached = await self._supervisor.changing.synced(revision, SYNCED_WITHIN)
         await self._supervisor.identity.caught_up()
-        return _json({"revision": reached})
+        return msgspec.json.encode({"revision": reached})
 
     async def _reopen(self, _request: web.Request) -> web.Response:
         self._supervisor.reopen()
