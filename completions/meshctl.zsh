@@ -14,8 +14,8 @@ _meshctl() {
         "")
             commands+=('demo:Run a gateway in front of two small services, one in two versions, with live traffic to look at')
             commands+=('init:Write a mesh.toml to start from')
-            commands+=('up:Apply the mesh.toml and run it: the gateway, and every service that has a `command`, each wrapped by its sidecar')
-            commands+=('down:End what `meshctl up` has started in this home, and only that, in reverse order')
+            commands+=('up:Apply a mesh.toml and run all it has: the gateway, and each `command`, wrapped')
+            commands+=('down:End what `meshctl up` has started, and only that')
             commands+=('validate:Check a mesh.toml and tell every problem at once, each with its line')
             commands+=('diff:Show what applying a mesh.toml would change')
             commands+=('apply:Make a mesh.toml the current revision, and wait until every running proxy has taken it')
@@ -52,14 +52,14 @@ _meshctl() {
             _arguments \
                 '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
                 '*-d[Run in the background; return when everything is ready]' '*--detach[Run in the background; return when everything is ready]' \
-                '*--timeout[How long each may take until it is ready]:SECONDS: ' \
+                '*--timeout[How long each may take until it is ready (default\: 60)]:SECONDS: ' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:[SERVICE]…: ' ;;
+                '*:SERVICE…: ' ;;
         "down")
             _arguments \
-                '*--timeout[How long to wait for it]:SECONDS: ' \
+                '*--timeout[How long to wait for it (default\: 60)]:SECONDS: ' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \

@@ -18,12 +18,12 @@ from meshctl.errors import MeshError
 def down(
     session: Session,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait for it.")
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait for it (default: 60).")
     ] = 60.0,
 ) -> None:
-    """End what `meshctl up` has started in this home, and only that, in reverse order. Ends with 4 where nothing is.
+    """End what `meshctl up` has started, and only that.
 
-    Also after a kill -9 of `meshctl up`: nothing of it stays behind."""
+    It is ended in reverse order; where nothing runs, the exit status is 4. It ends what a killed `meshctl up` left, too."""
     from meshctl.sidecar import team_starting
 
     try:

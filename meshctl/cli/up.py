@@ -25,9 +25,7 @@ def up(
     session: Session,
     services: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[SERVICE]…", help="Run these and what they are `after`, instead of all.", show_default=False
-        ),
+        typer.Argument(metavar="SERVICE…", help="Run these and what they are `after`, instead of all."),
     ] = None,
     config: FileOption = None,
     detach: Annotated[
@@ -35,10 +33,12 @@ def up(
     ] = False,
     timeout: Annotated[
         float,
-        typer.Option("--timeout", metavar="SECONDS", min=0, help="How long each may take until it is ready."),
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=0, help="How long each may take until it is ready (default: 60)."
+        ),
     ] = 60.0,
 ) -> None:
-    """Apply the mesh.toml and run it: the gateway, and every service that has a `command`, each wrapped by its sidecar.
+    """Apply a mesh.toml and run all it has: the gateway, and each `command`, wrapped.
 
     A service starts when those it is `after` take requests. Ctrl-C ends all in reverse order, a second one at once. The
     lines of all come together here: | is a program's output, ! its errors, * what happens to it."""

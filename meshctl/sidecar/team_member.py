@@ -50,10 +50,8 @@ class Member:
         """Why it could not begin."""
         self.code: int | None = None
         """How its last run ended, as a shell tells it."""
-        self.problem = ""
-        """Why it takes no requests."""
         self.since = 0.0
-        """When it was first started, by the monotonic clock."""
+        """When its program was first started, its process being ready for it, by the monotonic clock; 0 before."""
         self.restarts = Restarts(seat.restart)
         self._launch = launch
         self._output = output
@@ -89,7 +87,6 @@ class Member:
     def start(self) -> None:
         """Start its process. Raises MeshError."""
         self._began = clock.monotonic()
-        self.since = self.since or self._began
         self.view = self.failure = self.code = None
         out, their_out = os.pipe()
         err, their_err = os.pipe()
@@ -128,7 +125,7 @@ class Member:
 
     def reap(self) -> bool:
         """Whether its process has ended since the last time; `code` says how."""
-        if not self.is_running or self._process is None or (code := self._process.poll()) is None:
+        if self._process is None or not self.is_running or (code := self._process.poll()) is None:
             return False
         if self._word is not None:
             self._word.read()
@@ -143,6 +140,7 @@ class Member:
         word = handover.word(said)
         if isinstance(word, handover.Ready):
             self.view = msgspec.json.decode(word.view, type=ProxyView)
+            self.since = self.since or clock.monotonic()
         elif word is not None:
             self.failure = word.error
         self.on_changed()

@@ -25,6 +25,7 @@ from meshctl.sidecar.team_member import Member
 from meshctl.sidecar.team_output import Output
 from meshctl.sidecar.team_plan import OWN, Plan
 from meshctl.sidecar.team_record import Record
+from meshctl.sidecar.team_roll import Roll
 from meshctl.store.home import Home
 from meshctl.store.sqlite import SqliteStore
 
@@ -49,7 +50,7 @@ async def _run(plan: Plan, teller: Teller, ignored: frozenset[int]) -> int:
     store = SqliteStore(home.database)
     record = Record(home)
     members = [Member(seat, partial(launch, plan, seat), output) for seat in plan.seats]
-    team = Team(plan, members, store, output, record)
+    team = Team(plan, Roll(plan, members, store), store, output, record)
     broken = asyncio.Event()
 
     def on_broken() -> None:
@@ -73,9 +74,10 @@ async def _live(team: Team, teller: Teller, output: Output) -> int:
     try:
         view = await team.assemble()
     except MeshError as error:
-        await team.disband()
         await output.flush(_FLUSH)
         teller.failed(error)
+        await team.disband()
+        await output.flush(_FLUSH)
         return FAILED
     status = 0
     if view is not None:
