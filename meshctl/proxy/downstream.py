@@ -76,6 +76,7 @@ class Downstream(Client):
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
         self.deadline = NEVER
+        self.end_reading()
         self.worker.left(self)
         exchange = self.exchange
         self.worker.counters.in_flight -= len(self._waiting)

@@ -116,6 +116,7 @@ class LiveEndpoint:
         """A connection has ended: `connection`, or one that carried bytes."""
         self.opened -= 1
         if connection is not None:
+            self.worker.kept.discard(connection)
             self.forget(connection)
         if self._line and self.opened < self.limit:
             self.opened += 1

@@ -93,7 +93,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.endpoint.worker.kept.discard(self)
+        self.end_reading()
         self.endpoint.lost(self)
         exchange = self.exchange
         if exchange is None:

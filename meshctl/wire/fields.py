@@ -104,6 +104,10 @@ def collector(
     return on_header
 
 
+def unheard(_name: bytes, _value: bytes) -> None:
+    """The `on_header` of a reader that reads no more."""
+
+
 def tokens(value: bytes) -> list[bytes]:
     """The lower-case members of a comma-separated list: b"Close, X-a" → [b"close", b"x-a"] (RFC 9110 §5.6.1)."""
     return [token for part in value.lower().split(b",") if (token := part.strip(b" \t"))]

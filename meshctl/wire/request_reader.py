@@ -18,7 +18,7 @@ from httptools import (
     HttpRequestParser,
 )
 
-from meshctl.wire.fields import REQUEST_READ, Fields, collector, named_by_connection, tokens
+from meshctl.wire.fields import REQUEST_READ, Fields, collector, named_by_connection, tokens, unheard
 from meshctl.wire.message import CHUNKED, NO_FIELDS, Malformed, Request
 from meshctl.wire.target import split_absolute, split_host
 
@@ -39,6 +39,9 @@ _LONGEST_BODY: Final = 2**63 - 1
 
 # Spellings of field names that pass, learnt from traffic; shared by all connections of a process.
 _PASSING: Final[set[bytes]] = set()
+
+_ENDED: Final = HttpRequestParser(object())
+"""Calls nobody."""
 
 
 class RequestReader:
@@ -80,6 +83,12 @@ class RequestReader:
     def renew_parser(self) -> None:
         """Forget a message in the middle: the rest of its body was read without the parser."""
         self._parser = HttpRequestParser(self)
+
+    def end_reading(self) -> None:
+        """Nothing more will come. The parser calls its reader, which has the parser: both would stay until a collection
+        finds them, and keep a whole connection with its buffers."""
+        self._parser = _ENDED
+        self.on_header = unheard
 
     def stops_at_upgrade(self, request: Request) -> bool:
         """Whether llhttp takes `request` for one that changes the protocol, and reads nothing after its head."""

@@ -11,11 +11,14 @@ from typing import Final, NoReturn
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from meshctl.wire.fields import RESPONSE_READ, Fields, collector, named_by_connection, tokens
+from meshctl.wire.fields import RESPONSE_READ, Fields, collector, named_by_connection, tokens, unheard
 from meshctl.wire.message import CHUNKED, NO_FIELDS, UNTIL_CLOSE, Malformed, Response
 
 # Spellings of field names that pass, learnt from traffic; shared by all connections of a process.
 _PASSING: Final[set[bytes]] = set()
+
+_ENDED: Final = HttpResponseParser(object())
+"""Calls nobody."""
 
 
 class ResponseReader:
@@ -57,6 +60,12 @@ class ResponseReader:
     def renew_parser(self) -> None:
         """Forget a message in the middle: the rest of its body is read without the parser, or it has none (HEAD)."""
         self._parser = HttpResponseParser(self)
+
+    def end_reading(self) -> None:
+        """Nothing more will come. The parser calls its reader, which has the parser: both would stay until a collection
+        finds them, and keep a whole connection with its buffers."""
+        self._parser = _ENDED
+        self.on_header = unheard
 
     def take_trailers(self) -> Fields:
         """The trailer fields of the message that just ended."""
