@@ -106,8 +106,7 @@ def wrap(
         admin=admin,
         is_quiet=session.terminal.quiet,
     )
-    options = starting.prepare(typed)
-    _tell_chosen(session, typed, options.service)
+    options = starting.prepare(typed, session.terminal.say)
     starting.become(options, on_ready=lambda view: _tell_ready(session, view), on_error=session.terminal.error)
 
 
@@ -160,21 +159,6 @@ def _seconds(option: str, text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise MeshError("usage", f'{option} "{text}": {error}') from error
-
-
-def _tell_chosen(session: Session, typed: object, service: str) -> None:
-    """What was chosen for the user, and what of their own it takes the place of."""
-    import os
-
-    from meshctl.sidecar.environment import replaced
-    from meshctl.sidecar.starting import WrapOptions
-
-    assert isinstance(typed, WrapOptions)
-    if typed.service is None:
-        session.terminal.say(f'wrapped as service "{service}"; --service names it otherwise')
-    if typed.wrapping.has_proxy and (names := replaced(os.environ)):
-        words = ", ".join(f"${name}" for name in names)
-        session.terminal.say(f"{words} is the sidecar now, not what it was; --no-proxy-env leaves it")
 
 
 def _tell_ready(session: Session, view: ProxyView) -> None:

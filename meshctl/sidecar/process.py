@@ -12,7 +12,9 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -26,6 +28,9 @@ from meshctl.sidecar.launch import check, ignored_signals
 from meshctl.sidecar.ports import Port, check_port, choose_port
 from meshctl.sidecar.wrapper import Place, Wrapper, Wrapping
 from meshctl.store.home import Home
+
+KEPT_LOGS: Final = 10
+"""Access logs of former runs that are kept, for each version of a service."""
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -71,6 +76,7 @@ def _serve(options: Options, teller: Teller) -> int:
     log.configure(level="error" if options.is_quiet else "info")
     check(options.wrapping.command, os.environ, options.folder)
     port = _port(options.port)
+    _forget_logs(home.logs, options.proxy)
     access_log = home.logs / f"{options.proxy}.log"
     role = SidecarRole(
         options.service,
@@ -124,6 +130,16 @@ def _port(wanted: int) -> Port:
         return choose_port()
     check_port(wanted)
     return Port(wanted)
+
+
+def _forget_logs(folder: Path, proxy: str) -> None:
+    """Each run of an app has a log of its own: drop all but the last ones of its service and version. One that is still
+    written to is made anew by whoever writes."""
+    number = "[0-9a-f]" * 6
+    with suppress(OSError):
+        found = sorted(folder.glob(f"{proxy[:-6]}{number}.log"), key=lambda path: path.stat().st_mtime)
+        for each in found[:-KEPT_LOGS]:
+            each.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Final, NoReturn
 
@@ -15,12 +15,12 @@ from meshctl.errors import MeshError
 from meshctl.model.address import parse_address
 from meshctl.model.mesh import Listener, Mesh
 from meshctl.model.views import ProxyView
-from meshctl.sidecar.environment import Upstream, parse_upstream, same_variables
+from meshctl.sidecar.environment import Upstream, parse_upstream, replaced, same_variables
 from meshctl.sidecar.launch import check
 from meshctl.sidecar.naming import check_service, proxy_id, service_name, version_name
 from meshctl.sidecar.process import Options
 from meshctl.sidecar.wrapper import Wrapping
-from meshctl.store.home import Home
+from meshctl.store.home import Home, nearest_config
 
 _PROCESS: Final = "meshctl.sidecar.process"
 
@@ -39,11 +39,15 @@ class WrapOptions(msgspec.Struct, frozen=True):
     is_quiet: bool = False
 
 
-def prepare(options: WrapOptions) -> Options:
-    """What the process is to do. Raises MeshError for what cannot be meant, or cannot be run."""
+def prepare(options: WrapOptions, remark: Callable[[str], None]) -> Options:
+    """What the process is to do; `remark` is told of what was chosen for the user. Raises MeshError for what cannot be
+    meant, or cannot be run."""
     check(options.wrapping.command, os.environ)
     service = check_service(options.service or service_name(options.wrapping.command))
-    version = version_name(options.version, service, _mesh(options.home))
+    mesh = _mesh(options.home)
+    version = version_name(options.version, service, mesh or Mesh())
+    for each in _remarks(options, service, version, mesh):
+        remark(each)
     return Options(
         str(options.home.path),
         proxy_id(service, version, clock.bits(24)),
@@ -63,14 +67,29 @@ def become(options: Options, on_ready: Callable[[ProxyView], None], on_error: Ca
     handover.become(_PROCESS, options, (), ProxyView, on_ready, on_error)
 
 
-def _mesh(home: Home) -> Mesh:
-    """The configuration in force, or an empty one before the first."""
+def _mesh(home: Home) -> Mesh | None:
+    """The configuration in force; None before the first."""
     from meshctl.control.revisions import current
     from meshctl.store.sqlite import SqliteStore
 
     with closing(SqliteStore(home.database)) as store:
         revision = current(store)
-        return revision.mesh() if revision else Mesh()
+        return revision.mesh() if revision else None
+
+
+def _remarks(options: WrapOptions, service: str, version: str, mesh: Mesh | None) -> Iterator[str]:
+    if options.service is None:
+        yield f'wrapped as service "{service}"; --service names it otherwise'
+    if options.wrapping.has_proxy and (names := replaced(os.environ)):
+        words = ", ".join(f"${name}" for name in names)
+        yield f"{words} is the sidecar now and not what it was; --no-proxy-env leaves it"
+    if mesh is None and (file := nearest_config()):
+        yield f"{file} is not applied: run `meshctl apply` to have the mesh follow it"
+    listed = {each.name: each.weight for known in (mesh or Mesh()).services if known.name == service
+              for each in known.versions}  # fmt: skip
+    if listed and not listed.get(version):
+        command = f"meshctl traffic shift {service} {version}=10"
+        yield f"{service} {version} has no weight in the configuration; `{command}` sends it requests"
 
 
 def _listener(text: str) -> Listener:

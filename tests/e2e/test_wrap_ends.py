@@ -9,9 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
+
+from meshctl.store.home import open_home
 
 from .gateway import Ended, is_alive, meshctl, meshctl_process
 from .sidecar import Wrapped
@@ -98,6 +102,49 @@ def test_versions_to_choose_from(home: Path, tmp_path: Path) -> None:
     assert (ended.status, "has several versions: v1, v2" in ended.err) == (2, True), ended.err
 
 
+def test_what_was_chosen_is_told(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that nobody gave, a proxy of the user's that is replaced, a configuration that is not in force, and a
+    version that gets no requests are told."""
+    (tmp_path / "mesh.toml").write_text("routes = []\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    told = _remarks(tmp_path / "new", ("true",))
+    assert 'wrapped as service "true"; --service names it otherwise' in told
+    assert "$HTTP_PROXY is the sidecar now and not what it was; --no-proxy-env leaves it" in told
+    assert f"{tmp_path / 'mesh.toml'} is not applied: run `meshctl apply` to have the mesh follow it" in told
+    (tmp_path / "mesh.toml").write_text("routes = []\n[services.shop.versions.v1]\n")
+    assert meshctl(tmp_path / "new", "apply").status == 0
+    (told,) = _remarks(tmp_path / "new", ("true",), service="shop", version="v2", has_proxy=False)
+    assert told.startswith("shop v2 has no weight in the configuration; `meshctl traffic shift shop v2=10`")
+    assert _remarks(tmp_path / "new", ("true",), service="shop", version="v1", has_proxy=False) == []
+
+
+def _remarks(home: Path, command: tuple[str, ...], *, has_proxy: bool = True, **typed: str) -> list[str]:
+    from meshctl.sidecar.starting import WrapOptions, prepare
+    from meshctl.sidecar.wrapper import Wrapping
+
+    told: list[str] = []
+    prepare(WrapOptions(open_home(home), Wrapping(command, has_proxy=has_proxy), **typed), told.append)
+    return told
+
+
+def test_logs_of_former_runs(home: Path) -> None:
+    """The access logs of an app's last runs are kept, older ones dropped; those of other apps are left alone."""
+    logs = open_home(home).logs
+    for number in range(20):
+        file = logs / f"old-default-{number:06x}.log"
+        file.write_text("")
+        os.utime(file, (number, number))
+    others = [logs / "old-default-extra-000000.log", logs / "older-default-000000.log"]
+    for each in others:
+        each.write_text("")
+        os.utime(each, (0, 0))
+    assert wrapped(home, "--service", "old", "true").status == 0
+    kept = {each.name for each in logs.glob("old-default-0000*.log")}
+    assert kept == {f"old-default-{number:06x}.log" for number in range(10, 20)}
+    assert all(each.exists() for each in others)
+
+
 def test_a_taken_port(home: Path) -> None:
     """A port on which somebody listens is refused with who that is, and nothing is started."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -127,20 +174,29 @@ def test_an_app_that_will_not_end_is_killed(app: Wrapped) -> None:
 
 
 def test_impatience(home: Path, tmp_path: Path) -> None:
-    """A second Ctrl-C waits for no request, a third one reaches the app once more, and a fourth kills it."""
+    """The first Ctrl-C waits for requests in flight, the second does not, the third reaches the app once more, and the
+    fourth kills it."""
     app = Wrapped(home, tmp_path, ("--service", "slow", "--grace", "1h"), (sys.executable, APP, "stubborn", "tell"))
     try:
         app.until_registered()
-        holding = socket.create_connection(("127.0.0.1", app.port))
-        for expected in ("", "SIGINT\n", "SIGINT\nSIGINT\n"):
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(httpx.get, "http://slow/held/x", proxy=f"http://{app.address('proxy')}", timeout=60)
+            until(lambda: _holding(app), "the request to arrive")
             app.process.send_signal(signal.SIGINT)
             until(lambda: app.registration() is None, "it to be withdrawn")
-            until(lambda: app.out.read_text() in {expected, "SIGINT\n"}, "the signal")  # noqa: B023
-        app.process.send_signal(signal.SIGINT)
-        assert app.process.wait(20) == 137
-        holding.close()
+            assert (app.out.read_text(), asked.done()) == ("", False)
+            for times in (1, 2):
+                app.process.send_signal(signal.SIGINT)
+                until(lambda: app.out.read_text() == times * "SIGINT\n", "the signal")  # noqa: B023
+            app.process.send_signal(signal.SIGINT)
+            assert app.process.wait(20) == 137
+            assert asked.result(20).status_code >= 500
     finally:
         app.kill()
+
+
+def _holding(app: Wrapped) -> list[str]:
+    return list(httpx.get(f"http://127.0.0.1:{app.port}/holding", trust_env=False).json()["holding"])
 
 
 def test_a_process_that_stays_behind(home: Path) -> None:
