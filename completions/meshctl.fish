@@ -10,7 +10,7 @@ function __meshctl_at
     test "$at" = "$argv"
 end
 complete -c meshctl -f
-complete -c meshctl -n '__meshctl_at' -a demo -d 'Run a gateway in front of two small services, one in two versions, with live traffic to look at'
+complete -c meshctl -n '__meshctl_at' -a demo -d 'Run a gateway and two wrapped services, one in two versions, with live traffic'
 complete -c meshctl -n '__meshctl_at' -a init -d 'Write a mesh.toml to start from'
 complete -c meshctl -n '__meshctl_at' -a up -d 'Apply a mesh.toml and run all it has: the gateway, and each `command`, wrapped'
 complete -c meshctl -n '__meshctl_at' -a down -d 'End what `meshctl up` has started, and only that'

@@ -12,7 +12,7 @@ _meshctl() {
     (( CURRENT -= last - 1 ))
     case "$at" in
         "")
-            commands+=('demo:Run a gateway in front of two small services, one in two versions, with live traffic to look at')
+            commands+=('demo:Run a gateway and two wrapped services, one in two versions, with live traffic')
             commands+=('init:Write a mesh.toml to start from')
             commands+=('up:Apply a mesh.toml and run all it has: the gateway, and each `command`, wrapped')
             commands+=('down:End what `meshctl up` has started, and only that')

@@ -1,12 +1,12 @@
-"""`meshctl demo`: a gateway in front of small real services, with traffic to look at."""
+"""`meshctl demo`: a gateway, and small real services wrapped by sidecars, with traffic to look at."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -17,23 +17,23 @@ from meshctl.errors import DONE, FAILED, MeshError
 if TYPE_CHECKING:
     from meshctl.cli.demo_stage import Stage
     from meshctl.cli.demo_traffic import Traffic
-    from meshctl.model.views import RouteView
 
 _REFRESH: Final = 0.5
 _PLAIN_EVERY: Final = 2.0
 
 _TRY: Final = """\
-The demo runs at {url}  (two services, two versions of one; Ctrl-C ends it all). Try in another terminal:
+The demo runs at {url}; Ctrl-C ends all of it.
+Try in another terminal:
 
-  curl {url}/                             the service web
-  curl {url}/v1/orders                    90 % orders v1, 10 % v2
+  export MESHCTL_HOME={home}
+  curl {url}/                             web, which asks orders
+  curl {url}/v1/orders                    orders, 90 % v1
   curl -H 'x-beta: yes' {url}/v1/orders   always v2
-  curl -i {url}/orders.php                a redirect
-  curl {admin}/metrics
-  meshctl routes ls --home {home}
-  meshctl routes explain GET /v1/orders --home {home}
-  meshctl services show orders --home {home}
-  meshctl gateway logs -f --home {home}
+  meshctl traffic shift orders v2=50
+  meshctl certs rotate --all
+  meshctl certs ls
+  meshctl sidecar ls
+  meshctl routes explain GET /v1/orders
 """
 
 
@@ -47,18 +47,17 @@ def demo(
         str | None, typer.Option("--for", metavar="DURATION", help='End by itself after this long, "10s" for one.')
     ] = None,
 ) -> int:
-    """Run a gateway in front of two small services, one in two versions, with live traffic to look at.
+    """Run a gateway and two wrapped services, one in two versions, with live traffic.
 
-    All of it is real: processes, sockets, a mesh.toml in a temporary folder. Ctrl-C ends everything and leaves
-    nothing."""
+    The services know nothing of each other but their names; what goes between them is mutual TLS. All of it is real:
+    processes, sockets, certificates, a mesh.toml in a temporary folder. Ctrl-C ends everything and leaves nothing."""
     from meshctl.cli.demo_stage import Stage
     from meshctl.cli.demo_traffic import Traffic
 
     seconds = _seconds(duration)
-    session.terminal.say("starting two services and a gateway …")
+    session.terminal.say("starting a gateway and three sidecars with their apps …")
     with _ended_by_signals(), Stage() as stage:
-        assert stage.record is not None
-        session.terminal.say(_TRY.format(url=stage.url, admin=stage.record.admin, home=stage.home))
+        session.terminal.say(_TRY.format(url=stage.url, home=stage.home))
         traffic = Traffic(stage.url)
         traffic.start()
         try:
@@ -89,48 +88,20 @@ def _watch(session: Session, stage: Stage, traffic: Traffic, seconds: float | No
 
 
 @contextmanager
-def _live(session: Session, stage: Stage, traffic: Traffic) -> Iterator[Any]:
-    """A table that is redrawn in place."""
-    with session.terminal.page(lambda: _page(stage, traffic)) as live:
+def _live(session: Session, stage: Stage, traffic: Traffic) -> Iterator[Callable[[], None]]:
+    """Tables that are redrawn in place."""
+    from meshctl.cli.demo_page import look, page
+
+    with session.terminal.page(lambda: page(look(stage), _counts(traffic))) as live:
         yield live.refresh
 
 
 @contextmanager
-def _plain(session: Session, stage: Stage, traffic: Traffic) -> Iterator[Any]:
+def _plain(session: Session, stage: Stage, traffic: Traffic) -> Iterator[Callable[[], None]]:
     """A line for each look, for pipes and logs."""
+    from meshctl.cli.demo_page import line, look
 
-    def line() -> None:
-        from meshctl.cli.render import milliseconds, number
-
-        orders = [route for route in _routes(stage) if route.name == "orders"]
-        figures = f"; orders {number(orders[0].rps)} rps, p99 {milliseconds(orders[0].p99)}" if orders else ""
-        session.terminal.data(f"{_counts(traffic)}{figures}")
-
-    yield line
-
-
-def _page(stage: Stage, traffic: Traffic) -> Any:
-    from rich.console import Group
-
-    from meshctl.cli.render import cells, rich_table
-    from meshctl.cli.routes import COLUMNS, route_row
-
-    table = rich_table(COLUMNS, [cells(route_row(route)) for route in _routes(stage)])
-    return Group(table, "", f"{_counts(traffic)}")
-
-
-def _routes(stage: Stage) -> Sequence[RouteView]:
-    import msgspec
-
-    from meshctl.control.client import ask
-    from meshctl.model.views import RouteView
-
-    assert stage.record is not None
-    try:
-        return msgspec.json.decode(ask(stage.record, "GET", "/v1/routes"), type=list[RouteView])
-    except MeshError:
-        # A busy machine may be late with figures; whether the gateway still runs is the stage's question.
-        return ()
+    yield lambda: session.terminal.data(line(look(stage), _counts(traffic)))
 
 
 def _counts(traffic: Traffic) -> str:

@@ -1,69 +1,80 @@
-"""The two small services behind `meshctl demo`: real web servers in processes of their own, on free ports.
+"""The services of `meshctl demo`: plain web servers that know nothing of any mesh.
 
-Run as `python -m meshctl.cli.demo_services NAME VERSION`; writes its port to stdout and ends when its stdin does, so
-that no demo, however it died, leaves one behind."""
+Run as `python demo_services.py web` and `python demo_services.py orders v1`; they listen on $PORT. `web` asks
+`http://orders/` as any program in Python asks, with urllib, which finds the way in $HTTP_PROXY. What a sidecar adds to
+a request, who calls and the trace, is answered like any other header.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import json
+import os
 import sys
-from typing import Final
-
-from aiohttp import web
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+from typing import Any, Final
 
 _ORDERS: Final = ((1, "tea", 450), (2, "teapot", 3900))
-_NAME: Final = web.AppKey("name", str)
-_VERSION: Final = web.AppKey("version", str)
+_DEADLINE: Final = 5.0
 
 
-async def serve(name: str, version: str) -> None:
-    """Serve until stdin ends."""
-    app = web.Application()
-    app[_NAME], app[_VERSION] = name, version
-    app.router.add_get("/healthz", _healthz)
-    app.router.add_get("/orders", _orders)
-    app.router.add_get("/{rest:.*}", _page)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    sys.stdout.write(f"{runner.addresses[0][1]}\n")
-    sys.stdout.flush()
-    await _stdin_end()
-    await runner.cleanup()
+class Shop(BaseHTTPRequestHandler):
+    """One connection to the service `name`."""
+
+    protocol_version = "HTTP/1.1"
+    name = ""
+    version = ""
+
+    def do_GET(self) -> None:
+        """Answer in JSON."""
+        answer: dict[str, Any] = {"service": self.name, "caller": self.headers.get("x-meshctl-identity", "")}
+        status = 200
+        if self.path == "/healthz":
+            answer = {"status": "well"}
+        elif self.name == "orders":
+            answer |= {"version": self.version, "orders": _orders(self.version)}
+        else:
+            status, orders = _ask("http://orders/orders")
+            answer |= {"trace": self.headers.get("traceparent", ""), "asked": orders}
+        body = json.dumps(answer, ensure_ascii=False).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as the base class has it
+        """Say nothing: the sidecar has an access log."""
 
 
-async def _healthz(request: web.Request) -> web.Response:
-    return web.Response(text="ok\n")
+class Server(ThreadingTCPServer):
+    """Listens, and has a thread for each connection."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 128
 
 
-async def _orders(request: web.Request) -> web.Response:
-    orders: list[dict[str, object]] = [{"id": number, "item": item, "cents": cents} for number, item, cents in _ORDERS]
-    if request.app[_VERSION] == "v2":
-        # What is new in v2: prices for people.
-        orders = [
-            {**order, "price": f"€ {cents / 100:.2f}"} for order, (*_, cents) in zip(orders, _ORDERS, strict=True)
-        ]
-    return web.json_response({"service": "orders", "version": request.app[_VERSION], "orders": orders})
+def _orders(version: str) -> list[dict[str, Any]]:
+    if version == "v1":
+        return [{"id": number, "item": item, "cents": cents} for number, item, cents in _ORDERS]
+    # What is new in v2: prices for people.
+    return [{"id": number, "item": item, "price": f"€ {cents / 100:.2f}"} for number, item, cents in _ORDERS]
 
 
-async def _page(request: web.Request) -> web.Response:
-    return web.json_response(
-        {
-            "service": request.app[_NAME],
-            "version": request.app[_VERSION],
-            "path": request.path,
-            "request_id": request.headers.get("x-request-id", ""),
-            "traceparent": request.headers.get("traceparent", ""),
-        }
-    )
-
-
-async def _stdin_end() -> None:
-    ended = asyncio.Event()
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ended.set)
-    await ended.wait()
+def _ask(url: str) -> tuple[int, Any]:
+    """What another service answers, and with which status to pass that on."""
+    try:
+        with urllib.request.urlopen(url, timeout=_DEADLINE) as answer:  # noqa: S310 - always http
+            return 200, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return 502, {"status": error.code, "reason": error.headers.get("x-meshctl-reason", "")}
+    except OSError as error:
+        return 502, {"reason": str(error)}
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(*sys.argv[1:3]))
+    Shop.name, Shop.version = [*sys.argv[1:], ""][:2]
+    Server(("127.0.0.1", int(os.environ["PORT"])), Shop).serve_forever()

@@ -1,33 +1,31 @@
-"""What `meshctl demo` plays on: the services' and the gateway's processes, in a temporary home, from birth to end.
+"""What `meshctl demo` plays on: a shop run as `meshctl up` runs any, in a temporary home, from birth to end.
 
-Every process ends with the stage; after a kill -9 too: the services watch their stdin, and Linux tells the gateway."""
+Every process ends with the stage; after a kill -9 of the demo too, because Linux tells the team, and it all others.
+"""
 
 from __future__ import annotations
 
-import ctypes
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from threading import Event
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
-from meshctl import clock
 from meshctl.cli.demo_mesh import demo_mesh
 from meshctl.errors import MeshError
+from meshctl.model.names import GATEWAY
 from meshctl.model.views import ProxyRecord
 
-SERVICES: Final = (("web", "v1"), ("orders", "v1"), ("orders", "v2"))
-_READY_WITHIN: Final = 30.0
-_END_WITHIN: Final = 10.0
-_LOOK: Final = 0.05
-_PR_SET_PDEATHSIG: Final = 1
-# Loaded before any fork: a child between fork and exec must not load libraries.
-_LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
+if TYPE_CHECKING:
+    from meshctl.model.registration import Registration
+    from meshctl.sidecar.team_plan import TeamView
+
+_END_WITHIN: Final = 15.0
+_HURRY_WITHIN: Final = 5.0
+_TAIL: Final = 2000
 
 
 class Stage:
@@ -38,11 +36,9 @@ class Stage:
         self.folder = Path(self._folder.name)
         self.home = self.folder / "home"
         self.file = self.folder / "mesh.toml"
+        self.log = self.folder / "up.log"
         self.url = ""
-        self.record: ProxyRecord | None = None
-        self._pause = Event()
-        self._services: list[subprocess.Popen[str]] = []
-        self._gateway: subprocess.Popen[bytes] | None = None
+        self._team: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Stage:
         try:
@@ -58,84 +54,57 @@ class Stage:
         self._end()
 
     def check(self) -> None:
-        """Raises MeshError where a process of the demo has ended."""
-        for process in (*self._services, self._gateway):
-            if process is not None and process.poll() is not None:
-                raise MeshError("failed", f"a process of the demo ended by itself (status {process.returncode})")
+        """Raises MeshError where the team has ended."""
+        if self._team is not None and self._team.poll() is not None:
+            said = self.log.read_text(errors="replace").strip()
+            raise MeshError("failed", f"the demo ended by itself (status {self._team.returncode}): {said[-_TAIL:]}")
+
+    def proxies(self) -> tuple[list[ProxyRecord], Sequence[Registration]]:
+        """The proxies that run, and where those among them that are sidecars take mutual TLS."""
+        from meshctl.control.acks import proxies
+        from meshctl.control.discovery import registrations
+        from meshctl.store.home import Home
+        from meshctl.store.sqlite import SqliteStore
+
+        with closing(SqliteStore(Home(self.home).database)) as store:
+            return proxies(store), registrations(store)
 
     def _start(self) -> None:
-        for name, version in SERVICES:
-            command = [sys.executable, "-m", "meshctl.cli.demo_services", name, version]
-            self._services.append(_popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
-        ports = {
-            f"{name}_{version}": _port_of(service)
-            for (name, version), service in zip(SERVICES, self._services, strict=True)
-        }
-        listen = _listen_port()
+        port = _listen_port()
         try:
-            self.record = self._start_gateway(listen, ports)
-        except MeshError:
+            view = self._start_team(port)
+        except MeshError as error:
             # Between looking and listening somebody may have taken the port; that any is free is certain.
-            if listen == 0:
+            if port == 0 or error.code != "address_in_use":
                 raise
-            self.record = self._start_gateway(0, ports)
-        self.url = self.record.listeners[0].url.rstrip("/")
+            view = self._start_team(0)
+        self.url = next(row.address for row in view.rows if row.service == GATEWAY).rstrip("/")
 
-    def _start_gateway(self, listen: int, ports: Mapping[str, int]) -> ProxyRecord:
-        self.file.write_text(demo_mesh(self.folder, self.home, listen, ports), encoding="utf-8")
-        command = [sys.executable, "-m", "meshctl", "gateway", "up", "-c", str(self.file), "--home", str(self.home)]
-        with (self.folder / "gateway.log").open("wb") as log:
-            self._gateway = _popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_end_with_parent
-            )
-        return self._await_ready(self._gateway)
+    def _start_team(self, port: int) -> TeamView:
+        from meshctl.control.handover import hear
+        from meshctl.sidecar.team_plan import TeamView
+        from meshctl.sidecar.team_starting import UpOptions, up_beneath
+        from meshctl.store.home import open_home
 
-    def _await_ready(self, gateway: subprocess.Popen[bytes]) -> ProxyRecord:
-        deadline = clock.monotonic() + _READY_WITHIN
-        while clock.monotonic() < deadline:
-            if gateway.poll() is not None:
-                break
-            record = _ready_record(self.home)
-            if record is not None:
-                return record
-            self._pause.wait(_LOOK)
-        said = (self.folder / "gateway.log").read_text(errors="replace").strip()
-        raise MeshError("failed", f"the demo's gateway did not start: {said[-2000:] or 'it said nothing'}")
+        self.file.write_text(demo_mesh(self.folder, port), encoding="utf-8")
+        options = UpOptions(open_home(self.home), self.file)
+        with self.log.open("wb") as log:
+            self._team, listen = up_beneath(options, lambda _: None, log.fileno())
+        return hear(self._team, listen, TeamView, self.log)
 
     def _end(self) -> None:
-        """End the gateway first, so that it sees no service vanish, and then the services by closing their stdin."""
-        if self._gateway is not None:
-            _stop(self._gateway)
-        for service in self._services:
-            for pipe in (service.stdin, service.stdout):
-                if pipe is not None:
-                    pipe.close()
-        for service in self._services:
-            _stop(service)
+        if self._team is not None:
+            for seconds in (_END_WITHIN, _HURRY_WITHIN):
+                self._team.terminate()
+                try:
+                    self._team.wait(seconds)
+                    break
+                except subprocess.TimeoutExpired:
+                    continue
+            else:
+                self._team.kill()
+                self._team.wait()
         self._folder.cleanup()
-
-
-def _popen(command: Sequence[str], **how: Any) -> subprocess.Popen[Any]:
-    # A session of its own: Ctrl-C reaches the demo alone, which then ends everything in order.
-    return subprocess.Popen(command, start_new_session=True, **how)  # noqa: S603 - our own modules
-
-
-def _stop(process: subprocess.Popen[Any]) -> None:
-    if process.poll() is None:
-        process.terminate()
-    try:
-        process.wait(_END_WITHIN)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _port_of(service: subprocess.Popen[str]) -> int:
-    assert service.stdout is not None
-    line = service.stdout.readline()
-    if not line.strip().isdigit():
-        raise MeshError("failed", "a service of the demo did not start", hint="MESHCTL_DEBUG=1 shows more")
-    return int(line)
 
 
 def _listen_port() -> int:
@@ -147,33 +116,3 @@ def _listen_port() -> int:
         except OSError:
             return 0
     return 8080
-
-
-def _ready_record(home: Path) -> ProxyRecord | None:
-    """The record of the gateway in `home`, once its admin socket says that it is ready."""
-    from meshctl.control.acks import proxies
-    from meshctl.control.client import ask
-    from meshctl.store.home import Home
-    from meshctl.store.sqlite import SqliteStore
-
-    database = Home(home).database
-    if not database.exists():
-        return None
-    store = SqliteStore(database)
-    try:
-        for record in proxies(store):
-            ask(record, "GET", "/readyz")
-            if record.listeners:
-                return record
-    except MeshError:
-        # It is still on its way; the caller has the deadline.
-        return None
-    finally:
-        store.close()
-    return None
-
-
-def _end_with_parent() -> None:
-    """In the child, before exec: have Linux end it when the demo dies, however that happens (prctl(2))."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

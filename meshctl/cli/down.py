@@ -23,7 +23,8 @@ def down(
 ) -> None:
     """End what `meshctl up` has started, and only that.
 
-    It is ended in reverse order; where nothing runs, the exit status is 4. It ends what a killed `meshctl up` left, too."""
+    It is ended in reverse order; where nothing runs, the exit status is 4. What a killed `meshctl up` has left is
+    ended, too."""
     from meshctl.sidecar import team_starting
 
     try:

@@ -97,15 +97,10 @@ def start(module: str, options: msgspec.Struct, keep: Sequence[int], kind: type[
         child, listen = launch(module, options, keep, stdout=handle, stderr=handle, outlives_us=True)
     finally:
         os.close(handle)
-    said = _hear(listen)
-    if isinstance(said, Ready):
-        # It outlives this process, so nobody here will wait for it.
-        child.returncode = 0
-        return msgspec.json.decode(said.view, type=kind)
-    child.wait()
-    if said is None:
-        raise MeshError("failed", "the process ended before it was ready", hint=f"see {log}")
-    raise said.error
+    view = hear(child, listen, kind, log)
+    # It outlives this process, so nobody here will wait for it.
+    child.returncode = 0
+    return view
 
 
 def launch(
@@ -131,7 +126,8 @@ def launch(
             pass_fds=(source, tell, *keep),
             start_new_session=True,
             env=environ,
-            preexec_fn=None if outlives_us else partial(_end_with, os.getpid(), _libc()),
+            # What it calls is loaded already, and takes no locks of Python's.
+            preexec_fn=None if outlives_us else partial(_end_with, os.getpid(), _libc()),  # noqa: PLW1509
         )
     except BaseException:
         os.close(listen)
@@ -140,6 +136,18 @@ def launch(
         for each in (source, tell, *keep):
             os.close(each)
     return child, listen
+
+
+def hear(child: subprocess.Popen[bytes], listen: int, kind: type[_T], log: Path) -> _T:
+    """Wait for the word of a process that `launch` started: its view. Raises MeshError, once it has ended, where it
+    does not get so far; `log` is where people find what it said."""
+    said = _hear(listen)
+    if isinstance(said, Ready):
+        return msgspec.json.decode(said.view, type=kind)
+    child.wait()
+    if said is None:
+        raise MeshError("failed", "the process ended before it was ready", hint=f"see {log}")
+    raise said.error
 
 
 def word(said: bytes) -> Word | None:

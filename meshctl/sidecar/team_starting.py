@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
@@ -57,6 +58,13 @@ def up_detached(options: UpOptions, say: Say) -> TeamView:
     log = options.home.logs / "up.log"
     plan = prepare(options, say, log=str(log))
     return handover.start(_PROCESS, plan, (plan.lock,), TeamView, log)
+
+
+def up_beneath(options: UpOptions, say: Say, output: int) -> tuple[subprocess.Popen[bytes], int]:
+    """Apply and start the team as a child of this process, with which it ends, writing to the descriptor `output`; the
+    child, and where its word, with a `TeamView`, is to be heard. Raises MeshError for what is wrong before."""
+    plan = prepare(options, say)
+    return handover.launch(_PROCESS, plan, (plan.lock,), stdout=output, stderr=output)
 
 
 def prepare(options: UpOptions, say: Say, *, log: str = "") -> Plan:
