@@ -18,6 +18,54 @@ if TYPE_CHECKING:
 _POLICIES = ("no", "on-failure", "always")
 
 
+ServiceOption = Annotated[
+    str | None,
+    typer.Option("--service", "-s", metavar="NAME", help="The service it is (default: the command's name)."),
+]
+VersionOption = Annotated[
+    str | None,
+    typer.Option("--version", metavar="NAME", help="The version it is (default: the service's only one)."),
+]
+PortOption = Annotated[
+    int,
+    typer.Option(
+        "--port", "-p", metavar="PORT", min=0, max=65535, help="Where it listens (default: a free port, in $PORT)."
+    ),
+]
+UpstreamOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--upstream",
+        "-u",
+        metavar="NAME[:tcp][=PORT]",
+        help="Give it a port on this machine that leads to a service, told in $NAME_URL, or in $NAME_ADDR for tcp. "
+        "May be given again.",
+    ),
+]
+RestartOption = Annotated[
+    str, typer.Option("--restart", metavar="no|on-failure|always", help="When it is started again (default: no).")
+]
+GraceOption = Annotated[
+    str, typer.Option("--grace", metavar="TIME", help="From asking it to end to killing it (default: 10s).")
+]
+HealthOption = Annotated[
+    str, typer.Option("--health", metavar="PATH", help="Send it requests once this path answers with success.")
+]
+ReadyOption = Annotated[
+    str, typer.Option("--ready-timeout", metavar="TIME", help="Until its being late is told (default: 60s).")
+]
+GatewayOption = Annotated[
+    list[str] | None,
+    typer.Option("--gateway", "-g", metavar="ADDR", help="Serve the mesh's routes here as well. May be given again."),
+]
+AdminOption = Annotated[
+    str, typer.Option("--admin", metavar="ADDR", help="Serve /metrics, /healthz and /readyz here; or off.")
+]
+NoProxyOption = Annotated[
+    bool, typer.Option("--no-proxy-env", help="Leave $HTTP_PROXY, $HTTPS_PROXY and $NO_PROXY as they are.")
+]
+
+
 @takes_a_command
 @examples("""
     meshctl sidecar wrap --service orders -- python app.py
@@ -28,54 +76,17 @@ _POLICIES = ("no", "on-failure", "always")
 def wrap(
     session: Session,
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND…", help="The app, and its own options.")],
-    service: Annotated[
-        str | None,
-        typer.Option("--service", "-s", metavar="NAME", help="The service it is (default: the command's name)."),
-    ] = None,
-    app_version: Annotated[
-        str | None,
-        typer.Option("--version", metavar="NAME", help="The version it is (default: the service's only one)."),
-    ] = None,
-    port: Annotated[
-        int,
-        typer.Option(
-            "--port", "-p", metavar="PORT", min=0, max=65535, help="Where it listens (default: a free port, in $PORT)."
-        ),
-    ] = 0,
-    upstream: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--upstream",
-            "-u",
-            metavar="NAME[:tcp][=PORT]",
-            help="Give it a port on this machine that leads to a service, told in $NAME_URL, or in $NAME_ADDR for tcp. "
-            "May be given again.",
-        ),
-    ] = None,
-    restart: Annotated[
-        str, typer.Option("--restart", metavar="no|on-failure|always", help="When it is started again (default: no).")
-    ] = "no",
-    grace: Annotated[
-        str, typer.Option("--grace", metavar="TIME", help="From asking it to end to killing it (default: 10s).")
-    ] = "10s",
-    health: Annotated[
-        str, typer.Option("--health", metavar="PATH", help="Send it requests once this path answers with success.")
-    ] = "",
-    ready_timeout: Annotated[
-        str, typer.Option("--ready-timeout", metavar="TIME", help="Until its being late is told (default: 60s).")
-    ] = "60s",
-    gateway: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--gateway", "-g", metavar="ADDR", help="Serve the mesh's routes here as well. May be given again."
-        ),
-    ] = None,
-    admin: Annotated[
-        str, typer.Option("--admin", metavar="ADDR", help="Serve /metrics, /healthz and /readyz here; or off.")
-    ] = "127.0.0.1:0",
-    no_proxy_env: Annotated[
-        bool, typer.Option("--no-proxy-env", help="Leave $HTTP_PROXY, $HTTPS_PROXY and $NO_PROXY as they are.")
-    ] = False,
+    service: ServiceOption = None,
+    app_version: VersionOption = None,
+    port: PortOption = 0,
+    upstream: UpstreamOption = None,
+    restart: RestartOption = "no",
+    grace: GraceOption = "10s",
+    health: HealthOption = "",
+    ready_timeout: ReadyOption = "60s",
+    gateway: GatewayOption = None,
+    admin: AdminOption = "127.0.0.1:0",
+    no_proxy_env: NoProxyOption = False,
 ) -> None:
     """Run an app as a member of the mesh: with an identity, mutual TLS, and every service in reach by its name.
 

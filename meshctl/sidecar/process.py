@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from meshctl import clock
+from meshctl.control.discovery import machine
 from meshctl.control.handover import Teller, given
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Listener
@@ -26,6 +27,7 @@ from meshctl.model.views import ProxyRecord
 from meshctl.sidecar.environment import Upstream
 from meshctl.sidecar.launch import check, ignored_signals
 from meshctl.sidecar.ports import Port, check_port, choose_port
+from meshctl.sidecar.role import SidecarRole
 from meshctl.sidecar.wrapper import Place, Wrapper, Wrapping
 from meshctl.store.home import Home
 
@@ -63,11 +65,9 @@ def main(options: Options, teller: Teller) -> int:
 
 def _serve(options: Options, teller: Teller) -> int:
     from meshctl.control.admin import Admin
-    from meshctl.control.discovery import machine
     from meshctl.control.supervisor import Supervisor
     from meshctl.observe import log
     from meshctl.proxy import worker  # noqa: F401 - loaded once here, and shared by all workers that are forked
-    from meshctl.sidecar.role import SidecarRole
     from meshctl.sidecar.signals import receive
     from meshctl.store.sqlite import SqliteStore
 
@@ -76,31 +76,12 @@ def _serve(options: Options, teller: Teller) -> int:
     log.configure(level="error" if options.is_quiet else "info")
     check(options.wrapping.command, os.environ, options.folder)
     port = _port(options.port)
+    access_log = str(home.logs / f"{options.proxy}.log")
     _forget_logs(home.logs, options.proxy)
-    access_log = home.logs / f"{options.proxy}.log"
-    role = SidecarRole(
-        options.service,
-        options.version,
-        port.number,
-        upstreams=options.upstreams,
-        gateway=options.gateway,
-        admin=options.admin,
-        access_log=str(access_log),
-    )
+    role = _role(options, port.number, access_log)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    record = ProxyRecord(
-        id=options.proxy,
-        role="sidecar",
-        pid=os.getpid(),
-        started=clock.wall(),
-        socket=str(home.socket(f"{options.proxy}.sock")),
-        log=str(access_log),
-        machine=machine(),
-        service=options.service,
-        app_version=options.version,
-    )
-    supervisor = Supervisor(loop, home, SqliteStore(home.database), record, role)
+    supervisor = Supervisor(loop, home, SqliteStore(home.database), _record(options, home, access_log), role)
     wrapper = Wrapper(supervisor, role, options.wrapping, Place(options.home, options.folder, ignored))
     admin = Admin(supervisor)
 
@@ -123,6 +104,32 @@ def _serve(options: Options, teller: Teller) -> int:
         admin.close()
         supervisor.store.close()
         port.release()
+
+
+def _role(options: Options, port: int, access_log: str) -> SidecarRole:
+    return SidecarRole(
+        options.service,
+        options.version,
+        port,
+        upstreams=options.upstreams,
+        gateway=options.gateway,
+        admin=options.admin,
+        access_log=access_log,
+    )
+
+
+def _record(options: Options, home: Home, access_log: str) -> ProxyRecord:
+    return ProxyRecord(
+        id=options.proxy,
+        role="sidecar",
+        pid=os.getpid(),
+        started=clock.wall(),
+        socket=str(home.socket(f"{options.proxy}.sock")),
+        log=access_log,
+        machine=machine(),
+        service=options.service,
+        app_version=options.version,
+    )
 
 
 def _port(wanted: int) -> Port:
