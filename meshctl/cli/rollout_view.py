@@ -94,14 +94,15 @@ def document(found: Rollout) -> dict[str, Any]:
     }
 
 
-def line(event: Event, to: str) -> str:
-    """An event in one line, for pipes and logs."""
+def line(event: Event, to: str, *, is_short: bool = False) -> str:
+    """An event in one line, for pipes and logs; with `is_short` without the day, for who watches."""
     from meshctl import clock
 
+    since, until = (11, 19) if is_short else (0, None)
     what = f"{event.kind} {event.verdict}" if event.verdict else event.kind
     often = f" ({event.count} times)" if event.count > 1 else ""
     text = f"  {event.text}{often}" if event.text else ""
-    return f"{clock.timestamp(event.at)}  {what:<18}  {to} {event.weight:g}%{text}"
+    return f"{clock.timestamp(event.at)[since:until]}  {what:<18}  {to} {event.weight:g}%{text}"
 
 
 _INTERRUPTED: Final = 130
@@ -254,7 +255,7 @@ def _event_text(event: Event, to: str) -> Any:
     from rich.text import Text
 
     mark = _MARKS.get(event.verdict or "", "·")
-    return Text.assemble((mark, _COLOURS.get(event.verdict or "", "")), " ", line(event, to))
+    return Text.assemble((mark, _COLOURS.get(event.verdict or "", "")), " ", line(event, to, is_short=True))
 
 
 def _show(session: Session, found: Rollout) -> None:

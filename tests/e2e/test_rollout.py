@@ -3,7 +3,15 @@ whoever drives."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import select
 import signal
+import struct
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -238,4 +246,71 @@ def test_refused(gateway: Gateway) -> None:
     for arguments, status, words in REFUSED:
         ended = gateway.meshctl("traffic", "rollout", "s", *arguments)
         assert (ended.status, words in ended.err) == (status, True), ended.err
+    assert shares(gateway) == {"v1": 100, "v2": 0}
+
+
+_STYLES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class OnTerminal:
+    """A command on a terminal of its own, 100 columns wide."""
+
+    def __init__(self, home: Path, *arguments: object) -> None:
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        self.seen = ""
+        self.process = meshctl_process(
+            home, *arguments, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+        os.close(slave)
+
+    def until_seen(self, words: str) -> None:
+        """Return when it has written `words`."""
+
+        def seen() -> bool:
+            if select.select([self.master], [], [], 0)[0]:
+                with contextlib.suppress(OSError):
+                    self.seen += _STYLES.sub("", os.read(self.master, 65536).decode(errors="replace"))
+            return words in self.seen
+
+        until(seen, f"{words!r} in {self.seen[-2000:]!r}")
+
+    def type(self, text: str) -> None:
+        """Press keys."""
+        os.write(self.master, text.encode())
+
+    def close(self) -> None:
+        """End it."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+
+def test_what_a_terminal_shows(gateway: Gateway) -> None:
+    """On a terminal there is a weight bar, the step with the time left, both versions' figures and each verdict. Ctrl-C
+    asks: first it is left running; watched again, it is aborted, which ends with 1."""
+    command = ("traffic", "rollout", "s")
+    with Load(gateway.url):
+        first = OnTerminal(gateway.home, *command, "--to", "v2", "--steps", "25,60", "--every", "3s")
+        try:
+            for words in ("step 1 of 2", "left if all pass", "v2 ██████████░░", "25%", "REQUESTS", "the others", "✓"):
+                first.until_seen(words)
+            first.type("\x03")
+            first.until_seen("leave it running, or abort it?")
+            first.type("\n")
+            first.until_seen("it goes on")
+            assert first.process.wait(20) == 0
+        finally:
+            first.close()
+        again = OnTerminal(gateway.home, *command)
+        try:
+            again.until_seen("step 2 of 2")
+            again.type("\x03")
+            again.until_seen("abort it?")
+            again.type("a\n")
+            again.until_seen("aborted by")
+            assert again.process.wait(20) == 1
+        finally:
+            again.close()
     assert shares(gateway) == {"v1": 100, "v2": 0}

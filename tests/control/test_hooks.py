@@ -1,0 +1,49 @@
+"""Commands of a rollout: what they find, what is told of them, and that they end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import psutil
+
+from meshctl.control.hooks import run_hook
+
+
+def run(command: str, folder: Path | str = "/", deadline: float = 20.0, **facts: str) -> str:
+    """What went wrong with a command."""
+    return asyncio.run(run_hook(command, facts, str(folder), deadline))
+
+
+def test_what_it_finds(tmp_path: Path) -> None:
+    """It runs by the shell, in its folder, with what there is to know in its environment, and nothing to read."""
+    assert run('cat; echo "$MESHCTL_VERSION in $PWD" > said', tmp_path, MESHCTL_VERSION="v2") == ""
+    assert (tmp_path / "said").read_text() == f"v2 in {tmp_path}\n"
+    assert run("test $PWD = /", tmp_path / "gone") == ""
+
+
+def test_what_is_told(tmp_path: Path) -> None:
+    """A failure is told with its status or signal and the end of what it said."""
+    assert run("echo all is; echo lost >&2; exit 7") == "it ended with 7: all is lost"
+    assert run("kill -TERM $$") == "it was ended by SIGTERM"
+    assert len(run("seq 10000; exit 1")) < 400
+
+
+def test_it_ends(tmp_path: Path) -> None:
+    """At its deadline it is ended with all that it started; what it leaves behind by itself is not waited for."""
+    began = time.monotonic()
+    assert run(f"sleep 60 & echo $! > {tmp_path}/pid; sleep 60", deadline=0.3) == "it did not end within 0.3 s"
+    child = int((tmp_path / "pid").read_text())
+    while is_alive(child):
+        assert time.monotonic() - began < 15
+        time.sleep(0.01)
+    assert run("sleep 5 & exit 0", deadline=3.0) == ""
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that merely waits to be reaped does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
