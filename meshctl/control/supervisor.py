@@ -66,6 +66,7 @@ class Supervisor:
         self._watch = store.watch()
         self._lease = ""
         self._registration: Registration | None = None
+        self._turn = 0
         first = current(store)
         count = role.workers
         if count is None:
@@ -76,8 +77,8 @@ class Supervisor:
         self.changing = Changing(store, role, self.fleet, self.identity, record.id, lambda: self._lease)
         self.changing.on_changed = self._tell_listeners
         self.sampling = Sampling(loop, self.fleet)
-
         self.driving = Driving(store, record.id, record.pid, str(home.path))
+
     def __repr__(self) -> str:
         return f"<Supervisor {self.record.id} {self.state} on revision {self.number}>"
 
@@ -130,8 +131,8 @@ class Supervisor:
         self.loop.call_later(KEEP_ALIVE_EVERY, self._keep_alive)
         self.loop.call_later(BURY_EVERY, self._bury)
         self.sampling.start()
-        self.on_ready(self.view())
         self._drive()
+        self.on_ready(self.view())
 
     def _on_signal(self) -> None:
         if self.fleet.is_stopping:
@@ -150,8 +151,8 @@ class Supervisor:
             self.fleet.kill()
             return
         self.state = "draining"
-        # Ours must be closed first: a socket that stays open here would take connections that nobody accepts.
         self.driving.stop()
+        # Ours must be closed first: a socket that stays open here would take connections that nobody accepts.
         for bound in self.changing.bounds.values():
             bound.close()
         seconds = self.mesh.gateway.timeouts.drain
@@ -200,19 +201,19 @@ class Supervisor:
             if self._watch.changed():
                 spawn(self.changing.follow(), name="follow")
                 self.identity.follow()
-                self.on_store_changed()
                 self._drive()
+                self.on_store_changed()
             self.identity.look()
         except MeshError as error:
             self.changing.store_failed(error)
 
-    def _leave(self, index: int) -> None:
     def _drive(self) -> None:
         try:
             self.driving.follow()
         except MeshError as error:
             self.changing.store_failed(error)
 
+    def _leave(self, index: int) -> None:
         """Worker `index` will be away for a while: no connection may wait for it."""
         for bound in self.changing.bounds.values():
             try:
@@ -230,7 +231,8 @@ class Supervisor:
     def _bury(self) -> None:
         self.loop.call_later(BURY_EVERY, self._bury)
         try:
-            for each in bury(self.store, self.changing.registrations):
+            self._turn += 1
+            for each in bury(self.store, self.changing.registrations, self._turn):
                 self._events.warning("endpoint_buried", service=each.service, proxy=each.proxy, process=each.pid)
         except MeshError as error:
             self.changing.store_failed(error)
