@@ -15,6 +15,7 @@ import pytest
 
 from meshctl.cli.app import TREE, Group
 from meshctl.config.schema import json_schema
+from meshctl.proxy.handshakes import HANDSHAKE_REASONS
 from meshctl.wire.reasons import CUT, REASONS
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +50,14 @@ def cuts() -> Iterator[str]:
     yield "| Reason | What happened |"
     yield "|---|---|"
     for code, meaning in CUT.items():
+        yield f"| `{code}` | {meaning[:1].upper()}{meaning[1:]} |"
+
+
+def handshakes() -> Iterator[str]:
+    """The table of failed handshakes."""
+    yield "| Reason | What happened |"
+    yield "|---|---|"
+    for code, meaning in HANDSHAKE_REASONS.items():
         yield f"| `{code}` | {meaning[:1].upper()}{meaning[1:]} |"
 
 
@@ -97,7 +106,7 @@ def shown(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-@pytest.mark.parametrize("table", [reasons, cuts, reference], ids=["reasons", "cuts", "reference"])
+@pytest.mark.parametrize("table", [reasons, cuts, handshakes, reference], ids=lambda table: table.__name__)
 def test_tables_are_those_of_the_code(table: Any) -> None:
     """The README's tables of reasons and keys have exactly what the code has."""
     lines = "\n".join(table())

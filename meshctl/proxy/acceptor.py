@@ -1,9 +1,10 @@
-"""A listener of the mesh accepts by itself, because the first byte of a connection decides what it is:
+"""A listener that speaks TLS accepts by itself, because the first byte of a connection decides what it is:
 
-    accept ─▶ Waiting ─▶ first byte ─▶ 0x16: TLS handshake ─▶ Arrival ─▶ Caller or a relay
-                                    └▶ else: in the clear  ─▶ PlainCaller (permissive) or Stranger (strict)
+    accept ─▶ Waiting ─▶ first byte ─▶ 0x16: TLS handshake ─▶ whom the door lets in by TLS
+                                    └▶ else: in the clear  ─▶ whom it lets in without, if only to be told so
 
-The byte is only looked at and stays where it is, so whoever is next reads the connection from its beginning.
+The byte is only looked at and stays where it is, so whoever is next reads the connection from its beginning. A failed
+handshake is counted by its reason, logged and told, which no server of the event loop would do.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from typing import TYPE_CHECKING, Final
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol
 
 from meshctl import clock
-from meshctl.proxy.caller import Arrival
 from meshctl.proxy.handshakes import reason_of
-from meshctl.proxy.plain import PlainCaller, Stranger
 from meshctl.proxy.tasks import spawn
 from meshctl.proxy.timers import COARSE, Deadlines
 
 if TYPE_CHECKING:
-    from meshctl.proxy.listener import LiveListener
     from meshctl.proxy.worker import Worker
+
+Make = Callable[[], asyncio.BaseProtocol]
 
 AT_ONCE: Final = 32
 """Connections accepted before anything else gets its turn."""
@@ -34,13 +36,27 @@ _HANDSHAKE: Final = b"\x16"
 _EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
+class Door(Protocol):
+    """What a listener makes of those who come."""
+
+    address: str
+
+    def by_tls(self) -> tuple[ssl.SSLContext, Make]:
+        """The context of a handshake that begins now, and who speaks after it."""
+
+    def in_the_clear(self) -> asyncio.BaseProtocol:
+        """Who speaks to a client without TLS."""
+
+    def patience(self) -> float:
+        """Seconds until a client must have said something."""
+
+
 class Acceptor:
     """Accepts on one listening socket."""
 
-    def __init__(self, worker: Worker, listener: LiveListener, end: socket.socket, *, is_strict: bool) -> None:
+    def __init__(self, worker: Worker, door: Door, end: socket.socket) -> None:
         self.worker = worker
-        self.listener = listener
-        self.is_strict = is_strict
+        self.door = door
         self.shaking = 0
         """Handshakes under way."""
         self._silent: dict[Waiting, None] = {}
@@ -50,7 +66,7 @@ class Acceptor:
         end.setblocking(False)
 
     def __repr__(self) -> str:
-        return f"<Acceptor {self.listener.address}, {len(self._silent)} silent, {self.shaking} in a handshake>"
+        return f"<Acceptor {self.door.address}, {len(self._silent)} silent, {self.shaking} in a handshake>"
 
     def start(self) -> None:
         """Accept from now on."""
@@ -104,7 +120,7 @@ class Acceptor:
         self.worker.loop.remove_reader(self._socket)
         self._pause = self.worker.loop.call_later(PAUSE, self.start)
         reason = errno.errorcode.get(error.errno or 0, "")
-        self.worker.complaints.tell("accept_failed", reason, listener=self.listener.address, error=error.strerror or "")
+        self.worker.complaints.tell("accept_failed", reason, listener=self.door.address, error=error.strerror or "")
 
 
 class Waiting:
@@ -112,10 +128,9 @@ class Waiting:
 
     def __init__(self, acceptor: Acceptor, end: socket.socket, client: str) -> None:
         self.client = client
-        self.listener = acceptor.listener.address
-        worker = acceptor.worker
-        self.deadline = clock.monotonic() + worker.snapshot.timeouts.head
-        self._worker = worker
+        self.listener = acceptor.door.address
+        self.deadline = clock.monotonic() + acceptor.door.patience()
+        self._worker = acceptor.worker
         self._acceptor = acceptor
         self._socket = end
         self._is_watched = False
@@ -157,18 +172,12 @@ class Waiting:
             self._worker.loop.remove_reader(self._socket)
 
     async def _shake_hands(self) -> None:
-        worker = self._worker
-        shown = worker.mesh_tls
-        assert shown is not None
-        acceptor, listener = self._acceptor, self._acceptor.listener
+        worker, acceptor = self._worker, self._acceptor
+        context, make = acceptor.door.by_tls()
+        limit = worker.snapshot.timeouts.handshake
         acceptor.shaking += 1
         try:
-            await worker.loop.connect_accepted_socket(
-                lambda: Arrival(worker, listener, shown),
-                self._socket,
-                ssl=shown.server,
-                ssl_handshake_timeout=worker.snapshot.timeouts.handshake,
-            )
+            await worker.loop.connect_accepted_socket(make, self._socket, ssl=context, ssl_handshake_timeout=limit)
         except OSError as error:
             self._socket.close()
             self._failed(*reason_of(error))
@@ -176,10 +185,8 @@ class Waiting:
             acceptor.shaking -= 1
 
     async def _go_plain(self) -> None:
-        worker, listener = self._worker, self._acceptor.listener
-        make = Stranger if self._acceptor.is_strict else PlainCaller
         try:
-            await worker.loop.connect_accepted_socket(lambda: make(worker, listener), self._socket)
+            await self._worker.loop.connect_accepted_socket(self._acceptor.door.in_the_clear, self._socket)
         except OSError:
             self._socket.close()
 

@@ -10,7 +10,7 @@ HANDSHAKE_REASONS: Final[dict[str, str]] = {
     "peer_unknown_authority": "the peer's certificate is not from an authority of this mesh",
     "peer_expired": "the peer's certificate is not valid now",
     "peer_unfit": "the peer's certificate is not for this use",
-    "tls_version": "the client does not speak TLS 1.3",
+    "tls_version": "the client speaks no version of TLS that is taken there",
     "tls_refused": "the peer did not accept this proxy's certificate",
     "tls_timeout": "the handshake took too long",
     "tls_gone": "the client went away in the middle of the handshake",

@@ -6,8 +6,9 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Final
 
-from meshctl.proxy.acceptor import Acceptor
+from meshctl.proxy.acceptor import Acceptor, Door
 from meshctl.proxy.connect import Outbound, Outgoing
+from meshctl.proxy.doors import HttpsDoor, MeshDoor
 from meshctl.proxy.downstream import Downstream
 from meshctl.proxy.mesh_tls import EdgeTls
 from meshctl.proxy.messages import ListenerSpec
@@ -27,25 +28,21 @@ CLIENTS: Final[dict[str, type[Downstream | Near]]] = {"outbound": Outbound, "ups
 class LiveListener:
     """One listener of a worker. Raises ValueError where its certificate does not load."""
 
-    def __init__(self, worker: Worker, spec: ListenerSpec, end: socket.socket, handshake: float) -> None:
+    def __init__(self, worker: Worker, spec: ListenerSpec, end: socket.socket) -> None:
         self.key = spec.key
         self.address = spec.address
         self.entry = spec.entry
         self.scheme = "https" if spec.certificates or spec.mesh else "http"
         self._worker = worker
         self._socket = end
-        self._handshake = handshake
         self._server: asyncio.Server | None = None
-        self._acceptor: Acceptor | None = None
         self._closed = False
         self.tls = self.prepare(spec)
-        self._edge = EdgeTls(worker) if spec.mesh == "edge" else None
-        if spec.mesh:
-            self._make_member(spec)
+        door = self._door(spec)
+        self._acceptor = Acceptor(worker, door, end) if door is not None else None
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open" if self._server else "prepared"
-        return f"<LiveListener {self.scheme}://{self.address} {state}>"
+        return f"<LiveListener {self.scheme}://{self.address}{' closed' if self._closed else ''}>"
 
     def prepare(self, spec: ListenerSpec) -> ListenerTls | None:
         """The certificates of a new revision, loaded but not used yet. Raises ValueError where they do not load."""
@@ -54,15 +51,20 @@ class LiveListener:
         except CertificateProblem as problem:
             raise ValueError(str(problem)) from problem
 
-    def _make_member(self, spec: ListenerSpec) -> None:
+    def _door(self, spec: ListenerSpec) -> Door | None:
+        """Who comes in how, where it is not only in the clear."""
         worker = self._worker
+        if self.tls is not None:
+            return HttpsDoor(worker, self, self.tls)
+        if not spec.mesh:
+            return None
         if worker.mesh_tls is None:
             raise ValueError("the listener needs an identity in the mesh, which this proxy has not got yet")
-        if spec.mesh == "edge":
-            if worker.mesh_tls.edge is None:
-                raise ValueError("the listener needs a certificate of the mesh's CA, which this proxy has not got yet")
-            return
-        self._acceptor = Acceptor(worker, self, self._socket, is_strict=spec.mesh == "strict")
+        if spec.mesh != "edge":
+            return MeshDoor(worker, self, is_strict=spec.mesh == "strict")
+        if worker.mesh_tls.edge is None:
+            raise ValueError("the listener needs a certificate of the mesh's CA, which this proxy has not got yet")
+        return HttpsDoor(worker, self, EdgeTls(worker))
 
     def start(self) -> None:
         """Accept from now on: clients that come before the server is made wait for it."""
@@ -73,14 +75,9 @@ class LiveListener:
         spawn(self._start(), name=f"listen {self.address}")
 
     async def _start(self) -> None:
-        tls = self._edge or self.tls
         make = CLIENTS.get(self.entry.partition(":")[0], Downstream)
         self._server = await self._worker.loop.create_server(
-            lambda: make(self._worker, self),
-            sock=self._socket,
-            backlog=BACKLOG,
-            ssl=tls.context if tls else None,
-            ssl_handshake_timeout=self._handshake if tls else None,
+            lambda: make(self._worker, self), sock=self._socket, backlog=BACKLOG
         )
         if self._closed:
             self._server.close()

@@ -134,7 +134,7 @@ class Orders:
             snapshot = worker.registry.compile(order.revision, decode(order.mesh), order.registrations, order.weights)
             renewed = self._renewed(order)
             opened = {
-                spec.key: LiveListener(worker, spec, sockets[spec.key], snapshot.timeouts.handshake)
+                spec.key: LiveListener(worker, spec, sockets[spec.key])
                 for spec in order.listeners
                 if spec.key not in worker.listeners
             }

@@ -72,13 +72,25 @@ class PlainCaller(Downstream):
 
 
 class Stranger(Downstream):
-    """A client in the clear, at a strict listener: it is told so in the language that it most likely speaks."""
+    """A client in the clear, where only members of the mesh come in: it is told so in the language that it most likely
+    speaks."""
+
+    reason = "mtls_required"
+    detail = "this port takes mutual TLS from members of the mesh alone"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.scheme = "http"
         super().connection_made(transport)
         if self._closing:
             return
         # Something was sent: it is let come in and thrown away while the client reads its answer.
         self._head_bytes = 1
-        self._refuse("mtls_required", "this port takes mutual TLS from members of the mesh alone")
-        self.worker.complaints.tell("plain_refused", "mtls_required", client=self.client, listener=self.listener)
+        self._refuse(self.reason, self.detail)
+        self.worker.complaints.tell("plain_refused", self.reason, client=self.client, listener=self.listener)
+
+
+class Insecure(Stranger):
+    """A client in the clear, where HTTPS is spoken."""
+
+    reason = "https_required"
+    detail = "this port takes HTTPS: call it by https://"

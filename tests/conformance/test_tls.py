@@ -13,7 +13,7 @@ import pytest
 
 from .authority import Authority
 from .conftest import Start
-from .refusals import read_refusal
+from .refusals import is_refused, read_refusal
 from .running import Gateway
 from .upstream import OK, Upstream
 from .wire import PATIENCE, Wire
@@ -129,10 +129,10 @@ def test_old_versions_are_refused(secure: Gateway, version: ssl.TLSVersion) -> N
 
 
 def test_plain_http_on_a_tls_listener(secure: Gateway) -> None:
-    """Plain HTTP on a TLS listener ends with the connection."""
+    """Plain HTTP on a TLS listener is told that this is HTTPS."""
     with secure.connect() as client:
         client.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
-        assert b"HTTP/1.1 200" not in client.read_rest()
+        is_refused(client, 400, "https_required")
 
 
 def test_handshake_that_does_not_come(secure: Gateway) -> None:

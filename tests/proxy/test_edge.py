@@ -10,6 +10,7 @@ import pytest
 
 from meshctl.model.mesh import Gateway, Mesh
 from meshctl.model.route import Respond, Route
+from tests.conformance.refusals import is_refused
 from tests.conformance.wire import Wire
 
 from .lone_proxy import LoneProxy
@@ -70,6 +71,25 @@ def test_other_hosts_are_not_proven(gateway: LoneProxy, authority: Authority) ->
     """A client that asks for a host of nobody's route learns that it is not here."""
     with pytest.raises(ssl.SSLCertVerificationError):
         shake(gateway, authority, "bank.test").close()
+
+
+def test_failed_handshakes_are_counted(gateway: LoneProxy, authority: Authority, stranger: Authority) -> None:
+    """A client that does not believe the certificate, or sends what is no handshake, is counted by its reason; one in
+    the clear is told to use https; others are served."""
+    with pytest.raises(ssl.SSLError):
+        shake(gateway, stranger).close()
+    with gateway.connect(EDGE) as client:
+        client.send(b"\x16nonsense")
+        assert b"HTTP" not in client.read_rest()
+    with gateway.connect(EDGE) as client:
+        client.send(GET)
+        is_refused(client, 400, "https_required")
+    with shake(gateway, authority) as client:
+        client.send(GET)
+        assert client.read_response().body == b"own"
+    for reason in ("tls_refused", "tls_broken", "https_required"):
+        assert gateway.refusals(reason, 1) == 1
+    assert gateway.sample().handshake_failures == 2
 
 
 def test_renewed_certificate_serves_the_next_handshake(gateway: LoneProxy, authority: Authority) -> None:
