@@ -3,8 +3,12 @@ Each refusal has its reason, and disturbs nobody."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import ssl
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -124,6 +128,25 @@ def is_logged(sidecar: LoneProxy, reason: str) -> bool:
         if any((line["reason"], line["status"]) == (reason, 0) for line in lines):
             return True
         count = len(lines) + 1
+
+
+def test_nobody_names_itself_in_the_clear(authority: Authority, app: Upstream, tmp_path: Path) -> None:
+    """A client that a permissive listener takes in the clear has no identity, whatever it says, and its address is told
+    to the app as a gateway would."""
+    running = LoneProxy(tmp_path, inbound(app), "inbound/permissive", identity=authority.identify("orders"))
+    with running.connect("inbound/permissive") as client:
+        client.send(
+            b"GET / HTTP/1.1\r\nHost: orders\r\nX-Meshctl-Identity: spiffe://shop.mesh/service/bank\r\n"
+            b"X-Forwarded-For: 203.0.113.7\r\n\r\n"
+        )
+        wire = app.hear()
+        request = wire.read_request()
+        assert request.get("x-meshctl-identity") is None
+        assert request.get("x-forwarded-for") == b"127.0.0.1"
+        assert request.get("x-forwarded-proto") == b"http"
+        wire.send(OK)
+        client.read_response()
+    assert running.end() == []
 
 
 # refused in the handshake, by OpenSSL
@@ -280,6 +303,35 @@ def test_sessions_are_not_resumed(sidecar: LoneProxy, authority: Authority, app:
             session = client.socket.session
             assert session is not None
             assert not session.has_ticket
+
+
+def s_client(sidecar: LoneProxy, authority: Authority, *options: str) -> str:
+    """What `openssl s_client` says of a connection with the certificate of "web", over which it sends a request."""
+    leaf = authority.service("web")
+    authority.client(leaf)
+    file = str(authority.folder / f"{leaf.serial}.pem")
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{sidecar.ports['inbound/strict']}", "-cert", file, "-key",
+               file, "-cert_chain", file, "-CAfile", str(authority.file), "-ign_eof", *options]  # fmt: skip
+    request = b"GET / HTTP/1.1\r\nHost: nobody\r\nBroken\r\n\r\n"
+    done = subprocess.run(command, input=request, capture_output=True, timeout=30, check=False)
+    return (done.stdout + done.stderr).decode("latin-1")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl on this machine")
+def test_openssl_agrees(sidecar: LoneProxy, authority: Authority, tmp_path: Path) -> None:
+    """OpenSSL's own client verifies the chain, is asked for its certificate, gets no ticket, and is never let back in
+    by a session; with TLS 1.2 it is not let in at all."""
+    saved = str(tmp_path / "session")
+    first = s_client(sidecar, authority, "-sess_out", saved)
+    assert "Verify return code: 0 (ok)" in first
+    assert "New, TLSv1.3" in first
+    assert "HTTP/1.1 400 Bad Request" in first
+    assert "TLS session ticket" not in first
+    if os.path.exists(saved):
+        assert "Reused" not in s_client(sidecar, authority, "-sess_in", saved)
+    old = s_client(sidecar, authority, "-tls1_2")
+    assert "HTTP/1.1" not in old
+    assert "alert" in old or "no peer certificate available" in old
 
 
 @pytest.mark.parametrize("protocols", [(), ("h2",), ("h2", HTTP)])
