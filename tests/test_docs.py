@@ -179,32 +179,27 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def test_the_tour_runs(tmp_path: Path) -> None:
-    """Every line of the five-minute tour works, in its order, as it stands; only the ports differ."""
-    (bin_folder := tmp_path / "bin").mkdir()
+# Where the tour goes on to sidecars, in a folder of its own.
+SECOND_HALF = "mkdir mesh && cd mesh"
+
+
+def walk(tour: str, folder: Path, on_error: str) -> subprocess.CompletedProcess[str]:
+    """Run the lines of a tour, as a reader would type them; `on_error` cleans up after one that fails."""
+    (bin_folder := folder / "bin").mkdir()
     shim = bin_folder / "meshctl"
     shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m meshctl "$@"\n')
     subprocess.run(["chmod", "+x", shim], check=True)
-    tour = "\n".join(blocks("sh"))
-    for written, free in zip(("8080", "9001", "9002"), free_ports(3), strict=True):
-        tour = tour.replace(written, str(free))
     # The services need a moment to listen, which a reader's fingers give them.
     calm = 'curl() { command curl -sS --retry 50 --retry-delay 1 --retry-max-time 30 --retry-connrefused "$@"; }\n'
-    # `--route` alone listens on the default port: the one word that the tour's port stands for.
-    tour = tour.replace("--detach\ncurl", f"--listen 127.0.0.1:{port_of(tour)} --detach\ncurl", 1)
     environment = {
         **os.environ,
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
-        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "XDG_STATE_HOME": str(folder / "state"),
     }
     done = subprocess.run(
-        [
-            "bash",
-            "-euxc",
-            f"trap 'kill $(jobs -p) 2>/dev/null || true; meshctl gateway down -q || true' ERR\n{calm}{tour}",
-        ],
-        cwd=tmp_path,
+        ["bash", "-euxc", f"trap '{on_error}' ERR\n{calm}{tour}"],
+        cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
@@ -212,11 +207,37 @@ def test_the_tour_runs(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_the_tour_runs(tmp_path: Path) -> None:
+    """Every line of the five-minute tour works, in its order, as it stands; only the ports differ."""
+    tour = "\n".join(blocks("sh")).partition(SECOND_HALF)[0]
+    for written, free in zip(("8080", "9001", "9002"), free_ports(3), strict=True):
+        tour = tour.replace(written, str(free))
+    # `--route` alone listens on the default port: the one word that the tour's port stands for.
+    tour = tour.replace("--detach\ncurl", f"--listen 127.0.0.1:{port_of(tour)} --detach\ncurl", 1)
+    done = walk(tour, tmp_path, "kill $(jobs -p) 2>/dev/null || true; meshctl gateway down -q || true")
     answers = [line for line in done.stdout.splitlines() if line.startswith('{"version"')]
     assert answers[0] == '{"version": "v1", "orders": 2}'
     assert answers[-1] == '{"version": "v2", "orders": 2, "total": "43.50"}'
     assert "revision 3 is applied" in done.stderr
     assert "x-meshctl-reason: no_route" in done.stdout.lower()
+
+
+def test_the_tour_of_sidecars_runs(tmp_path: Path) -> None:
+    """The second half of the tour works as it stands, too: one app calls another by name, whom no rule lets in gets the
+    rule's name, and certificates are replaced under way."""
+    _, start, tour = "\n".join(blocks("sh")).partition(SECOND_HALF)
+    (port,) = map(str, free_ports(1))
+    tour = tour.replace("8080", port)
+    # The template's own port, which the tour does not write.
+    tour = tour.replace("--template mesh\n", f"--template mesh\nsed -i.bak s/8080/{port}/ mesh.toml\n")
+    done = walk(start + tour, tmp_path, "meshctl down || true")
+    assert re.search(r"^web asked orders: 2 orders", done.stdout, re.MULTILINE)
+    assert re.search(r"^2 orders", done.stdout, re.MULTILINE)
+    assert "x-meshctl-reason: denied:web-reads-orders" in done.stdout.lower()
+    assert "ended gateway, web, orders v1, orders v2" in done.stderr
 
 
 def port_of(tour: str) -> str:
