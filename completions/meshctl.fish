@@ -110,7 +110,7 @@ complete -c meshctl -n '__meshctl_at sidecar wrap' -s u -l upstream -r -d 'Give 
 complete -c meshctl -n '__meshctl_at sidecar wrap' -l restart -x -a 'no on-failure always' -d 'When it is started again (default: no)'
 complete -c meshctl -n '__meshctl_at sidecar wrap' -l grace -r -d 'From asking it to end to killing it (default: 10s)'
 complete -c meshctl -n '__meshctl_at sidecar wrap' -l health -r -F -d 'Send it requests once this path answers with success'
-complete -c meshctl -n '__meshctl_at sidecar wrap' -l ready-timeout -r -d 'Until its being late is told (default: 60s)'
+complete -c meshctl -n '__meshctl_at sidecar wrap' -l ready-timeout -r -d 'Until its being late is told (default: 60s; 0s: never)'
 complete -c meshctl -n '__meshctl_at sidecar wrap' -s g -l gateway -r -d 'Serve the mesh'\''s routes here as well'
 complete -c meshctl -n '__meshctl_at sidecar wrap' -l admin -r -d 'Serve /metrics, /healthz and /readyz here; or off'
 complete -c meshctl -n '__meshctl_at sidecar wrap' -l no-proxy-env -d 'Leave $HTTP_PROXY, $HTTPS_PROXY and $NO_PROXY as they are'

@@ -156,7 +156,7 @@ _meshctl() {
                 '*--restart[When it is started again (default\: no)]:no on-failure always:(no on-failure always)' \
                 '*--grace[From asking it to end to killing it (default\: 10s)]:TIME: ' \
                 '*--health[Send it requests once this path answers with success]:PATH:_files' \
-                '*--ready-timeout[Until its being late is told (default\: 60s)]:TIME: ' \
+                '*--ready-timeout[Until its being late is told (default\: 60s; 0s\: never)]:TIME: ' \
                 '*-g[Serve the mesh'\''s routes here as well]:ADDR: ' '*--gateway[Serve the mesh'\''s routes here as well]:ADDR: ' \
                 '*--admin[Serve /metrics, /healthz and /readyz here; or off]:ADDR: ' \
                 '*--no-proxy-env[Leave $HTTP_PROXY, $HTTPS_PROXY and $NO_PROXY as they are]' \

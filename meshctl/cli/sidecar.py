@@ -52,7 +52,7 @@ HealthOption = Annotated[
     str, typer.Option("--health", metavar="PATH", help="Send it requests once this path answers with success.")
 ]
 ReadyOption = Annotated[
-    str, typer.Option("--ready-timeout", metavar="TIME", help="Until its being late is told (default: 60s).")
+    str, typer.Option("--ready-timeout", metavar="TIME", help="Until its being late is told (default: 60s; 0s: never).")
 ]
 GatewayOption = Annotated[
     list[str] | None,

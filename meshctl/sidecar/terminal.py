@@ -42,7 +42,7 @@ class Terminal:
     def find(cls, on_stuck: Callable[[], None] = lambda: None) -> Terminal | None:
         """The terminal this process was started from; None for one without."""
         try:
-            return cls(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC), on_stuck)
+            return cls(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC), on_stuck)
         except OSError:
             return None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -47,7 +48,7 @@ class Wrapping(msgspec.Struct, frozen=True):
     health: str = ""
     """The path of its health check; "" is what the service has, else its port."""
     patience: float = 60.0
-    """Until it is said that the app does not take requests."""
+    """Until it is said that the app does not take requests; 0 never says so."""
     has_proxy: bool = True
     """Whether the app is told to use its proxy (HTTP_PROXY)."""
 
@@ -218,7 +219,7 @@ class Wrapper:
     async def _pass(self) -> None:
         """Announce the app as soon as it takes requests."""
         role = self._role
-        gate = Gate(role.app_port, self._check(), self._wrapping.patience, self._on_late)
+        gate = Gate(role.app_port, self._check(), self._wrapping.patience or inf, self._on_late)
         host = await gate.open()
         if host != role.app_host:
             role.app_host = host
