@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from meshctl import clock
+from meshctl.control.driving import ROLLOUTS
 from meshctl.control.revisions import decode
 from meshctl.control.weights import Draft, draft_back, draft_step, known_service, live
 from meshctl.core.rollout import below, first_step
@@ -23,7 +24,7 @@ from meshctl.model.weights import Shares
 from meshctl.observe.tally import Tally
 from meshctl.store.protocol import Audit, Delete, Entry, Expect, Put, Store
 
-_CURRENT: Final = "traffic/rollouts/"
+_CURRENT: Final = ROLLOUTS
 _PAST: Final = "traffic/past/"
 KEPT: Final = 20
 """How many past rollouts of a service can be read."""

@@ -242,6 +242,7 @@ class Supervisor:
         # A change that was seen while the store could not be read, or a lease that ended.
         spawn(self.changing.follow(), name="follow")
         self.identity.follow()
+        self._drive()
         try:
             if self.store.keep_alive(self._lease):
                 return
