@@ -14,6 +14,7 @@ VIA: Final = b"Via: 1.1 meshctl"
 """RFC 9110 §7.6.3: what passes a gateway says so."""
 
 _WHO_WAS_IT: Final = (b"X-Forwarded-For", b"X-Forwarded-Proto", b"X-Forwarded-Host", b"Forwarded")
+_SAID: Final = tuple((name.lower(), name + b": ") for name in (*_WHO_WAS_IT, b"Via"))
 _TOLD_ON: Final = frozenset((*(name.lower() for name in _WHO_WAS_IT), b"via"))
 
 
@@ -128,8 +129,9 @@ def _own_lines(special: dict[bytes, bytes]) -> bytes:
 def _member_lines(special: dict[bytes, bytes], identity: str) -> bytes:
     """What another member of the mesh says of whom it speaks for, as it came: this proxy stands for the app and is no
     station on the way. The app is told who that member is."""
-    said = [b"%b: %b" % (name, special[name.lower()]) for name in (*_WHO_WAS_IT, b"Via") if name.lower() in special]
-    return CRLF.join([*said, b"X-Meshctl-Identity: " + identity.encode()])
+    said = [start + special[name] for name, start in _SAID if name in special]
+    said.append(b"X-Meshctl-Identity: " + identity.encode())
+    return CRLF.join(said)
 
 
 def endpoint_authority(exchange: Exchange) -> bytes:
