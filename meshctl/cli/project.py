@@ -39,7 +39,9 @@ def init(
         return
     file = path / "mesh.toml" if path.is_dir() else path
     _write(file, text, force=force)
-    session.terminal.say(f"wrote {file}; next: meshctl gateway up -c {file}")
+    # This one has commands of its own, which run as they stand.
+    verb = "up" if template == "mesh" else "gateway up"
+    session.terminal.say(f"wrote {file}; next: meshctl {verb} -c {file}")
 
 
 @examples("""

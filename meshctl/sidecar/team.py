@@ -123,8 +123,7 @@ class Team:
         self._roll.see()
         for member in self._roll.arrived():
             member.state = "ready"
-            if self._is_complete:
-                self._output.say(member.name, "takes requests")
+            self._output.say(member.name, "is ready")
         for member in self._roll:
             had_begun = member.state != "starting"
             if member.reap():

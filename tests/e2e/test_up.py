@@ -78,7 +78,7 @@ def test_the_template_runs(up: Up, http: httpx.Client) -> None:
     before = team.record()["orders v1"]
     os.kill(before, signal.SIGKILL)
     assert team.until_told("orders v1", "starts again").startswith("was killed (SIGKILL)")
-    team.until_told("orders v1", "takes requests")
+    until(lambda: team.told("orders v1").count("is ready") == 2, "it to be back")
     assert team.record()["orders v1"] != before
     assert http.get(team.url).status_code == 200
     team.check()
