@@ -47,7 +47,8 @@ class Case:
     routes: int = 10
     workers: int = 1
     tls: TlsFiles | None = None
-    mesh: Mesh | None = None
+    log_folders: tuple[Path, ...] = ()
+    """Where else it logs to."""
 
     @property
     def access_log(self) -> Path:
@@ -62,7 +63,8 @@ class Case:
     @property
     def logs(self) -> list[Path]:
         """Every file that something was logged to or printed into."""
-        return [*self.folder.glob("*.log"), *self.folder.glob("output*")]
+        logs = [path for folder in (self.folder, *self.log_folders) for path in folder.glob("*.log")]
+        return [*logs, *self.folder.glob("output*")]
 
     @property
     def url(self) -> str:

@@ -118,7 +118,7 @@ def serve(
     """Start the callee's proxy of a contender; return when it has answered a member of the mesh or, unless it
     `is_asked`, when it takes connections."""
     own = Path(tempfile.mkdtemp(prefix=f"callee-{label}-", dir=folder))
-    case = Case(own, free_port(), upstream_port)
+    case = Case(own, free_port(), upstream_port, log_folders=wrapped.log_folders(label, mesh))
     running, port = SERVERS[label](case, mesh, *cores)
     stack.enter_context(running)
     said = "nothing"
@@ -205,7 +205,15 @@ def _sidecar(case: Case, mesh: Mesh, core: int | None, app_core: int | None) -> 
     return running, lambda: wrapped.inbound_port(mesh.home)
 
 
+def _floor(case: Case, mesh: Mesh, core: int | None, app_core: int | None) -> tuple[Running, Callable[[], int]]:
+    own = mesh.callee
+    script = Path(__file__).with_name("answerer.py")
+    command = [sys.executable, str(script), str(case.port), str(own.certificate), str(own.key), str(own.bundle)]
+    return Running([command], case.output, case.port, core), lambda: case.port
+
+
 SERVERS: dict[str, Callable[[Case, Mesh, int | None, int | None], tuple[Running, Callable[[], int]]]] = {
     "meshctl": _sidecar,
     "envoy": _envoy,
+    "floor": _floor,
 }

@@ -23,6 +23,9 @@ from .results import Measured
 from .running import Running, StartFailed
 
 CONNECTIONS = 32
+LONGER = 2
+"""How much longer than others a round of full load is: when a load ends it cuts what is under way, so that the next one
+begins with handshakes, which are another part's."""
 PAUSE = 32
 """Milliseconds each connection rests in the paced load: a thousand requests per second, which keeps nothing busy."""
 _PATHS = [f"{prefix(number)}/items/4711?fields=name,price&currency=EUR" for number in range(10)]
@@ -105,7 +108,7 @@ def compare(peers: Sequence[str], effort: Effort, say: Say) -> HopOutcome:
 
 def _start(label: str, folder: Path, mesh: Mesh, upstream_port: int, effort: Effort, stack: ExitStack) -> Started:
     own = Path(tempfile.mkdtemp(prefix=f"hop-{label}-", dir=folder))
-    case = Case(own, free_port(), upstream_port)
+    case = Case(own, free_port(), upstream_port, log_folders=wrapped.log_folders(label, mesh))
     core, load_core = effort.cores
     running = stack.enter_context(HOPS[label](case, mesh, core, load_core))
     running.until_ready(_PATHS[0], tls=False)
@@ -138,7 +141,7 @@ def _warm_up(rows: Sequence[HopRow], started: Mapping[str, Started], effort: Eff
 
 
 def _one_round(row: HopRow, started: Started, paced: load.Load, number: int, seconds: int) -> None:
-    one_round(row.measured, started, number, seconds)
+    one_round(row.measured, started, number, LONGER * seconds)
     if row.measured.error:
         return
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import ssl
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ def describe() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "openssl": ssl.OPENSSL_VERSION,
         "versions": {name: version for name, command in _VERSION_COMMANDS.items() if (version := _version(command))},
     }
 

@@ -8,11 +8,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from . import enrolment
-from .handshakes import SERVERS, drive, serve
+from .handshakes import drive, serve
 from .measure import Say, site
 from .running import StartFailed
 from .tree import Memory
 
+_SIDECARS = ("meshctl", "envoy")
 _SETTLE_SECONDS = 3
 _TRAFFIC_SECONDS = 3
 
@@ -30,7 +31,7 @@ class Wrapped:
 def measure(peers: Sequence[str], say: Say) -> list[Wrapped]:
     """Each of `peers` that can be a sidecar, alone on the machine as far as that depends on us."""
     found = []
-    for label in SERVERS:
+    for label in _SIDECARS:
         if label in peers:
             say(f"wrap-memory: {label}")
             try:

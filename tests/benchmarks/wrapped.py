@@ -40,6 +40,11 @@ def callee(case: Case, mesh: Mesh, app_core: int | None) -> list[str]:
     return wrap(mesh.home, CALLEE, case.folder / "callee.pid", app, f"--port={port}")
 
 
+def log_folders(label: str, mesh: Mesh) -> tuple[Path, ...]:
+    """Where sidecars log to: the home, since an app's stdout is its own."""
+    return (open_home(mesh.home).logs,) if label == "meshctl" else ()
+
+
 def outsiders(case: Case) -> list[Path]:
     """Files with the process ids of the wrapped commands."""
     return [case.folder / "callee.pid", case.folder / "caller.pid"]
@@ -57,7 +62,7 @@ def job(home: Path, service: str, told: Path) -> list[str]:
 
 
 def apply_mesh(case: Case, home: Path) -> None:
-    """Say where sidecars log to."""
+    """Have sidecars log each request in JSON, as everybody does."""
     path = case.folder / "mesh.toml"
     path.write_text(f"""[mesh]
 name = "{NAME}"
