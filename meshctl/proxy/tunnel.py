@@ -111,6 +111,8 @@ class Tunnel(Exchange):
 
     def on_near_end(self) -> None:
         """The client has nothing more to send."""
+        if self._near_ended:
+            return  # The loop tells it again when reading goes on after a pause.
         self._near_ended = True
         if self.far is not None and self.tunnel:
             self.far.send_eof()

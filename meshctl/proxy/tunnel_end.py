@@ -21,6 +21,8 @@ class TunnelEnd(asyncio.Protocol):
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.is_framed = is_framed
         self._frames = FrameReader()
+        self._has_ended = False
+        self._is_over = False
 
     # asyncio calls these
 
@@ -37,9 +39,14 @@ class TunnelEnd(asyncio.Protocol):
             self.reset()
             return
         for kind, piece in pieces:
-            if kind == DATA:
+            if self._is_over:
+                return
+            if self._has_ended:
+                self.reset()
+            elif kind == DATA:
                 self.on_bytes(piece)
             elif kind == END:
+                self._has_ended = True
                 self.on_end()
             else:
                 self.on_said(kind, bytes(piece).decode("latin-1"))
@@ -97,10 +104,12 @@ class TunnelEnd(asyncio.Protocol):
 
     def close(self) -> None:
         """End it; what was written is still sent."""
+        self._is_over = True
         self.transport.close()
 
     def reset(self) -> None:
         """End it so that the peer notices that something is missing."""
+        self._is_over = True
         reset(self.transport)
 
 

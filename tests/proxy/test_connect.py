@@ -169,6 +169,7 @@ def test_slow_reader_holds_the_sender_up(shop: Shop, direction: str) -> None:
 
 def test_one_line_and_one_count_at_its_end(shop: Shop, outside: Upstream) -> None:
     """A tunnel is one request: counted and logged once, at its end, with all the bytes that went through."""
+    shop.proxy.until(lambda: shop.proxy.sample().in_flight == 0)
     before = shop.proxy.series("egress")
     with shop.proxy.connect() as app:
         wire = tunnel(app, outside)
@@ -181,10 +182,10 @@ def test_one_line_and_one_count_at_its_end(shop: Shop, outside: Upstream) -> Non
         app.half_close()
         wire.close()
         assert app.read_to_end() == b""
+    shop.proxy.until(lambda: shop.proxy.sample().in_flight == 0)
     after = shop.proxy.series("egress")
     assert (after.requests - before.requests, after.received - before.received) == (1, 1000)
     assert after.sent - before.sent == 70_000
-    assert shop.proxy.sample().in_flight == 0
     line = shop.proxy.line(lambda line: line["path"] == f"127.0.0.1:{outside.port}")
     assert (line["method"], line["status"], line["reason"], line["route"]) == ("CONNECT", 200, "", "egress")
     assert (line["bytes_in"], line["bytes_out"], line["host"]) == (1000, 70_000, "127.0.0.1")
@@ -399,7 +400,7 @@ def test_tunnel_to_a_service_without_http(app: Wire, shop: Shop) -> None:
     assert wire.read_to_end() == b"\x16\x03\x01"
     wire.close()
     assert app.read_to_end() == b""
-    assert shop.proxy.series("to-db").requests == before + 1
+    shop.proxy.until(lambda: shop.proxy.series("to-db").requests == before + 1)
     line = shop.proxy.line(lambda line: line["route"] == "to-db")
     assert (line["method"], line["service"], line["version"], line["bytes_in"]) == ("CONNECT", "db", "v1", 3)
 

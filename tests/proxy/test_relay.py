@@ -76,6 +76,11 @@ def new_line(proxy: LoneProxy, before: int) -> dict[str, Any]:
     return line
 
 
+def at_rest(proxy: LoneProxy) -> None:
+    """Nothing is under way any more, of this test or one before."""
+    proxy.until(lambda: proxy.sample().in_flight == proxy.sample().connections == 0)
+
+
 def is_cut_off(proxy: LoneProxy) -> None:
     """An app that calls "db" gets nothing but an end, which may come before it knows of the beginning."""
     with suppress(ConnectionResetError), proxy.connect("tcp:db") as app:
@@ -146,6 +151,7 @@ def test_reset_is_passed_on(ends: tuple[Wire, Wire], first: str) -> None:
 def test_counted_and_logged_once(shared: tuple[LoneProxy, Upstream]) -> None:
     """A connection counts once for its route, with its bytes, and has one line in the log, at its end."""
     proxy, db = shared
+    at_rest(proxy)
     before = proxy.series("db")
     with proxy.connect("tcp:db") as app:
         wire = db.accept()
@@ -157,10 +163,10 @@ def test_counted_and_logged_once(shared: tuple[LoneProxy, Upstream]) -> None:
         app.half_close()
         wire.close()
         assert app.read_to_end() == b""
+    at_rest(proxy)
     after = proxy.series("db")
     found = after.requests - before.requests, after.received - before.received, after.sent - before.sent
     assert found == (1, 5, 7)
-    proxy.until(lambda: proxy.sample().connections == 0)
     line = proxy.line(lambda line: line["bytes_in"] == 5)
     assert {key: line[key] for key in ("method", "host", "path", "status", "reason", "protocol")} == {
         "method": "TCP", "host": "db", "path": "", "status": 200, "reason": "", "protocol": "TCP",
@@ -354,6 +360,8 @@ def test_slow_reader_holds_up_through_both(pair: Pair) -> None:
 
 def test_both_count_and_log(pair: Pair) -> None:
     """Each sidecar counts and logs the connection for its own route."""
+    for proxy in (pair.web, pair.db):
+        at_rest(proxy)
     before = pair.web.series("db").requests, pair.db.series("inbound").requests
     with pair.web.connect("tcp:db") as app:
         wire = pair.app.accept()
@@ -433,7 +441,13 @@ def test_words_on_the_wire(pair: Pair, authority: Authority) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", [b"GET / HTTP/1.1\r\n\r\n", b"\xff\xff\xff\xff", b"\x02\x00\x00\x00", b"\x03\x00\x00\x01x"]
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\xff\xff\xff\xff",
+        b"\x02\x00\x00\x00",
+        b"\x03\x00\x00\x01x",
+    ],
 )
 def test_what_is_no_frame_ends_it(pair: Pair, authority: Authority, sent: bytes) -> None:
     """A caller that does not keep to the frames, or opens and refuses as only a callee may, is cut off; the app sees
@@ -445,6 +459,23 @@ def test_what_is_no_frame_ends_it(pair: Pair, authority: Authority, sent: bytes)
         assert caller.read_rest() in (b"", b"\x02\x00\x00\x00")
         with pytest.raises(ConnectionResetError):
             wire.read_to_end()
+    pair.db.until(lambda: pair.db.sample().in_flight == 0)
+    pair.app.forget()
+
+
+@pytest.mark.parametrize("sent", [END_FRAME, data_head(1) + b"x", data_head(1)])
+def test_nothing_comes_after_the_end(pair: Pair, authority: Authority, sent: bytes) -> None:
+    """A caller that goes on after it said that there is no more is cut off, and the app gets nothing of it."""
+    with shake(pair.db.ports["inbound/strict"], authority.client(authority.service("web"), RAW)) as caller:
+        wire = pair.app.accept()
+        caller.send(data_head(2) + b"ok" + END_FRAME)
+        assert wire.read_to_end() == b"ok"
+        wire.send(b"answer")
+        caller.send(sent)
+        if sent == data_head(1):
+            caller.send(b"x")
+        caller.read_rest()
+    wire.read_rest()
     pair.db.until(lambda: pair.db.sample().in_flight == 0)
     pair.app.forget()
 
