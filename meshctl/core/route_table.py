@@ -34,7 +34,7 @@ class RouteTable(Generic[T]):
         for position, (match, target) in enumerate(self._routes):
             for host in dict.fromkeys(match.hosts) or ("",):
                 by_host.setdefault(host, []).append((score(match, host, position), match, target))
-        indexes = {host: _index(rules) for host, rules in by_host.items()}
+        indexes = _indexes(by_host)
         self._anywhere = indexes.pop("") if "" in indexes else PathIndex[T](())
         self._suffixes = {host[1:]: index for host, index in indexes.items() if host.startswith("*.")}
         self._hosts = {host: index for host, index in indexes.items() if not host.startswith("*.")}
@@ -85,7 +85,15 @@ class RouteTable(Generic[T]):
         return f"RouteTable({len(self._routes)} routes, {len(self._hosts) + len(self._suffixes)} hosts)"
 
 
-def _index(rules: list[tuple[Score, Match, T]]) -> PathIndex[T]:
-    """The rules of one host, best first. Scores differ at least in `order`, so nothing else is compared."""
-    rules.sort(key=lambda rule: rule[0], reverse=True)
-    return PathIndex((match, target) for _, match, target in rules)
+def _indexes(by_host: dict[str, list[tuple[Score, Match, T]]]) -> dict[str, PathIndex[T]]:
+    """An index for each host; hosts with the same rules share one: the names of a service have, and may be three."""
+    made: dict[tuple[int, ...], PathIndex[T]] = {}
+    found = {}
+    for host, rules in by_host.items():
+        # Best first. Scores differ at least in `order`, so nothing else is compared.
+        rules.sort(key=lambda rule: rule[0], reverse=True)
+        same = tuple(score.order for score, _, _ in rules)
+        if same not in made:
+            made[same] = PathIndex((match, target) for _, match, target in rules)
+        found[host] = made[same]
+    return found
