@@ -23,8 +23,10 @@ from meshctl.model.service import Service, Version
 from meshctl.store.protocol import Audit, Conflict, Delete, Expect, Put, Store
 
 PREFIX: Final = "endpoints/"
-# How many processes are looked at closely each time, at some 10 microseconds each.
-_AT_A_TURN: Final = 32
+# How many processes are looked for each time; where there are more, there are as many sidecars that look as well.
+_AT_A_TURN: Final = 128
+# How many of them are looked at closely, at some 10 microseconds each.
+_CLOSELY: Final = 16
 
 Registrations = tuple[Registration, ...]
 Name = tuple[str, str]
@@ -51,16 +53,13 @@ def withdraw(store: Store, registration: Registration) -> int:
 
 
 def bury(store: Store, known: Sequence[Registration], turn: int = 0) -> list[Registration]:
-    """Withdraw those of `known` whose process was on this machine and is dead; which they were. Whether a process that
-    is there has ended and only waits for its parent costs more to see: that is asked of some of them in each `turn`."""
+    """Withdraw those of `known` whose process was on this machine and is dead; which they were. Of many, some are
+    looked at in each `turn`: fewer where it is asked whether a process that is there has ended and only waits for its parent,
+    because that costs more to see."""
     here = machine()
-    first = turn * _AT_A_TURN % len(known) if len(known) > _AT_A_TURN else 0
-    closely = range(first, first + _AT_A_TURN)
-    dead = [
-        each
-        for at, each in enumerate(known)
-        if each.machine == here and not (is_process(each.pid) if at in closely else _has_number(each.pid))
-    ]
+    gone = [each for each in _some(known, turn, _AT_A_TURN) if each.machine == here and not _has_number(each.pid)]
+    ended = [each for each in _some(known, turn, _CLOSELY) if each.machine == here and not is_process(each.pid)]
+    dead = gone + [each for each in ended if each not in gone]
     buried = []
     for each in dead:
         entry = store.get(_key(each))
@@ -125,6 +124,11 @@ def _has_number(pid: int) -> bool:
         # It lives and belongs to somebody else.
         return True
     return True
+
+
+def _some(known: Sequence[Registration], turn: int, most: int) -> Sequence[Registration]:
+    start = turn * most % len(known) if len(known) > most else 0
+    return known[start : start + most]
 
 
 def _with_versions(service: Service, versions: Iterable[str]) -> Service:

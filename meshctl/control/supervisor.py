@@ -39,8 +39,8 @@ LOOK_EVERY: Final = 0.05
 microseconds."""
 LEASE: Final = 30.0
 KEEP_ALIVE_EVERY: Final = 10.0
-BURY_EVERY: Final = 0.25
-"""Seconds between two looks whether the processes behind registered endpoints live."""
+BURY_EVERY: Final = 5
+"""Looks at the store for each look whether the processes behind registered endpoints live."""
 
 
 class Supervisor:
@@ -66,7 +66,7 @@ class Supervisor:
         self._watch = store.watch()
         self._lease = ""
         self._registration: Registration | None = None
-        self._turn = 0
+        self._looks = 0
         first = current(store)
         count = role.workers
         if count is None:
@@ -129,7 +129,6 @@ class Supervisor:
         self.state = "ready"
         self.loop.call_later(LOOK_EVERY, self._look)
         self.loop.call_later(KEEP_ALIVE_EVERY, self._keep_alive)
-        self.loop.call_later(BURY_EVERY, self._bury)
         self.sampling.start()
         self._drive()
         self.on_ready(self.view())
@@ -197,6 +196,10 @@ class Supervisor:
 
     def _look(self) -> None:
         self.loop.call_later(LOOK_EVERY, self._look)
+        self._looks += 1
+        if self._looks % BURY_EVERY == 0:
+            # Not at a time of its own: what an idle proxy uses, it uses for waking up.
+            self._bury()
         try:
             if self._watch.changed():
                 spawn(self.changing.follow(), name="follow")
@@ -229,10 +232,8 @@ class Supervisor:
             self._register()
 
     def _bury(self) -> None:
-        self.loop.call_later(BURY_EVERY, self._bury)
         try:
-            self._turn += 1
-            for each in bury(self.store, self.changing.registrations, self._turn):
+            for each in bury(self.store, self.changing.registrations, self._looks // BURY_EVERY):
                 self._events.warning("endpoint_buried", service=each.service, proxy=each.proxy, process=each.pid)
         except MeshError as error:
             self.changing.store_failed(error)

@@ -88,7 +88,7 @@ def test_one_that_nobody_has_waited_for_is_dead(store: Store) -> None:
     for each in many:
         announce(store, each, lease)
     known = registrations(store)
-    buried = [each.proxy for turn in range(3) for each in bury(store, known, turn)]
+    buried = [each.proxy for turn in range(5) for each in bury(store, known, turn)]
     assert buried == ["p70"]
     child.wait()
 
