@@ -54,8 +54,8 @@ def withdraw(store: Store, registration: Registration) -> int:
 
 def bury(store: Store, known: Sequence[Registration], turn: int = 0) -> list[Registration]:
     """Withdraw those of `known` whose process was on this machine and is dead; which they were. Of many, some are
-    looked at in each `turn`: fewer where it is asked whether a process that is there has ended and only waits for its parent,
-    because that costs more to see."""
+    looked at in each `turn`: fewer where it is asked whether a process that is there has ended and only waits for its
+    parent, because that costs more to see."""
     here = machine()
     gone = [each for each in _some(known, turn, _AT_A_TURN) if each.machine == here and not _has_number(each.pid)]
     ended = [each for each in _some(known, turn, _CLOSELY) if each.machine == here and not is_process(each.pid)]
