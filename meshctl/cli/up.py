@@ -49,7 +49,7 @@ def up(
         session.file(config),
         tuple(services or ()),
         timeout,
-        is_coloured=not detach and _has_colours(session),
+        is_coloured=not detach and has_colours(session),
         is_quiet=session.terminal.quiet,
     )
     if detach:
@@ -63,7 +63,8 @@ def up(
     )
 
 
-def _has_colours(session: Session) -> bool:
+def has_colours(session: Session) -> bool:
+    """Whether what is written is seen by somebody who wants colours."""
     return session.terminal.out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from meshctl.config import templates
+from tests.sidecar.screen import CTRL_C, Screen
 
 from .gateway import is_alive, meshctl
 from .team import RUN, Team
@@ -112,17 +113,23 @@ def test_order(up: Up, http: httpx.Client) -> None:
     ]
 
 
-def test_a_second_ctrl_c(up: Up) -> None:
-    """An app that takes no notice is waited for, and that is said; a second Ctrl-C ends all at once."""
-    team = up(command("rock", f"{RUN} stubborn")).until_ready()
-    team.processes()
-    team.process.send_signal(signal.SIGINT)
-    assert team.until_told("meshctl", "waiting for rock to end")
-    asked = time.monotonic()
-    assert team.end() == 0
-    # The grace of an app is 10 s.
-    assert time.monotonic() - asked < 8
-    team.until_gone()
+def test_on_a_terminal(tmp_path: Path) -> None:
+    """On a terminal names have colours, and the keyboard is `up`'s alone: Ctrl-C ends all in order, an app that takes
+    no notice is waited for, which is said, and a second Ctrl-C ends it at once."""
+    file = tmp_path / "mesh.toml"
+    file.write_text(command("rock", f"echo hello && exec {RUN} stubborn") + command("sand", tells("sand")))
+    words = [sys.executable, "-m", "meshctl", "--home", str(tmp_path / "home"), "up", "-c", str(file)]
+    with Screen(words, TERM="xterm", NO_COLOR="") as screen:
+        screen.until("everything runs", timeout=60)
+        assert re.search(r"\x1b\[\d+mrock *\x1b\[0m \| hello\r\n", screen.seen)
+        screen.type(CTRL_C)
+        screen.until("waiting for rock to end", timeout=60)
+        assert re.findall(r"sand *\x1b\[0m \| (SIG\w+)", screen.seen) == ["SIGTERM"]
+        asked = time.monotonic()
+        screen.type(CTRL_C)
+        assert screen.wait(60) == 0
+        # The grace of an app is 10 s.
+        assert time.monotonic() - asked < 8
 
 
 def test_in_the_background(up: Up) -> None:

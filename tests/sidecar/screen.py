@@ -35,7 +35,7 @@ class Screen:
             stdout=self.side,
             stderr=self.side,
             start_new_session=True,
-            env=environ(PS1="PROMPT ", TERM="dumb", BASH_SILENCE_DEPRECATION_WARNING="1", **more),
+            env=environ(**{"PS1": "PROMPT ", "TERM": "dumb", "BASH_SILENCE_DEPRECATION_WARNING": "1"} | more),
         )
 
     def __enter__(self) -> Screen:
