@@ -97,7 +97,13 @@ def start(module: str, options: msgspec.Struct, keep: Sequence[int], kind: type[
         child, listen = launch(module, options, keep, stdout=handle, stderr=handle, outlives_us=True)
     finally:
         os.close(handle)
-    view = hear(child, listen, kind, log)
+    try:
+        view = hear(child, listen, kind, log)
+    except KeyboardInterrupt:
+        # Who waits for it and will not wait any more does not want it.
+        child.terminate()
+        child.wait()
+        raise
     # It outlives this process, so nobody here will wait for it.
     child.returncode = 0
     return view

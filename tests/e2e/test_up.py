@@ -132,6 +132,15 @@ def test_on_a_terminal(tmp_path: Path) -> None:
         assert time.monotonic() - asked < 8
 
 
+def test_not_waited_for(up: Up) -> None:
+    """Ctrl-C while `--detach` waits for everything to be ready ends what was started."""
+    team = up(command("app", "sleep 600"), "--detach")
+    record = until(lambda: (team.home / "up.json").exists() and team.record(), "the sidecar to be started", timeout=60)
+    assert team.end() == 130
+    assert not any(map(is_alive, record.values()))
+    assert team.meshctl("down").status == 4
+
+
 def test_in_the_background(up: Up) -> None:
     """`--detach` returns when everything is ready; what is shown goes to a log. In one home a second `up` is refused
     and changes nothing. `down` ends the first, says what, and has nothing to end then. A mesh without routes has no
