@@ -127,9 +127,10 @@ class Egress:
 
     def _sweep_later(self) -> None:
         self._sweeping = True
-        self._worker.loop.call_later(SWEEP_EVERY, self._sweep)
+        self._worker.loop.call_later(SWEEP_EVERY, self.sweep)
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """Forget the hosts that nobody uses."""
         self._sweeping = False
         self._hosts = {name: each for name, each in self._hosts.items() if each.in_flight or each.opened}
         if self._hosts:

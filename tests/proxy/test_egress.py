@@ -11,13 +11,14 @@ import msgspec
 import pytest
 
 from meshctl.model.route import Match, Route
-from meshctl.proxy.egress import MOST_HOSTS
+from meshctl.proxy.egress import MOST_HOSTS, Egress
 from tests.conformance.conftest import free_port
 from tests.conformance.refusals import read_refusal
 from tests.conformance.upstream import OK, Upstream
 from tests.conformance.wire import Wire
 
 from .shop import Shop, opened
+from .test_registry import Told
 
 
 @pytest.fixture(scope="module")
@@ -244,3 +245,40 @@ def test_no_route_on_a_port_for_one_service(shop: Shop) -> None:
             assert json.loads(answer.body)["detail"] == "no route takes GET / of host example.com"
     finally:
         shop.proxy.apply(shop.mesh)
+
+
+def test_hosts_that_nobody_uses_are_dropped() -> None:
+    """A host without connection and request is forgotten at the next look, one that is in use stays, and when none is
+    left nobody looks any more; the host that is longest unused makes room for a new one."""
+    told = Told()
+    try:
+        egress = Egress(told.worker)
+        found = [egress.find("a.example", number) for number in range(1, MOST_HOSTS + 1)]
+        assert all(each is not None for each in found)
+        first, second, third = (each for each in found[:3] if each is not None)
+        first.in_flight = 1
+        assert egress.find("a.example", 2) is second
+        assert egress.find("b.example", 80) is not None
+        assert (first.retired, second.retired, third.retired) == (False, False, True)
+        egress.sweep()
+        assert repr(egress) == "<Egress 1 hosts>"
+        assert egress.find("a.example", 1) is first
+        first.in_flight = 0
+        egress.sweep()
+        assert repr(egress) == "<Egress 0 hosts>"
+    finally:
+        told.close()
+
+
+def test_more_hosts_at_once_than_there_may_be() -> None:
+    """Where every host there may be is in use, one more is refused instead of dropping any of them."""
+    told = Told()
+    try:
+        egress = Egress(told.worker)
+        for number in range(1, MOST_HOSTS + 1):
+            host = egress.find("a.example", number)
+            assert host is not None
+            host.in_flight = 1
+        assert egress.find("b.example", 80) is None
+    finally:
+        told.close()
