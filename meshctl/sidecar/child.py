@@ -21,6 +21,8 @@ BY_SIGNAL: Final = 128
 """What a shell adds to the number of the signal that ended a command."""
 GRACE: Final = 10.0
 """Seconds between asking and killing."""
+# One that wants the terminal is stopped again and again until it has it.
+_TOUCHED: Final = frozenset({signal.SIGTTIN, signal.SIGTTOU})
 
 
 class Child:
@@ -33,6 +35,7 @@ class Child:
         """Of the leader, and the number of its group."""
         self.exited: asyncio.Future[int] = loop.create_future()
         self._was_stopped = False
+        self._is_ending = False
         self._loop = loop
         self._on_stopped = on_stopped
 
@@ -68,8 +71,8 @@ class Child:
     async def stop(self, number: int, grace: float = GRACE, *, everyone: bool = False) -> int:
         """Ask the app to end by signal `number`, kill its whole group after `grace` seconds; its code."""
         self.signal(number, everyone=everyone)
+        self._is_ending = True
         if self._was_stopped:
-            # It could not even take notice of being asked.
             self.signal(signal.SIGCONT, everyone=True)
         await asyncio.wait([self.exited], timeout=grace)
         if not self.exited.done():
@@ -96,10 +99,17 @@ class Child:
             if pid == 0:
                 return
             if os.WIFSTOPPED(status):
-                self._was_stopped = True
-                self._on_stopped(os.WSTOPSIG(status))
+                self._stop(os.WSTOPSIG(status))
             else:
                 self._end(exit_code(status))
+
+    def _stop(self, number: int) -> None:
+        self._was_stopped = True
+        if self._is_ending and number not in _TOUCHED:
+            # It could not even take notice of being asked.
+            self.signal(signal.SIGCONT, everyone=True)
+        else:
+            self._on_stopped(number)
 
     def _end(self, code: int) -> None:
         self._loop.remove_signal_handler(signal.SIGCHLD)

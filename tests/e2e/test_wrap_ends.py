@@ -38,9 +38,7 @@ def wrapped(home: Path, *arguments: object, said: bytes = b"") -> Ended:
     return Ended(process.returncode, out.decode(), err.decode())
 
 
-@pytest.mark.parametrize(
-    ("script", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137), ("kill -SEGV $$", 139)]
-)
+@pytest.mark.parametrize(("script", "status"), [("exit 7", 7), ("kill -9 $$", 137)])
 def test_a_job_ends_when_it_ends(script: str, status: int, home: Path) -> None:
     """A job that never listens ends with its own code, or 128 and the number of a signal, and no word of trouble."""
     ended = wrapped(home, "--service", "job", "--", "sh", "-c", script)
@@ -58,11 +56,9 @@ def test_the_streams_are_the_apps(home: Path) -> None:
 
 
 def test_the_apps_options_are_its_own(home: Path) -> None:
-    """What follows the command belongs to it, with `--` before it or without."""
-    expected = "--service x -q"
-    for dashes in ((), ("--",)):
-        ended = wrapped(home, "--service", "echo", *dashes, "echo", "--service", "x", "-q")
-        assert (ended.status, ended.out.strip()) == (0, expected), ended.err
+    """What follows the command belongs to it, without `--` too."""
+    ended = wrapped(home, "--service", "echo", "echo", "--service", "x", "-q")
+    assert (ended.status, ended.out) == (0, "--service x -q\n"), ended.err
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
+import psutil
 import pytest
 
 from .running import program, until
@@ -210,14 +211,16 @@ def test_in_the_background(wrapped: Wrapped) -> None:
 def test_stopped_and_continued_in_the_background(wrapped: Wrapped) -> None:
     """After Ctrl-Z and `bg` the app goes on without the terminal."""
     with typed(wrapped(SILENT)) as screen:
+        job = os.getpgid(psutil.Process(app_of(screen)).ppid())
         screen.until("it waits")
         screen.type(CTRL_Z)
         screen.until("Stopped")
         screen.until("PROMPT ")
         screen.type("bg\n")
         screen.until("it goes on")
+        assert screen.foreground() != job
         screen.type("fg\n")
-        screen.until("app.py")
+        until(lambda: screen.foreground() == job, "the wrapper to be in front")
         screen.type(CTRL_C)
         screen.until("app ended with 137")
 
