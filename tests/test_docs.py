@@ -198,7 +198,8 @@ def walk(tour: str, folder: Path, on_error: str) -> subprocess.CompletedProcess[
         "XDG_STATE_HOME": str(folder / "state"),
     }
     done = subprocess.run(
-        ["bash", "-euxc", f"trap '{on_error}' ERR\n{calm}{tour}"],
+        # -E: the trap is for functions, too.
+        ["bash", "-Eeuxc", f"trap '{on_error}' ERR\n{calm}{tour}"],
         cwd=folder,
         env=environment,
         capture_output=True,

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import psutil
 
-from meshctl.sidecar.team_record import Contents
+from meshctl.sidecar.team_record import read
+from meshctl.store.home import Home
 
 from .gateway import Ended, is_alive, meshctl, meshctl_process
 from .waiting import until
@@ -81,8 +81,12 @@ class Team:
 
     def kill(self) -> None:
         """End all of it at once, by process ids."""
-        everyone = self._everyone | set(self.processes())
-        for pid in (self.process.pid, *everyone):
+        everyone = {self.process.pid, *self._everyone, *self.processes()}
+        found = read(Home(self.home))
+        if found is not None and found.up.is_running:  # in the background
+            left = [found.up.pid, *(each.pid for each in psutil.Process(found.up.pid).children(recursive=True))]
+            everyone.update(left)
+        for pid in everyone:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
@@ -137,8 +141,8 @@ class Team:
 
     def record(self) -> dict[str, int]:
         """The processes of its members now, by name."""
-        contents = msgspec.json.decode((self.home / "up.json").read_bytes(), type=Contents)
-        return {each.name: each.pid for each in contents.members}
+        found = read(Home(self.home))
+        return {each.name: each.pid for each in found.members} if found else {}
 
     def meshctl(self, *arguments: object) -> Ended:
         """Run another command in the same home."""

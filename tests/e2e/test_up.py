@@ -135,7 +135,7 @@ def test_on_a_terminal(tmp_path: Path) -> None:
 def test_not_waited_for(up: Up) -> None:
     """Ctrl-C while `--detach` waits for everything to be ready ends what was started."""
     team = up(command("app", "sleep 600"), "--detach")
-    record = until(lambda: (team.home / "up.json").exists() and team.record(), "the sidecar to be started", timeout=60)
+    record = until(team.record, "the sidecar to be started", timeout=60)
     assert team.end() == 130
     assert not any(map(is_alive, record.values()))
     assert team.meshctl("down").status == 4
