@@ -107,7 +107,8 @@ def is_process(pid: int) -> bool:
         return False
     try:
         # proc(5): the state follows the name, which stands in parentheses and may hold some.
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in {b"Z", b"X"}
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return file.read().rpartition(b")")[2].split()[0] not in {b"Z", b"X"}
     except FileNotFoundError:
         # It has just ended, or this system has no /proc.
         return _has_number(pid)

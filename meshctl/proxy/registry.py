@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from meshctl.model.service import UpstreamTls
     from meshctl.proxy.worker import Worker
 
+Registered = dict[tuple[str, str], tuple[Endpoint, ...]]
+"""Endpoints of sidecars by service and version."""
+
 Name = tuple[str, str, Endpoint, str]
 """Service, version, the endpoint as configured (its weight apart) and the address it stands for."""
 
@@ -56,32 +59,47 @@ class Registry:
         """The snapshot of a revision, of what is registered and of live weights. Raises ValueError where it cannot be
         served."""
         weights = weights or {}
-        before = self._worker.snapshot.services
+        current = self._worker.snapshot
         registered = _by_version(registrations)
+        limit = mesh.gateway.limits.upstream_connections
         services: dict[str, LiveService] = {}
         for config in mesh.services:
-            live = LiveService(self._worker, config)
-            if config.name in before:
-                live.budget = before[config.name].budget
-            try:
-                tls = self._context(config)
-            except CertificateProblem as problem:
-                raise ValueError(str(problem)) from problem
-            versions = []
-            for version in config.versions:
-                made = LiveVersion(self._worker, config, version.name, version.weight, version.endpoints)
-                made.registered = registered.get((config.name, version.name), ())
-                made.asks = compile_conditions(version.match) if version.match else None
-                made.tls = tls
-                made.limit = mesh.gateway.limits.upstream_connections
-                made.fill(self.find)
-                versions.append(made)
-            live.versions = versions
-            live.weigh(weights.get(config.name, {}))
+            shares = weights.get(config.name, {})
+            live = current.services.get(config.name)
+            # The same revision is compiled again when a service comes: those that were there stay what they are.
+            is_kept = live is not None and number == current.number and self._is(live, config, registered, limit)
+            if live is None or not is_kept or shares != self._weights.get(config.name, {}):
+                live = self._made(config, registered, limit, live)
+                live.weigh(shares)
             services[config.name] = live
-        snapshot = Snapshot(number, mesh, services, self._worker)
+        snapshot = Snapshot(number, mesh, services, self._worker, current)
         snapshot.weights = weights
         return snapshot
+
+    def _made(self, config: Service, registered: Registered, limit: int, before: LiveService | None) -> LiveService:
+        live = LiveService(self._worker, config)
+        if before is not None:
+            live.budget = before.budget
+        try:
+            tls = self._context(config)
+        except CertificateProblem as problem:
+            raise ValueError(str(problem)) from problem
+        for version in config.versions:
+            made = LiveVersion(self._worker, config, version.name, version.weight, version.endpoints)
+            made.registered = registered.get((config.name, version.name), ())
+            made.asks = compile_conditions(version.match) if version.match else None
+            made.tls = tls
+            made.limit = limit
+            made.fill(self.find)
+            live.versions.append(made)
+        return live
+
+    def _is(self, live: LiveService, config: Service, registered: Registered, limit: int) -> bool:
+        """Whether `live` is already what would be made."""
+        return live.config == config and all(
+            version.limit == limit and version.registered == registered.get((config.name, version.name), ())
+            for version in live.versions
+        )
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Make `snapshot`'s endpoints the live ones and let go of the others."""
@@ -156,7 +174,10 @@ class Registry:
         kept: dict[Name, LiveEndpoint] = {}
         for service in snapshot.services.values():
             for version in service.versions:
-                kept |= self._taken(version, now)
+                # One that was kept has them already.
+                if any(each.owner is not version for each in version.endpoints):
+                    self._take(version, now)
+                kept |= self._names(version)
         for name, endpoint in self._endpoints.items():
             if kept.get(name) is not endpoint:
                 endpoint.retire()
@@ -164,18 +185,21 @@ class Registry:
 
     def _refill(self, version: LiveVersion) -> None:
         """Other endpoints stand in `version` than before: let it have them, and go of those it no longer has."""
-        before = {self._name(version, each.config, each.address) for each in version.endpoints}
+        before = self._names(version)
         version.fill(self.find)
-        after = self._taken(version, clock.monotonic())
+        self._take(version, clock.monotonic())
+        after = self._names(version)
         self._endpoints |= after
-        for name in before - after.keys():
+        for name in before.keys() - after.keys():
             self._endpoints.pop(name).retire()
 
-    def _taken(self, version: LiveVersion, now: float) -> dict[Name, LiveEndpoint]:
-        """The endpoints of `version`, from now on as it has them."""
+    def _take(self, version: LiveVersion, now: float) -> None:
+        """Let the endpoints in `version` be what it makes of them."""
         for endpoint in version.endpoints:
             endpoint.renew(version)
         version.rebuild(now)
+
+    def _names(self, version: LiveVersion) -> dict[Name, LiveEndpoint]:
         return {self._name(version, each.config, each.address): each for each in version.endpoints}
 
     def _name(self, version: LiveVersion, config: Endpoint, address: str) -> Name:
@@ -191,7 +215,7 @@ class Registry:
         return context
 
 
-def _by_version(registrations: tuple[Registration, ...]) -> dict[tuple[str, str], tuple[Endpoint, ...]]:
+def _by_version(registrations: tuple[Registration, ...]) -> Registered:
     found: dict[tuple[str, str], list[Endpoint]] = {}
     for each in registrations:
         found.setdefault((each.service, each.version), []).append(each.endpoint)

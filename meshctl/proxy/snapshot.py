@@ -66,6 +66,10 @@ class CompiledRoute:
     def __repr__(self) -> str:
         return f"<CompiledRoute {self.name}>"
 
+    def fits(self, route: Route, service: LiveService | None, body_limit: int) -> bool:
+        """Whether it is what would be made of these."""
+        return self.service is service and self.body_bytes == (route.body_bytes or body_limit) and self.config == route
+
     def edit_response(self, response: Response) -> Fields:
         """The answer's fields that pass to the client, with the route's edits; a new list."""
         drop = self._response_drop
@@ -75,9 +79,16 @@ class CompiledRoute:
 
 
 class Snapshot:
-    """One configuration as traffic sees it."""
+    """One configuration as traffic sees it. Of the one `before` it takes over what would be made the same again."""
 
-    def __init__(self, number: int, mesh: Mesh, services: dict[str, LiveService], worker: Worker) -> None:
+    def __init__(
+        self,
+        number: int,
+        mesh: Mesh,
+        services: dict[str, LiveService],
+        worker: Worker,
+        before: Snapshot | None = None,
+    ) -> None:
         gateway = mesh.gateway
         self.number = number
         self.mesh = mesh
@@ -91,12 +102,17 @@ class Snapshot:
         self.header_count = gateway.limits.header_count
         self.timeouts = gateway.timeouts
         self.forwarded = gateway.forwarded
-        self.routes = [
-            CompiledRoute(route, _service(route, services), self.body_limit, worker) for route in mesh.routes
+        known = {route.name: route for route in before.routes} if before else {}
+        self.routes: list[CompiledRoute] = [
+            _compiled(route, _service(route, services), self.body_limit, worker, known.get(route.name))
+            for route in mesh.routes
         ]
+        self._by_entry: dict[str, list[CompiledRoute]] = {}
+        for route in self.routes:
+            self._by_entry.setdefault(route.config.entry, []).append(route)
         self.tables: dict[str, RouteTable[CompiledRoute]] = _Tables(
-            (entry, RouteTable([(route.config.match, route) for route in self.routes if route.config.entry == entry]))
-            for entry in {route.config.entry for route in self.routes}
+            (entry, before.tables[entry] if before and before.has(entry, routes) else _table(routes))
+            for entry, routes in self._by_entry.items()
         )
         """The routes by the listeners they are for; none where there are none."""
         self._trusted: list[IPv4Network | IPv6Network] = [
@@ -105,6 +121,10 @@ class Snapshot:
 
     def __repr__(self) -> str:
         return f"<Snapshot {self.number} {len(self.routes)} routes, {len(self.services)} services>"
+
+    def has(self, entry: str, routes: list[CompiledRoute]) -> bool:
+        """Whether the listeners of that entry have exactly these routes."""
+        return self._by_entry.get(entry) == routes
 
     def trusts(self, client: str) -> bool:
         """Whether `client` is a proxy whose forwarding headers are believed."""
@@ -121,6 +141,18 @@ def _about_own(mesh: Mesh, worker: Worker) -> tuple[Rules | None, str]:
     own = worker.mesh_tls.service
     health = next((service.health for service in mesh.services if service.name == own), None)
     return compile_rules(mesh.access, own), (health.path or "") if health else ""
+
+
+def _compiled(
+    route: Route, service: LiveService | None, body_limit: int, worker: Worker, before: CompiledRoute | None
+) -> CompiledRoute:
+    if before is not None and before.fits(route, service, body_limit):
+        return before
+    return CompiledRoute(route, service, body_limit, worker)
+
+
+def _table(routes: list[CompiledRoute]) -> RouteTable[CompiledRoute]:
+    return RouteTable([(route.config.match, route) for route in routes])
 
 
 def _service(route: Route, services: dict[str, LiveService]) -> LiveService | None:

@@ -234,6 +234,48 @@ def test_an_endpoint_touches_its_version_alone(told: Told) -> None:
     assert [each.address for each in told.worker.registry.endpoints()] == ["127.0.0.9:1", "127.0.0.9:2"]
 
 
+def test_a_service_that_comes_leaves_the_others_what_they_are(told: Told) -> None:
+    """A revision that is compiled again with one service more has the same live services, routes and tables but for
+    that one; where what is registered or weighed is another, the service is made anew."""
+    cart = Service("cart", (Version("v1"),))
+    both = (Version("v1", (Endpoint("127.0.0.1", 1),), 90), Version("v2", (Endpoint("127.0.0.1", 2),), 10))
+
+    def compile_again(number: int, *services: Service, weights: dict[str, dict[str, float]] | None = None) -> None:
+        """Serve revision 1 with these services, each with a route; that of the first is for the gateway."""
+        routes = [
+            Route(each.name, service=each.name, entry="outbound" if at else "gateway")
+            for at, each in enumerate(services)
+        ]
+        mesh = Mesh(gateway=Gateway(access_log=AccessLog(path="off")), routes=tuple(routes), services=services)
+        known = () if number < 4 else (registered(1, "v1"),)
+        told.channel.send(Prepare(number, 1, encode(mesh), (), registrations=known, weights=weights or {}))
+        assert told.loop.run_until_complete(told._answer()) == Prepared(number)
+        told.channel.send(Commit(number))
+        told.loop.run_until_complete(told._until(lambda: len(told.worker.snapshot.services) == len(services)))
+        told._tell(Weighted(weights or {}))
+
+    compile_again(1, Service("shop", both))
+    before = told.worker.snapshot
+    balanced = before.services["shop"].versions[0].available
+    compile_again(2, Service("shop", both), cart)
+    after = told.worker.snapshot
+    assert after is not before
+    assert (after.services["shop"], after.routes[0]) == (before.services["shop"], before.routes[0])
+    assert after.tables["gateway"] is before.tables["gateway"]
+    assert len(after.tables["outbound"]) == 1
+    assert after.services["shop"].versions[0].available is balanced
+    compile_again(3, Service("shop", both), weights={"shop": {"v2": 100.0}})
+    weighed = told.worker.snapshot
+    assert weighed.services["shop"] is not before.services["shop"]
+    assert told.weights() == {"v1": 0.0, "v2": 100.0}
+    compile_again(4, Service("shop", both), cart)
+    assert told.worker.snapshot.services["shop"] is not weighed.services["shop"]
+    assert told.addresses() == ["127.0.0.1:1", "127.0.0.9:1"]
+    assert {each.address for each in told.worker.registry.endpoints()} == {*told.addresses(), "127.0.0.1:2"}
+    told.apply(2, versions=both)
+    assert told.worker.snapshot.services["shop"].versions[0].available is not balanced
+
+
 TWO = (Version("v1", (Endpoint("127.0.0.1", 1),), 90), Version("v2", (Endpoint("127.0.0.1", 2),), 10))
 
 
