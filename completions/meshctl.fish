@@ -201,7 +201,7 @@ complete -c meshctl -n '__meshctl_at traffic rollout' -l max-errors -r -d 'Answe
 complete -c meshctl -n '__meshctl_at traffic rollout' -l max-p99 -r -d 'The longest p99 that passes (default: any)'
 complete -c meshctl -n '__meshctl_at traffic rollout' -l min-requests -r -d 'With fewer no check passes (default: 100)'
 complete -c meshctl -n '__meshctl_at traffic rollout' -l failures -r -d 'Failed checks in a row that roll back (default: 2)'
-complete -c meshctl -n '__meshctl_at traffic rollout' -l compare-to -x -a 'baseline' -d 'What it must not be worse than, by --max-errors and p99'
+complete -c meshctl -n '__meshctl_at traffic rollout' -l compare-to -x -a 'baseline' -d 'What it must not be worse than, by --max-errors and latency'
 complete -c meshctl -n '__meshctl_at traffic rollout' -l rollback -x -a 'now ramp' -d 'Go back at once, or by the same steps'
 complete -c meshctl -n '__meshctl_at traffic rollout' -l on-step -r -d 'Run by the proxy that drives it after each step'
 complete -c meshctl -n '__meshctl_at traffic rollout' -l on-promote -r -d 'Run by the proxy that drives it when it has everything'

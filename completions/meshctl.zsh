@@ -295,7 +295,7 @@ _meshctl() {
                 '*--max-p99[The longest p99 that passes (default\: any)]:DURATION: ' \
                 '*--min-requests[With fewer no check passes (default\: 100)]:N: ' \
                 '*--failures[Failed checks in a row that roll back (default\: 2)]:N: ' \
-                '*--compare-to[What it must not be worse than, by --max-errors and p99]:baseline VERSION:(baseline)' \
+                '*--compare-to[What it must not be worse than, by --max-errors and latency]:baseline VERSION:(baseline)' \
                 '*--rollback[Go back at once, or by the same steps]:now ramp:(now ramp)' \
                 '*--on-step[Run by the proxy that drives it after each step]:CMD: ' \
                 '*--on-promote[Run by the proxy that drives it when it has everything]:CMD: ' \

@@ -56,7 +56,7 @@ Failures = Annotated[
 CompareTo = Annotated[
     str,
     typer.Option(
-        "--compare-to", metavar="baseline|VERSION", help="What it must not be worse than, by --max-errors and p99."
+        "--compare-to", metavar="baseline|VERSION", help="What it must not be worse than, by --max-errors and latency."
     ),
 ]
 Back = Annotated[

@@ -215,4 +215,4 @@ def measured(found: Rollout, told: Counted) -> tuple[Measured, Measured]:
 
 
 def _summary(tally: Tally) -> Measured:
-    return Measured(tally.requests, tally.errors, tally.latency.quantile(0.99))
+    return Measured(tally.requests, tally.errors, tally.latency.quantile(0.99), tally.latency.quantile(0.9))

@@ -19,9 +19,12 @@ from meshctl.model.rollout import Measured, Plan, Verdict
 WHOLE: Final = 100.0
 
 SLOWER: Final = 1.5
-"""How many times the baseline's p99 a version that is compared with it may have, where no limit is given …"""
+"""How many times as slow as the baseline a version that is compared with it may be, where no limit is given …"""
 NOTICED: Final = 0.01
 """… and the seconds below which a difference is noise: latencies are counted in steps of 14 %."""
+MANY: Final = 1000
+"""Requests of both from which on the p99 is compared; of fewer the p90, so that ten requests lie beyond it and one that
+was slow by chance decides nothing."""
 
 HOPELESS: Final = 3
 """So many times the errors that are allowed, and so many besides, fail at once."""
@@ -60,8 +63,10 @@ def judge(plan: Plan, new: Measured, old: Measured) -> Judgement:
         return Judgement("pass", _found(new))
     if not knows_old:
         return Judgement("inconclusive", f"{old.requests} of {plan.min_requests} requests to compare with: too few")
-    if not plan.max_p99 and new.p99 > max(old.p99 * SLOWER, old.p99 + NOTICED):
-        return Judgement("fail", f"p99 {_seconds(new.p99)}, {_seconds(old.p99)} on {plan.compare}")
+    tail = "p99" if min(new.requests, old.requests) >= MANY else "p90"
+    mine, theirs = getattr(new, tail), getattr(old, tail)
+    if not plan.max_p99 and mine > max(theirs * SLOWER, theirs + NOTICED):
+        return Judgement("fail", f"{tail} {_seconds(mine)}, {_seconds(theirs)} on {plan.compare}")
     return Judgement("pass", f"{_found(new)}; {plan.compare} {_found(old)}")
 
 

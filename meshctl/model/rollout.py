@@ -24,6 +24,7 @@ class Measured(msgspec.Struct, frozen=True):
     errors: int = 0
     p99: float = 0.0
     """Seconds."""
+    p90: float = 0.0
 
     @property
     def error_rate(self) -> float:

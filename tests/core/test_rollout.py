@@ -37,6 +37,10 @@ NOTHING = Measured()
         ),
         pytest.param(COMPARED, Measured(1000, 0, 0.16), GOOD, "fail", "p99 160ms, 100ms on baseline", id="slower"),
         pytest.param(COMPARED, Measured(1000, 0, 0.14), GOOD, "pass", "p99 140ms", id="a little slower"),
+        pytest.param(COMPARED, Measured(999, 0, 9.0, 0.1), Measured(999, 0, 0.1, 0.1), "pass", "p99 9s", id="few slow"),
+        pytest.param(
+            COMPARED, Measured(100, 0, 0.2, 0.2), Measured(999, 0, 0.1, 0.1), "fail", "p90 200ms", id="many slow"
+        ),
         pytest.param(
             COMPARED, Measured(1000, 0, 0.009), Measured(1000, 0, 0.001), "pass", "p99 9ms", id="slower than notice"
         ),
