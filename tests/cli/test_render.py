@@ -43,7 +43,8 @@ def test_json_is_one_document() -> None:
 def test_clean_leaves_no_control_character(text: str) -> None:
     """Nothing that is shown can move the cursor, colour the screen, or end the line it stands on."""
     assert not [c for c in clean(text) if (ord(c) < 32 and c not in "\t\n") or 127 <= ord(c) < 160]
-    assert len(written(["A"], [(text.replace("\n", ""),)]).splitlines()) == 2
+    # Beside a cell that is not empty, because a line of nothing at the end of a table is not written.
+    assert len(written(["A", "B"], [(text.replace("\n", ""), "b")]).splitlines()) == 2
 
 
 @pytest.mark.parametrize(
