@@ -1,6 +1,6 @@
 """Which of one host's rules takes this path? An index by dict, so that ten thousand rules cost what ten do.
 
-Exact paths are one lookup; prefixes are found segment by segment. Regexes are kept under the literal segments they
+Exact paths are one lookup, and so are most prefixes. Regexes are kept under the literal segments they
 begin with, so that only those are run that could match. Knows nothing of hosts; the rules it is given are already in
 the order of their scores.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from meshctl.core.match import Condition, Matchable, compile_conditions, hold, prefix_key
-from meshctl.core.segment_tree import Node, SegmentTree
+from meshctl.core.prefixes import Prefix, Prefixes
 from meshctl.model.route import Match
 
 T = TypeVar("T")
@@ -48,11 +48,12 @@ class PathIndex(Generic[T]):
                 prefixes.setdefault(prefix_key(value), []).append((methods, conditions, target))
         # Tuples lie closer together than lists.
         self._exact = {path: tuple(rules) for path, rules in exact.items()}
-        self._prefixes = SegmentTree({path: tuple(rules) for path, rules in prefixes.items()})
-        self._regexes = SegmentTree({path: tuple(rules) for path, rules in regexes.items()}) if regexes else None
+        self._prefixes = Prefixes({path: tuple(rules) for path, rules in prefixes.items()})
+        self._regexes = Prefixes({path: tuple(rules) for path, rules in regexes.items()}) if regexes else None
 
-    def find(self, request: Matchable, path: str) -> T | None:
-        """The target of the best rule that takes `request`, whose normalised path is `path`."""
+    def find(self, request: Matchable) -> T | None:
+        """The target of the best rule that takes `request`."""
+        path = request.path
         if self._exact and path in self._exact:
             for methods, conditions, target in self._exact[path]:
                 if (methods is None or request.method in methods) and (conditions is None or hold(conditions, request)):
@@ -61,27 +62,20 @@ class PathIndex(Generic[T]):
             found = _first_regex(self._regexes.nearest(path), request, path)
             if found is not None:
                 return found
-        # SegmentTree.nearest, written out: the call would cost every request a tenth of its lookup.
-        node = self._prefixes.top
-        for segment in path.split("/", self._prefixes.splits):
-            below = node.below.get(segment)
-            if below is None:
-                break
-            node = below
-        prefix = node.nearest
+        prefix = self._prefixes.nearest(path)
         while prefix is not None:
-            for methods, conditions, target in prefix.value or ():
+            for methods, conditions, target in prefix.value:
                 if (methods is None or request.method in methods) and (conditions is None or hold(conditions, request)):
                     return target
             prefix = prefix.above
         return None
 
 
-def _first_regex(node: Node[tuple[_RegexRule[T], ...]] | None, request: Matchable, path: str) -> T | None:
-    """The regex rule of the least rank that takes `request`, among those at `node` and above."""
+def _first_regex(prefix: Prefix[tuple[_RegexRule[T], ...]] | None, request: Matchable, path: str) -> T | None:
+    """The regex rule of the least rank that takes `request`, among those under `prefix` and above."""
     best: tuple[int, T] | None = None
-    while node is not None:
-        for rank, fits, methods, conditions, target in node.value or ():
+    while prefix is not None:
+        for rank, fits, methods, conditions, target in prefix.value:
             if best is not None and rank > best[0]:
                 break
             if methods is not None and request.method not in methods:
@@ -89,7 +83,7 @@ def _first_regex(node: Node[tuple[_RegexRule[T], ...]] | None, request: Matchabl
             if fits(path) and (conditions is None or hold(conditions, request)):
                 best = rank, target
                 break
-        node = node.above
+        prefix = prefix.above
     return best[1] if best is not None else None
 
 

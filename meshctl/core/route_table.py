@@ -26,7 +26,10 @@ T = TypeVar("T")
 class RouteTable(Generic[T]):
     """Routes compiled for lookup. Raises `re.error` for a regex that does not compile."""
 
-    __slots__ = ("_anywhere", "_hosts", "_longest_suffix", "_routes", "_suffix_lengths", "_suffixes")
+    __slots__ = ("_anywhere", "_hosts", "_longest_suffix", "_routes", "_suffix_lengths", "_suffixes", "find")
+
+    find: Callable[[Matchable], T | None]
+    """The target of the route that takes a request, or None."""
 
     def __init__(self, routes: Sequence[tuple[Match, T]]) -> None:
         self._routes = tuple(routes)
@@ -40,23 +43,21 @@ class RouteTable(Generic[T]):
         self._hosts = {host: index for host, index in indexes.items() if not host.startswith("*.")}
         self._suffix_lengths = frozenset(map(len, self._suffixes))
         self._longest_suffix = max(self._suffix_lengths, default=0)
+        self.find = self._find_by_host if indexes else self._anywhere.find
 
-    def find(self, request: Matchable) -> T | None:
-        """The target of the route that takes `request`, or None."""
-        path = request.path
-        if self._hosts:
-            index = self._hosts.get(request.host)
-            if index is not None:
-                found = index.find(request, path)
-                if found is not None:
-                    return found
-        if self._suffixes:
-            found = self._find_wildcard(request, path)
+    def _find_by_host(self, request: Matchable) -> T | None:
+        index = self._hosts.get(request.host)
+        if index is not None:
+            found = index.find(request)
             if found is not None:
                 return found
-        return self._anywhere.find(request, path)
+        if self._suffixes:
+            found = self._find_wildcard(request)
+            if found is not None:
+                return found
+        return self._anywhere.find(request)
 
-    def _find_wildcard(self, request: Matchable, path: str) -> T | None:
+    def _find_wildcard(self, request: Matchable) -> T | None:
         """The target by the longest wildcard that has a rule; at least one character must stand before its dot."""
         host = request.host
         length = len(host)
@@ -65,7 +66,7 @@ class RouteTable(Generic[T]):
             if length - at in self._suffix_lengths:
                 index = self._suffixes.get(host[at:])
                 if index is not None:
-                    found = index.find(request, path)
+                    found = index.find(request)
                     if found is not None:
                         return found
             at = host.find(".", at + 1)

@@ -40,52 +40,27 @@ class AccessLog:
     def __repr__(self) -> str:
         return f"<AccessLog {len(self._lines)} lines to render, {self._sink!r}>"
 
-    def append(
-        self,
-        now: float,
-        request_id: str,
-        trace_id: str,
-        client: str,
-        method: str,
-        host: str,
-        path: str,
-        status: int,
-        reason: str,
-        route: str,
-        service: str,
-        version: str,
-        endpoint: str,
-        seconds: float,
-        upstream_seconds: float,
-        received: int,
-        sent: int,
-        protocol: str,
-        user_agent: str,
-        retries: int,
-        listener: str,
-    ) -> None:
-        """Log a finished request that arrived at `now` (seconds since the epoch). `path` is the target with its query;
-        bytes that are no UTF-8 come decoded as Latin-1. To be called by position: names would cost a tenth more."""
+    def stamp(self, now: float) -> str:
+        """What a line says of a time, in seconds since the epoch."""
         millisecond = int(now * 1000)
         if millisecond != self._millisecond:  # under load several requests share one
             self._tick(millisecond)
+        return self._stamp
+
+    def append(self, line: Line) -> None:
+        """Log a finished request. Its `path` is the target with its query; bytes that are no UTF-8 come decoded as
+        Latin-1."""
+        path = line.path
         if self._redact:
-            path, query, _ = path.partition("?")
-            if query:
-                path += "?…"
-        if len(path) + len(host) + len(user_agent) > _USUAL:
-            path = _cut(path, _LONGEST_PATH)
-            host = _cut(host, _LONGEST_HOST)
-            user_agent = _cut(user_agent, _LONGEST_AGENT)
+            query = path.find("?")
+            if query >= 0:
+                path = line.path = path[:query] + "?…"
+        if len(path) + len(line.host) + len(line.user_agent) > _USUAL:
+            line.path = _cut(path, _LONGEST_PATH)
+            line.host = _cut(line.host, _LONGEST_HOST)
+            line.user_agent = _cut(line.user_agent, _LONGEST_AGENT)
         lines = self._lines
-        # fmt: off
-        lines.append(Line(
-            self._stamp, request_id, trace_id, client, method, host, path, status, reason,
-            route, service, version, endpoint,
-            seconds * 1e6 // 1 / 1000, upstream_seconds * 1e6 // 1 / 1000,
-            received, sent, protocol, user_agent, retries, listener,
-        ))
-        # fmt: on
+        lines.append(line)
         if len(lines) >= _BATCH:
             self._pass_on()
 

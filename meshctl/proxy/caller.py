@@ -60,6 +60,7 @@ class Caller(Downstream):
         last = self._waiting[-1] if self._waiting else self.exchange
         if last is not None:
             last.request.keep_alive = False
+            self._is_alone = False
         elif self._receiving is None and not self._head_bytes and not self._closing:
             self.deadline = min(self.deadline, now + GRACE)
             self.deadline_reason = "idle"

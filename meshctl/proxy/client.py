@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
 from meshctl import clock
+from meshctl.proxy.stream import NOTHING_FORWARDED
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.chunks import chunk, last_chunk
 from meshctl.wire.fields import CRLF, Fields, encode_fields
@@ -46,7 +47,7 @@ class Client(RequestReader, asyncio.Protocol):
         self.entry = listener.entry
         self.client = ""
         self.trusted = False
-        self.forwarding = (b"", b"")
+        self.forwarding = NOTHING_FORWARDED
         self.deadline = NEVER
         self.deadline_reason = ""
         # What is going on
@@ -64,6 +65,8 @@ class Client(RequestReader, asyncio.Protocol):
         self._closing = False
         self._lingering = False
         self._starting = False
+        self._is_alone = False
+        """Whether the exchange under way is of the plainest kind and nothing else is going on."""
         self._paused = False
         self._is_full = False
         # The answer
@@ -99,6 +102,7 @@ class Client(RequestReader, asyncio.Protocol):
 
     def drain(self) -> None:
         """The proxy stops: an idle connection ends now, a busy one after its answer."""
+        self._is_alone = False
         if self.exchange is not None:
             # Its head may have gone out without a word of this.
             self._close_after = True
@@ -174,6 +178,13 @@ class Client(RequestReader, asyncio.Protocol):
             length += b"\r\nConnection: close"
         self.transport.write(CRLF.join([status_line(status), *fields, length, b"", body]))
 
+    def send_ready(self, block: bytes, request_id: bytes, body: bytes | memoryview) -> bool:
+        """See `stream.Stream`."""
+        if not self._is_alone or len(body) >= JOIN_LIMIT:
+            return False
+        self.transport.write(b"".join((block, b"\r\nX-Request-Id: ", request_id, b"\r\n\r\n", body)))
+        return True
+
     def send_body(self, data: bytes | memoryview) -> None:
         """See `stream.Stream`."""
         self._out.append(chunk(data) if self._chunked else data)
@@ -206,6 +217,7 @@ class Client(RequestReader, asyncio.Protocol):
     def cut(self) -> None:
         """See `stream.Stream`."""
         self._out.clear()
+        self._is_alone = False
         self._closing = True
         self.transport.abort()
 

@@ -8,13 +8,12 @@ While a request waits for its turn nothing more is read, so a client cannot make
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from meshctl import clock
-from meshctl.proxy.client import Client
 from meshctl.proxy.exchange import Exchange
+from meshctl.proxy.incoming import Incoming
 from meshctl.proxy.timers import NEVER
-from meshctl.wire.fields import Fields
 from meshctl.wire.message import Malformed, Request
 from meshctl.wire.plain import PlainRequests
 
@@ -22,26 +21,25 @@ if TYPE_CHECKING:
     from meshctl.proxy.listener import LiveListener
     from meshctl.proxy.worker import Worker
 
-RAW_FROM: Final = 16_384
-"""Bytes still to come from which a request body is counted instead of parsed."""
-DISCARD_LIMIT: Final = 1_048_576
-"""Bytes of a body nobody wants that are still read, so that the client can read its answer and go on."""
 
-
-class Downstream(Client):
+class Downstream(Incoming):
     """See the module."""
 
     def __init__(self, worker: Worker, listener: LiveListener) -> None:
         super().__init__(worker, listener)
         self._plain = PlainRequests()
-        self._is_begun = False
-        """Whether the full reader is within a message."""
         self._is_idle = True
         """Whether the next byte begins a request and nothing else is going on."""
 
     # asyncio calls these
 
     def data_received(self, data: bytes) -> None:
+        if self._is_idle and not self._closing and len(data) <= self.worker.snapshot.head_limit:
+            request = self._plain.read(data, self.max_fields)
+            if request is not None:
+                self.on_request(request)
+                return
+        self._is_alone = False
         if self._raw_left:
             data = self._take_raw(data)
             if not data:
@@ -51,11 +49,6 @@ class Downstream(Client):
             return
         if self._closing:
             return
-        if self._is_idle and len(data) <= self.worker.snapshot.head_limit:
-            request = self._plain.read(data, self.max_fields)
-            if request is not None:
-                self.on_request(request)
-                return
         if self._after_upgrade or (self._receiving is not None and self._receiving.upgrade):
             self._after_upgrade += data
             self._pause()
@@ -108,6 +101,9 @@ class Downstream(Client):
         self._is_idle = False
 
     def on_request(self, request: Request) -> None:
+        if request.is_bare and request.keep_alive and not self._is_full:
+            self._begin_alone(request)
+            return
         worker = self.worker
         limit = worker.snapshot.head_limit
         if self._head_bytes > limit and request.head_size() > limit:
@@ -129,27 +125,14 @@ class Downstream(Client):
         self.exchange = exchange
         exchange.begin()
 
-    def on_body(self, data: bytes) -> None:
-        self._head_bytes = 0
-        self._body += len(data)
-        self._pass_body(data)
-
-    def on_message_complete(self) -> None:
-        self._is_begun = False
-        request = self._receiving
-        if request is None:
-            return
-        trailers = self.take_trailers()
-        # llhttp ends an upgrade request with its head: one that may pass is over with its answer, one with a body is
-        # not over.
-        if b"upgrade" not in request.special or not self.stops_at_upgrade(request):
-            self._end_request(trailers)
-
     # the exchange calls these
 
     def done(self, now: float) -> None:
         """See `stream.Stream`."""
         self.exchange = None
+        if self._is_alone and not self._close_after:
+            self._rest(now)
+            return
         if self._incoming is not None and self._incoming.finished:
             self._incoming = None
         if self._tunnel is not None or self._close_after or self._closing:
@@ -168,19 +151,28 @@ class Downstream(Client):
         elif not self._starting and (self._waiting or self._refused or self._after_upgrade):
             self._next()
         elif not self._waiting:
-            self._is_idle = not self._is_begun
-            self.deadline = now + self.worker.snapshot.timeouts.idle
-            self.deadline_reason = "idle"
-            if self._paused:
-                # The body came before the connection it was meant for, or was never wanted: go on reading.
-                self.resume_body()
+            self._rest(now)
 
     # the rest is private
 
-    def renew_parser(self) -> None:
-        """Forget a message in the middle."""
-        super().renew_parser()
-        self._is_begun = False
+    def _begin_alone(self, request: Request) -> None:
+        """A request that is nothing but a head, on a connection that rested: the usual case, with the fewest steps."""
+        worker = self.worker
+        worker.counters.in_flight += 1
+        self.deadline = NEVER
+        self._is_idle = False
+        self._is_alone = True
+        exchange = self.exchange = Exchange(worker, self, request)
+        exchange.begin()
+
+    def _rest(self, now: float) -> None:
+        """Wait for the next request."""
+        self._is_idle = not self._is_begun
+        self.deadline = now + self.worker.snapshot.timeouts.idle
+        self.deadline_reason = "idle"
+        if self._paused:
+            # The body came before the connection it was meant for, or was never wanted: go on reading.
+            self.resume_body()
 
     def _check_head(self) -> None:
         """Part of a head is there: it must not be too long, nor take too long."""
@@ -192,70 +184,6 @@ class Downstream(Client):
             return
         elif self.deadline_reason != "head_timeout" or self.deadline == NEVER:
             self._expect(self.worker.snapshot.timeouts.head, "head_timeout", clock.monotonic())
-
-    def _pass_body(self, data: bytes) -> None:
-        incoming = self._incoming
-        if incoming is not None:
-            if incoming is self.exchange:
-                self._expect(self.worker.snapshot.timeouts.body, "body_timeout", clock.monotonic())
-            incoming.on_body(data)
-            return
-        self._discarded += len(data)
-        if self._discarded > DISCARD_LIMIT and not self._closing:
-            self._end_connection()
-
-    def _end_request(self, trailers: Fields) -> None:
-        self._receiving = None
-        self._head_bytes = 0
-        incoming, self._incoming = self._incoming, None
-        if incoming is not None:
-            if incoming is self.exchange and self._body:
-                self.deadline = NEVER
-            if not incoming.body_ended:
-                incoming.on_body_end(trailers)
-        elif self.exchange is None and not self._closing:
-            self._next()
-
-    def _consider_raw(self, receiving: Request) -> None:
-        left = receiving.length - self._body
-        if left >= RAW_FROM and not self._waiting:
-            self._raw_left = left
-        if self._head_bytes > self.worker.snapshot.head_limit:
-            # Trailers or a chunk's extensions that do not end; a piece of the body begins the count anew.
-            limit = f"at most {self.worker.snapshot.head_limit} bytes"
-            self._on_malformed(Malformed("head_too_large", f"what comes with the body may have {limit}"))
-        elif self.deadline == NEVER and self.exchange is not None and not self._paused:
-            self._expect(self.worker.snapshot.timeouts.body, "body_timeout", clock.monotonic())
-
-    def _take_raw(self, data: bytes) -> bytes:
-        """A piece of a body of known length, counted instead of parsed; what follows the body."""
-        left = self._raw_left - len(data)
-        if left > 0:
-            self._raw_left = left
-            self._pass_body(data)
-            return b""
-        self._raw_left = 0
-        self.renew_parser()
-        self._pass_body(data[:left] if left else data)
-        self._end_request([])
-        return data[left:] if left else b""
-
-    def _on_upgrade(self, rest: bytes) -> None:
-        """llhttp stops at an upgrade request, whether or not it may become one."""
-        request = self._receiving
-        if request is not None and request.upgrade:
-            self.renew_parser()
-            self._after_upgrade = rest
-            if rest:
-                self._pause()
-            return
-        # It asked for what does not pass (h2c) or has a body: it is answered as if it had not asked.
-        if request is not None:
-            self.expect_body(request)
-        else:
-            self.renew_parser()
-        if rest:
-            self.data_received(rest)
 
     def _next(self) -> None:
         """Begin what waits for its turn. A loop, not a recursion: many answers of our own may follow each other."""

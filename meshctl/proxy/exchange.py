@@ -21,7 +21,7 @@ from meshctl.proxy.forward import encode_request
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.message import Request, Response
 from meshctl.wire.reasons import CLIENT_GONE_STATUS
-from meshctl.wire.tracing import new_traceparent, valid_request_id, valid_traceparent
+from meshctl.wire.tracing import valid_request_id, valid_traceparent
 
 if TYPE_CHECKING:
     from meshctl.proxy.filters import Filter
@@ -44,8 +44,16 @@ class Exchange(Answering):
         self.request = request
         self.started = clock.monotonic()
         self.snapshot = worker.snapshot
-        if not request.length:
-            self.body_ended = True
+        self.body_ended = not request.length
+        # What every exchange is asked for: a look at the class costs more than this.
+        self.received = 0
+        self.tried = ()
+        self.parts = None
+        self.attempt = 0
+        self.reason = ""
+        self.finished = False
+        self.deadline_reason = ""
+        self.total_deadline = NEVER
 
     def __repr__(self) -> str:
         where = self.endpoint.address if self.endpoint else "nowhere"
@@ -63,20 +71,25 @@ class Exchange(Answering):
     def identify(self) -> None:
         """Who asks, and under which identifiers the request is followed."""
         special = self.request.special
-        given = special.get(b"x-request-id")
-        self.request_id = given if given and valid_request_id(given) else self.worker.next_request_id()
-        trace = special.get(b"traceparent")
-        self.traceparent = trace if trace and valid_traceparent(trace) else new_traceparent(clock.bits)
+        self.request_id, self.traceparent = self.worker.identifiers.next()
+        given, trace = special.get(b"x-request-id"), special.get(b"traceparent")
+        if given and valid_request_id(given):
+            self.request_id = given
+        if trace and valid_traceparent(trace):
+            self.traceparent = trace
 
     def match(self) -> bool:
         """Which route takes the request, by the path that will also be forwarded."""
         request = self.request
-        try:
-            path = normalise(request.path)
-        except ValueError as error:
-            return self.reply("bad_path", str(error))
-        self.is_verbatim = path == request.path and request.target[0] == _SLASH
-        self.path = request.path = path
+        self.path = path = request.path
+        self.is_verbatim = True
+        if not request.is_normal:
+            try:
+                path = normalise(path)
+            except ValueError as error:
+                return self.reply("bad_path", str(error))
+            self.is_verbatim = path == self.path and request.target[0] == _SLASH
+            self.path = request.path = path
         route = self.route = self.snapshot.tables[self.stream.entry].find(request)
         if route is None:
             route = self.route = elsewhere(self)
@@ -147,6 +160,14 @@ class Exchange(Answering):
         """Send the answer to the client: its head alone, or all of it where the body came with it."""
         route = self.route
         assert route is not None
+        if body is not None:
+            self.sent = len(body)
+            if (
+                response.block
+                and not route.edits_response
+                and self.stream.send_ready(response.block, self.request_id, body)
+            ):
+                return
         fields = response.fields
         if response.named or route.edits_response:
             fields = route.edit_response(response)
@@ -155,7 +176,6 @@ class Exchange(Answering):
         if body is None:
             self.stream.send_head(response.status, fields, response.length, body=response.has_body)
         else:
-            self.sent = len(body)
             self.stream.send_whole(response.status, fields, body)
 
     def finish(self, now: float) -> None:
@@ -186,9 +206,9 @@ class Exchange(Answering):
         if self.body_ended:
             # The clock of an attempt that found its connection at once is as good as now.
             now = clock.monotonic() if self.attempt or self.deadline_reason else self.started
-            self.deadline = now + timeouts.response
+            deadline = now + timeouts.response
+            self.deadline = deadline if deadline < self.total_deadline else self.total_deadline
             self.deadline_reason = "upstream_timeout"
-            self.deadline = min(self.deadline, self.total_deadline)
         else:
             self.wait(timeouts.stream, "upstream_timeout")
             self.stream.resume_body()

@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from meshctl import clock
+from meshctl.proxy.stream import NOTHING_FORWARDED
 from meshctl.proxy.timers import NEVER
 from meshctl.proxy.tunnel import Tunnel
 from meshctl.proxy.tunnel_end import TunnelEnd
@@ -69,7 +70,7 @@ class Near(TunnelEnd):
         self.listener = listener.address
         self.entry = listener.entry
         self.client = ""
-        self.forwarding = (b"", b"")
+        self.forwarding = NOTHING_FORWARDED
         self.deadline = NEVER
         self._relay: Relay | None = None
         self._is_paused = False
@@ -178,6 +179,10 @@ class Near(TunnelEnd):
 
     def send_whole(self, status: int, fields: Fields, body: bytes | memoryview) -> None:
         """See `stream.Stream`."""
+
+    def send_ready(self, block: bytes, request_id: bytes, body: bytes | memoryview) -> bool:
+        """See `stream.Stream`."""
+        return False
 
     def send_body(self, data: bytes | memoryview) -> None:
         """See `stream.Stream`."""

@@ -48,10 +48,8 @@ class CompiledRoute:
         self.authority = (route.rewrite.host or "").encode("latin-1")
         self.request_drop = _dropped(route.request_headers)
         self.request_added = _added(route.request_headers)
-        self.is_plain = not (self.target or self.authority or self.request_drop or self.request_added)
-        """Whether a request goes on with the head it came with."""
-        self.is_renamed = bool(self.authority) and not (self.target or self.request_drop or self.request_added)
-        """Whether only its Host is another."""
+        self.is_plain = not (self.target or self.request_drop or self.request_added)
+        """Whether a request goes on with the head it came with, its Host apart."""
         # Towards the client
         self._response_drop = _dropped(route.response_headers)
         self._response_added = _added(route.response_headers)

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 from meshctl.wire.fields import Fields
+
+
+class Forwarded(NamedTuple):
+    """The lines of a head that went to an endpoint, and what they were made of: the very objects, as one that is
+    there again has not changed."""
+
+    authority: bytes
+    special: dict[bytes, bytes]
+    said: bytes
+    """The lines for both of these."""
+    fields: Fields
+    block: bytes
+    """The same with `fields`."""
+
+
+NOTHING_FORWARDED: Final = Forwarded(b"", {}, b"", [], b"")
 
 
 class Stream(Protocol):
@@ -24,8 +40,8 @@ class Stream(Protocol):
     """The same as a SPIFFE ID, for the wrapped app."""
     trusted: bool
     """Whether the client is a proxy whose forwarding fields are believed."""
-    forwarding: tuple[bytes, bytes]
-    """The last Host and the forwarding fields made for it."""
+    forwarding: Forwarded
+    """What its last request became."""
 
     def send_head(self, status: int, fields: Fields, length: int, *, body: bool, final: bool = True) -> None:
         """The head of the answer: `length` of the body, negative when unknown; `body` is False where none follows;
@@ -33,6 +49,10 @@ class Stream(Protocol):
 
     def send_whole(self, status: int, fields: Fields, body: bytes | memoryview) -> None:
         """A whole answer that has a body, or could have had one."""
+
+    def send_ready(self, block: bytes, request_id: bytes, body: bytes | memoryview) -> bool:
+        """The same, where the answer's head is there in HTTP/1.1 already (`Response.block`) but for the request's id.
+        Whether that was done: not where more than an answer is to be said, or in another way."""
 
     def send_body(self, data: bytes | memoryview) -> None:
         """A piece of the body, sent at the next flush."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from meshctl import clock
 from meshctl.proxy.timers import NEVER
+from meshctl.wire.fields import keep_alive_timeout
 from meshctl.wire.message import UNTIL_CLOSE, Malformed, Response
 from meshctl.wire.plain import PlainResponses
 from meshctl.wire.response_reader import ResponseReader
@@ -37,7 +38,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         self.deadline = NEVER
         # Per exchange
         self.exchange: Exchange | None = None
-        self._plain = PlainResponses()
+        self._plain = PlainResponses(self.max_fields)
         self._response: Response | None = None
         self._is_answered = False
         self._ended = False
@@ -49,8 +50,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         self._head_bytes = 0
 
     def __repr__(self) -> str:
-        state = "idle" if self.exchange is None else "busy"
-        return f"<UpstreamConnection {self.endpoint.address} {state}>"
+        return f"<UpstreamConnection {self.endpoint.address} {'idle' if self.exchange is None else 'busy'}>"
 
     # asyncio calls these
 
@@ -67,7 +67,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
             self._take_raw(exchange, data)
             return
         if self._response is None and not self._head_bytes and not self.answers_head:
-            plain = self._plain.read(data, self.max_fields)
+            plain = self._plain.read(data)
             if plain is not None:
                 self._pass_plain(exchange, *plain)
                 return
@@ -273,9 +273,10 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         """Ready this connection for the next exchange."""
         is_reusable = self._is_reusable and response.keep_alive and exchange.body_ended
         self.exchange = None
-        self._response = None
-        self._ended = self._is_answered = False
-        self._body = self._head_bytes = 0
+        if self._response is not None:
+            self._response = None
+            self._ended = self._is_answered = False
+            self._body = self._head_bytes = 0
         if not is_reusable:
             self.close()
             return
@@ -286,14 +287,9 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
             self.resume()
         self.endpoint.give_back(self, now)
         if b"keep-alive" in response.special and self.exchange is None:
-            self._keep(response.special[b"keep-alive"], now)
-
-    def _keep(self, hint: bytes, now: float) -> None:
-        """Heed `Keep-Alive: timeout=5`, less one second so that the endpoint does not close under a request."""
-        for part in hint.split(b","):
-            name, _, value = part.strip().partition(b"=")
-            if name.lower() == b"timeout" and value.isdigit():
-                self.deadline = min(self.deadline, now + max(0.5, int(value) - 1.0))
+            # One second less than it says, so that the endpoint does not close under a request.
+            seconds = keep_alive_timeout(response.special[b"keep-alive"])
+            self.deadline = min(self.deadline, now + max(0.5, seconds - 1.0))
 
     def _break(self, exchange: Exchange, reason: str, detail: str) -> None:
         self.abort()

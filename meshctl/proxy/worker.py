@@ -29,6 +29,7 @@ from meshctl.proxy.service import LiveVersion
 from meshctl.proxy.snapshot import Snapshot
 from meshctl.proxy.timers import COARSE, FINE, Deadlines
 from meshctl.proxy.upstream import UpstreamConnection
+from meshctl.wire.tracing import Identifiers
 
 HARD_STOP: Final = 1.0
 """Seconds a worker has after its drain time to end what is left."""
@@ -59,8 +60,7 @@ class Worker:
         self.egress: Egress | None = None
         """The hosts outside the mesh, once anybody asked for one."""
         self.connection_limit = 0
-        self._id_prefix = b"%016x" % clock.bits(64)
-        self._id_count = 0
+        self.identifiers = Identifiers(clock.bits(64), clock.bits(64))
         self.stopped = loop.create_future()
         self.housekeeping = Housekeeping(self)
         self.orders = Orders(self, channel)
@@ -79,8 +79,7 @@ class Worker:
 
     def next_request_id(self) -> bytes:
         """An identifier no other request of this proxy has."""
-        self._id_count += 1
-        return b"%b-%08x" % (self._id_prefix, self._id_count)
+        return self.identifiers.next()[0]
 
     def admits(self, client: Client | Near) -> bool:
         """Whether one more client connection may be open; it is counted either way."""

@@ -7,6 +7,7 @@ together again for each message; lines only have to be joined. Pure; knows nothi
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
+from math import inf
 from typing import Final
 
 Fields = list[bytes]
@@ -116,6 +117,16 @@ def tokens(value: bytes) -> list[bytes]:
 def named_by_connection(value: bytes) -> frozenset[bytes]:
     """The field names a Connection field asks to drop at this hop (RFC 9110 §7.6.1)."""
     return frozenset(tokens(value)) - NEVER_NAMED
+
+
+def keep_alive_timeout(value: bytes) -> float:
+    """The seconds for which a sender keeps a connection that rests: b"timeout=5, max=100" → 5; infinity where it does
+    not say."""
+    for part in tokens(value):
+        name, _, seconds = part.partition(b"=")
+        if name == b"timeout" and seconds.isdigit() and len(seconds) < 10:
+            return float(seconds)
+    return inf
 
 
 def encode_fields(fields: Fields) -> bytes:

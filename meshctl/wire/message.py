@@ -31,8 +31,8 @@ class Request:
     name. Both may be shared with other requests of the connection, so nobody changes them."""
 
     __slots__ = (
-        "authority", "fields", "host", "is_http10", "is_marked", "keep_alive", "length", "method", "named", "path",
-        "query_string", "special", "target", "target_text", "upgrade",
+        "authority", "fields", "host", "is_bare", "is_http10", "is_marked", "is_normal", "keep_alive", "length",
+        "method", "named", "path", "query_string", "special", "target", "target_text", "upgrade",
     )  # fmt: skip
 
     method: str
@@ -42,6 +42,10 @@ class Request:
     """The same, decoded as Latin-1."""
     path: str
     """Of the target, as sent; the exchange normalises it before anything is decided by it."""
+    is_bare: bool
+    """Whether it is nothing but a head, and came alone on a connection that rested."""
+    is_normal: bool
+    """Whether it is known to need no normalising."""
     query_string: str | None
     """What follows the "?", as sent; None without one."""
     host: str
@@ -63,6 +67,8 @@ class Request:
         self.fields = fields
         self.special = special
         self.query_string = None
+        self.is_bare = False
+        self.is_normal = False
         self.is_http10 = False
         self.is_marked = False
         self.length = 0
@@ -109,12 +115,16 @@ class Response:
     """A response's head. `length` is -1 when the body is chunked, -2 when it ends with the connection. `fields` and
     `special` may be shared with other responses, so nobody changes them."""
 
-    __slots__ = ("fields", "has_body", "keep_alive", "length", "named", "special", "status", "upgrade")
+    __slots__ = ("block", "fields", "has_body", "keep_alive", "length", "named", "special", "status", "upgrade")
+
+    block: bytes
+    """The head as HTTP/1.1 says it to a client, up to and with Content-Length, where it is known; else b""."""
 
     def __init__(self, status: int, fields: Fields, special: dict[bytes, bytes]) -> None:
         self.status = status
         self.fields = fields
         self.special = special
+        self.block = b""
         self.named = _NO_NAMES
         self.length = 0
         self.has_body = True

@@ -10,15 +10,27 @@ reads it from its first byte: nothing here can decide differently, only sooner. 
 
 from __future__ import annotations
 
+import re
+from itertools import compress
+from operator import ne
 from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
 
-from meshctl.wire.fields import MOST_NAMES, REQUEST_READ, RESPONSE_READ, Fields
+from meshctl.wire.fields import CRLF, MOST_NAMES, REQUEST_READ, RESPONSE_READ, Fields
 from meshctl.wire.message import Request, Response
+from meshctl.wire.reasons import status_line
 from meshctl.wire.target import split_host
 
 METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")}
+# Octets of a target that llhttp accepts, but for what is rare (a fragment, what is not ASCII); those among them that
+# need no normalising, wherever they stand.
+_VISIBLE: Final = bytes(range(0x21, 0x7F)).replace(b"#", b"")
+_NORMAL: Final = b"/?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~!$&'()*+,;=:@"
+# A final answer's first line, without its end, as llhttp accepts it, but for what is rare.
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([2-9]\d\d)(?: [\t -~]*)?").fullmatch
+# A field's value as llhttp accepts it, again without what is rare.
+_PLAIN_VALUE: Final = re.compile(rb"[\t -~]*").fullmatch
 LONGEST_NAME: Final = 128
 _MOST_CHANGED: Final = 4
 _MOST_DIGITS: Final = 18
@@ -44,6 +56,7 @@ _REQUEST_DECLINED: Final = frozenset(
     )
 )
 _RESPONSE_DECLINED: Final = frozenset((b"transfer-encoding", b"upgrade", b"trailer", b"proxy-connection"))
+_BODILESS: Final = frozenset((b"204", b"304"))
 _KEEPS: Final = frozenset((None, b"keep-alive", b"Keep-Alive"))
 
 # Spellings of field names that pass, learnt from traffic; shared by all connections of a process.
@@ -65,38 +78,40 @@ class _Fields:
         self.passing: Fields = []
         self.special: dict[bytes, bytes] = {}
 
-    def take(self, lines: list[bytes]) -> bool:
-        """Read the lines of a head; False where a field that the proxy reads repeats."""
-        return self._amend(lines) or self._sort(lines)
-
     def forget(self) -> None:
         """The head was none."""
         self._lines = []
 
-    def _amend(self, lines: list[bytes]) -> bool:
-        """Read a head that differs from the last one in a few values; False where it differs in more."""
-        if not self._lines or len(lines) != len(self._lines):
+    def amend(self, lines: list[bytes]) -> bool:
+        """Read and judge the lines of a head that differs from the last one in a few values; False where it differs in
+        more."""
+        last = self._lines
+        if not last or len(lines) != len(last):
             return False
-        changed = [
-            (at, line, last) for at, line, last in zip(self._at, lines, self._lines, strict=True) if line != last
-        ]
+        changed = [*compress(range(len(lines)), map(ne, lines, last))]
         if len(changed) > _MOST_CHANGED:
             return False
-        passing, special = self.passing.copy(), self.special.copy()
-        for at, line, last in changed:
-            colon = last.find(b":") + 1
-            if not colon or line[:colon] != last[:colon]:
+        passing, special = self.passing, self.special
+        for index in changed:
+            line, before, at = lines[index], last[index], self._at[index]
+            colon = before.index(b":") + 1
+            if not line.startswith(before[:colon]) or not _PLAIN_VALUE(line, colon):
                 return False
+            # A copy, because the last message may still be under way with the old one.
             if isinstance(at, int):
+                passing = passing.copy() if passing is self.passing else passing
                 passing[at] = line
             else:
+                special = special.copy() if special is self.special else special
                 special[at] = _value(line, colon)
-        # New objects, because the last message may still be under way with the old ones.
         self._lines, self.passing, self.special = lines, passing, special
         return True
 
-    def _sort(self, lines: list[bytes]) -> bool:
-        """Read a head from scratch."""
+    def sort(self, lines: list[bytes]) -> bool:
+        """Read a head from scratch, and leave it to others to judge it; False where a field that the proxy reads
+        repeats, or where lines are more than one head."""
+        if b"" in lines:
+            return False
         fields: Fields = []
         special: dict[bytes, bytes] = {}
         places: list[int | bytes] = []
@@ -138,17 +153,14 @@ class PlainRequests:
         end = data.find(b"\r\n")
         start = data[:end].split(b" ")
         method = METHODS.get(start[0])
-        if method is None or len(start) != 3 or start[2] != b"HTTP/1.1":
+        if method is None or len(start) != 3 or start[2] != b"HTTP/1.1" or not start[1].startswith(b"/"):
             return None
-        target = start[1].decode("latin-1")
-        if target[:1] != "/" or "#" in target:
+        target = start[1]
+        odd = target.translate(None, _NORMAL)
+        if odd and odd.translate(None, _VISIBLE):
             return None
         block = data[end:]
-        if block == self._block:
-            # Those fields have been judged, so only the request line is left to be.
-            if not self._judge(data[: end + 2] + b"\r\n"):
-                return None
-        elif not self._learn(block, data):
+        if block != self._block and not self._learn(block):
             return None
         fields = self._fields
         if len(fields.passing) + len(fields.special) > max_fields:
@@ -156,39 +168,43 @@ class PlainRequests:
         request = Request(fields.passing, fields.special)
         request.method = method
         request.keep_alive = True
-        request.target, request.target_text = start[1], target
+        request.target = target
+        request.is_normal = not odd
+        request.is_bare = True
+        text = request.target_text = target.decode()
         request.host, request.authority = self._host, self._authority
-        request.path, mark, query = target.partition("?")
+        request.path, mark, query = text.partition("?")
         if mark:
             request.query_string = query
         return request
 
-    def _learn(self, block: bytes, data: bytes) -> bool:
+    def _learn(self, block: bytes) -> bool:
         """Read fields that are not those of the last head; False where they are not plain."""
         self._block = b""
-        if block.find(_BLANK) != len(block) - 4 or not self._fields.take(block[2:-4].split(b"\r\n")):
+        if not block.endswith(_BLANK):
             return False
+        fields = self._fields
+        lines = block[2:-4].split(b"\r\n")
+        is_judged = fields.amend(lines)
+        if (is_judged or fields.sort(lines)) and self._is_plain() and (is_judged or self._judge(block)):
+            self._block = block
+            return True
+        fields.forget()
+        return False
+
+    def _is_plain(self) -> bool:
         special = self._fields.special
         authority = special.get(b"host", b"")
         if authority != self._authority or not authority:
             host = split_host(authority.decode("latin-1"))
             if host is None:
-                self._fields.forget()
                 return False
             self._host, self._authority = host, authority
-        if (
-            special.get(b"connection") not in _KEEPS
-            or not _REQUEST_DECLINED.isdisjoint(special)
-            or not self._judge(data)
-        ):
-            self._fields.forget()
-            return False
-        self._block = block
-        return True
+        return special.get(b"connection") in _KEEPS and _REQUEST_DECLINED.isdisjoint(special)
 
-    def _judge(self, message: bytes) -> bool:
+    def _judge(self, block: bytes) -> bool:
         try:
-            self._parser.feed_data(message)
+            self._parser.feed_data(b"GET / HTTP/1.1" + block)
         except (HttpParserError, HttpParserUpgrade):
             self._parser = HttpRequestParser(_SILENT)
             return False
@@ -198,65 +214,71 @@ class PlainRequests:
 class PlainResponses:
     """Reads the responses of one connection whose body has a known length."""
 
-    __slots__ = ("_fields", "_head", "_length", "_parser", "_status")
+    __slots__ = ("_fields", "_head", "_max_fields", "_parser", "_response")
 
-    def __init__(self) -> None:
+    def __init__(self, max_fields: int) -> None:
+        self._max_fields = max_fields
         self._parser = HttpResponseParser(_SILENT)
         self._fields = _Fields(RESPONSE_READ, _RESPONSE_PASSING)
-        # The last head as bytes, its status and the length of its body
+        # The last head as bytes, and what it says
         self._head = b""
-        self._status = 0
-        self._length = 0
+        self._response = Response(0, [], {})
 
-    def read(self, data: bytes, max_fields: int) -> tuple[Response, bytes | memoryview] | None:
+    def read(self, data: bytes) -> tuple[Response, bytes | memoryview] | None:
         """The response and what came of its body, where `data` begins with its head and goes no further than its body;
-        else None."""
+        else None. The same response is given again for the same head."""
         end = data.find(_BLANK) + 4
         head = data[:end]
-        if head != self._head and not self._learn(head, data):
+        if head != self._head and not self._learn(head):
             return None
-        fields = self._fields
-        if self._length < len(data) - end or len(fields.passing) > max_fields:
+        response = self._response
+        if response.length < len(data) - end:
             return None
-        response = Response(self._status, fields.passing, fields.special)
-        response.length = self._length
-        response.keep_alive = True
         return response, data[end:] if len(data) < _LONG else memoryview(data)[end:]
 
-    def _learn(self, head: bytes, data: bytes) -> bool:
-        """Read a head that is not the last one again; False where the message is not plain."""
+    def _learn(self, head: bytes) -> bool:
+        """Read a head that is not the last one again; False where it is not plain."""
         self._head = b""
-        if len(head) < 17 or not head.startswith(b"HTTP/1.1 "):
-            return False
-        start, *lines = head[:-4].split(b"\r\n")
-        status = start[9:12]
-        if not status.isdigit() or status < b"200" or status in {b"204", b"304"} or not self._fields.take(lines):
-            return False
-        special = self._fields.special
-        length = special.get(b"content-length", b"")
+        fields = self._fields
+        line, *lines = head[:-4].split(b"\r\n")
+        start = _STATUS_LINE(line)
+        is_judged = fields.amend(lines)
         if (
-            special.get(b"connection") not in _KEEPS
-            or not _RESPONSE_DECLINED.isdisjoint(special)
-            or not length.isdigit()
-            or len(length) > _MOST_DIGITS
-            or int(length) < len(data) - len(head)
-            or not self._judge(head, int(length))
+            start is None
+            or start[1] in _BODILESS
+            or len(lines) > self._max_fields
+            or not (is_judged or fields.sort(lines))
+            or not _is_plain_answer(fields.special)
+            or not (is_judged or self._judge(head))
         ):
-            self._fields.forget()
+            fields.forget()
             return False
-        self._head, self._status, self._length = head, int(status), int(length)
+        length = fields.special[b"content-length"]
+        response = Response(int(start[1]), fields.passing, fields.special)
+        response.length = int(length)
+        response.keep_alive = True
+        response.block = CRLF.join([status_line(response.status), *fields.passing, b"Content-Length: " + length])
+        self._head, self._response = head, response
         return True
 
-    def _judge(self, head: bytes, length: int) -> bool:
+    def _judge(self, head: bytes) -> bool:
+        # Of a body it would wait for, so the next head needs another judge.
+        parser, self._parser = self._parser, HttpResponseParser(_SILENT)
         try:
-            self._parser.feed_data(head)
+            parser.feed_data(head)
         except (HttpParserError, HttpParserUpgrade):
-            self._parser = HttpResponseParser(_SILENT)
             return False
-        if length:
-            # It waits for the body, which needs no judgement.
-            self._parser = HttpResponseParser(_SILENT)
         return True
+
+
+def _is_plain_answer(special: dict[bytes, bytes]) -> bool:
+    length = special.get(b"content-length", b"")
+    return (
+        special.get(b"connection") in _KEEPS
+        and _RESPONSE_DECLINED.isdisjoint(special)
+        and length.isdigit()
+        and len(length) <= _MOST_DIGITS
+    )
 
 
 def _value(line: bytes, at: int) -> bytes:

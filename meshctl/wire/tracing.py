@@ -1,9 +1,8 @@
-"""Identifiers that follow a request: X-Request-Id and the W3C trace context. Pure: the dice are an argument."""
+"""Identifiers that follow a request: X-Request-Id and the W3C trace context. Pure: where they start is an argument."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Final
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}", re.ASCII)
@@ -11,7 +10,8 @@ _TRACEPARENT: Final = re.compile(
     rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.ASCII | re.DOTALL
 )
 
-_LEADING: Final = 1 << 192 | 1 << 64 | 1  # neither identifier may be all zeros
+_STEP: Final = 0x9E3779B97F4A7C15
+_MASK: Final = (1 << 64) - 1
 
 
 def valid_request_id(value: bytes) -> bool:
@@ -27,8 +27,21 @@ def valid_traceparent(value: bytes) -> bool:
     return found[1] != b"00" or found[4] is None
 
 
-def new_traceparent(bits: Callable[[int], int]) -> bytes:
-    """A new trace, not sampled by this proxy (flags 00): nothing is recorded here, whoever comes next may decide."""
-    # One draw and one number for both identifiers; the leading one keeps the zeros.
-    drawn = b"%x" % (bits(192) | _LEADING)
-    return b"00-%b-%b-00" % (drawn[1:33], drawn[33:])
+class Identifiers:
+    """New identifiers of one worker, none of which it gives twice: a request's, and its trace's where it has none yet,
+    which is the same, so that one is found by the other."""
+
+    __slots__ = ("_last", "_prefix")
+
+    def __init__(self, prefix: int, start: int) -> None:
+        self._prefix = b"%016x" % (prefix & _MASK)
+        self._last = start
+
+    def next(self) -> tuple[bytes, bytes]:
+        """A request id and the traceparent of a new trace, not sampled by this proxy (flags 00): nothing is recorded
+        here, whoever comes next may decide. The span has the number of the trace's lower half, as roots have."""
+        # Steps of an odd number come to each of all numbers before one comes again; this one leaves no digit as it was.
+        self._last = last = (self._last + _STEP) & _MASK
+        number = b"%016x" % last
+        trace = self._prefix + number
+        return trace, b"".join((b"00-", trace, b"-", number, b"-00"))

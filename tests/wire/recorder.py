@@ -10,6 +10,9 @@ from meshctl.wire.message import Malformed, Request, Response
 from meshctl.wire.request_reader import RequestReader
 from meshctl.wire.response_reader import ResponseReader
 
+SHORTCUTS = {"block", "is_bare", "is_normal"}
+"""What the short way tells beyond what was read."""
+
 
 @dataclass(slots=True)
 class Read:
@@ -22,7 +25,8 @@ class Read:
 
     def facts(self) -> dict[str, object]:
         """Everything that was read, to be compared."""
-        found = {name: getattr(self.head, name) for name in self.head.__slots__ if hasattr(self.head, name)}
+        names = [name for name in self.head.__slots__ if name not in SHORTCUTS and hasattr(self.head, name)]
+        found = {name: getattr(self.head, name) for name in names}
         found["fields"] = list(pairs(self.head.fields))
         return found | {"body": self.body, "trailers": self.trailers, "complete": self.is_complete}
 

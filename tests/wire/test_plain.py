@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshctl.core.paths import normalise
 from meshctl.wire.fields import pairs
 from meshctl.wire.message import Malformed, Request
 from meshctl.wire.plain import PlainRequests, PlainResponses
@@ -169,10 +170,10 @@ def test_response_read_the_short_way_is_the_one_the_full_reader_reads(
     heads: list[tuple[bytes, list[bytes], bytes]],
 ) -> None:
     """The same for a response and what came of its body."""
-    plain = PlainResponses()
+    plain = PlainResponses(200)
     for start, lines, body in heads:
         data = b"\r\n".join([start, *lines, b"Content-Length: 5" if len(lines) % 2 else b"X: y", b"", body])
-        found = plain.read(data, 100)
+        found = plain.read(data)
         if found is None:
             continue
         assert [as_read(*found)] == read(Responses, [data]).messages()
@@ -184,14 +185,14 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\
 
 def test_plain_messages_take_the_short_way() -> None:
     """A usual request and a usual answer take it, the first time and again."""
-    requests, responses = PlainRequests(), PlainResponses()
+    requests, responses = PlainRequests(), PlainResponses(200)
     for path in (b"/a", b"/b?c=d", b"/a"):
         found = requests.read(HEAD.replace(b"/a", path), 100)
         assert found is not None
         assert path == found.target
         assert list(pairs(found.fields)) == [(b"Accept", b"*/*")]
     for body in (b"hello", b"world"):
-        answer = responses.read(ANSWER.replace(b"hello", body), 100)
+        answer = responses.read(ANSWER.replace(b"hello", body))
         assert answer is not None
         assert (200, body) == (answer[0].status, answer[1])
 
@@ -199,15 +200,15 @@ def test_plain_messages_take_the_short_way() -> None:
 @pytest.mark.parametrize("came", [0, 1, 4, 70_000])
 def test_beginning_of_a_longer_answer_takes_the_short_way(came: int) -> None:
     """A head with none or some of its body takes it, again and again, and so does a whole answer behind that."""
-    responses = PlainResponses()
+    responses = PlainResponses(200)
     head = ANSWER[: ANSWER.index(b"hello")].replace(b"Length: 5", b"Length: 70001")
     body = bytes(range(256)) * 274
     for _ in range(2):
-        answer = responses.read(head + body[:came], 100)
+        answer = responses.read(head + body[:came])
         assert answer is not None
         assert (answer[0].length, bytes(answer[1])) == (70_001, body[:came])
-        assert responses.read(ANSWER, 100) is not None
-        whole = responses.read(head + body[:70_001], 100)
+        assert responses.read(ANSWER) is not None
+        whole = responses.read(head + body[:70_001])
         assert whole is not None
         assert bytes(whole[1]) == body[:70_001]
 
@@ -259,10 +260,10 @@ def test_anything_else_is_left_to_the_full_reader(data: bytes) -> None:
 )
 def test_any_other_answer_is_left_to_the_full_reader(data: bytes) -> None:
     """The same for answers."""
-    responses = PlainResponses()
-    assert responses.read(data, 100) is None
-    assert responses.read(ANSWER, 100) is not None
-    assert responses.read(data, 100) is None
+    responses = PlainResponses(200)
+    assert responses.read(data) is None
+    assert responses.read(ANSWER) is not None
+    assert responses.read(data) is None
 
 
 def test_limit_on_fields_holds_for_a_head_that_was_read_before() -> None:
@@ -270,6 +271,32 @@ def test_limit_on_fields_holds_for_a_head_that_was_read_before() -> None:
     requests = PlainRequests()
     assert requests.read(HEAD, 2) is not None
     assert requests.read(HEAD, 1) is None
+
+
+@given(st.text("/?.%2eE#a~\x7f é", max_size=12))
+def test_target_that_needs_no_normalising(rest: str) -> None:
+    """A path that is said to be in its normal form is."""
+    found = PlainRequests().read(HEAD.replace(b"/a", f"/{rest}".encode()), 100)
+    if found is not None and found.is_normal:
+        assert normalise(found.path) == found.path
+
+
+def test_usual_target_is_known_to_be_normal() -> None:
+    """Of a usual path it is known."""
+    found = PlainRequests().read(HEAD.replace(b"/a", b"/v1/orders_7/a-b?x=1&y=~"), 100)
+    assert found is not None
+    assert found.is_normal
+
+
+def test_answer_comes_with_its_head_ready_to_be_sent() -> None:
+    """The head for the client has the status, the fields that pass and the length, each time those of its answer."""
+    responses = PlainResponses(200)
+    for status, value in ((b"200 OK", b"1"), (b"200 OK", b"2"), (b"404 Nothing", b"2")):
+        head = b"HTTP/1.1 %b\r\nX-A: %b\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok" % (status, value)
+        found = responses.read(head)
+        assert found is not None
+        line = {b"2": b"HTTP/1.1 200 OK", b"4": b"HTTP/1.1 404 Not Found"}[status[:1]]
+        assert found[0].block == b"\r\n".join([line, b"X-A: " + value, b"Content-Length: 2"])
 
 
 def test_full_reader_reads_what_the_short_way_declines() -> None:

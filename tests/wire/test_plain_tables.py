@@ -29,9 +29,9 @@ def test_requests(first: bytes) -> None:
 @pytest.mark.parametrize("first", ANY_RESPONSE, ids=[*RESPONSES, *REFUSED_RESPONSES])
 def test_responses(first: bytes) -> None:
     """The same for responses."""
-    plain = PlainResponses()
+    plain = PlainResponses(200)
     for raw in [first, *ANY_RESPONSE, first]:
-        found = plain.read(raw, 200)
+        found = plain.read(raw)
         if found is not None:
             assert [as_read(*found)] == read(Responses, [raw]).messages()
 
@@ -40,7 +40,7 @@ def test_tables_take_the_short_way() -> None:
     """Some of the messages do take it, so that the above says something."""
     taken = [name for name, raw in REQUESTS.items() if PlainRequests().read(raw, 100)]
     assert {"plain", "query", "no space", "identifiers"} <= set(taken)
-    assert {"length", "error"} <= {name for name, raw in RESPONSES.items() if PlainResponses().read(raw, 200)}
+    assert {"length", "error"} <= {name for name, raw in RESPONSES.items() if PlainResponses(200).read(raw)}
 
 
 def test_remembered_fields_are_not_shared() -> None:
@@ -85,9 +85,9 @@ def test_damaged_requests_on_one_connection(heads: list[bytes]) -> None:
 @given(st.lists(damaged(RESPONSES), min_size=2, max_size=8))
 def test_damaged_responses_on_one_connection(heads: list[bytes]) -> None:
     """The same for responses."""
-    plain = PlainResponses()
+    plain = PlainResponses(200)
     for raw in heads:
-        found = plain.read(raw, 200)
+        found = plain.read(raw)
         if found is not None:
             assert [as_read(*found)] == read(Responses, [raw]).messages()
 
@@ -105,6 +105,6 @@ def test_refused_head_leaves_nothing_behind(host: bytes) -> None:
 
 def test_response_without_fields_after_a_refused_one() -> None:
     """Nor does a refused response, not even to one that has no lines."""
-    plain = PlainResponses()
-    assert plain.read(b"HTTP/1.1 200 OK\r\nX: \0\r\nContent-Length: 0\r\n\r\n", 200) is None
-    assert plain.read(b"HTTP/1.1 200\r\n\r\n", 200) is None
+    plain = PlainResponses(200)
+    assert plain.read(b"HTTP/1.1 200 OK\r\nX: \0\r\nContent-Length: 0\r\n\r\n") is None
+    assert plain.read(b"HTTP/1.1 200\r\n\r\n") is None

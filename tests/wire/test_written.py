@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 
 import msgspec
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from meshctl.wire.chunks import LAST, chunk, last_chunk
 from meshctl.wire.fields import encode_fields, make, named_by_connection, passing_trailers, tokens, without
 from meshctl.wire.reasons import CUT, REASONS, problem, status_line, status_of
-from meshctl.wire.tracing import new_traceparent, valid_request_id, valid_traceparent
+from meshctl.wire.tracing import Identifiers, valid_request_id, valid_traceparent
 
 from .recorder import Requests, as_pairs
 
@@ -91,18 +90,21 @@ def test_traceparent(value: bytes, is_valid: bool) -> None:
     assert valid_traceparent(value) is is_valid
 
 
-@given(st.integers(0, 2**192 - 1))
-def test_made_traceparent_is_valid(drawn: int) -> None:
-    """Whatever the dice say, a made traceparent is valid and not sampled."""
-    made = new_traceparent(lambda count: drawn & ((1 << count) - 1))
-    assert valid_traceparent(made)
-    assert made.endswith(b"-00")
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_made_identifiers_are_valid(prefix: int, start: int) -> None:
+    """Wherever they start, identifiers are valid, one names the other, and the trace is not sampled."""
+    request_id, traceparent = Identifiers(prefix, start).next()
+    assert valid_request_id(request_id)
+    assert valid_traceparent(traceparent)
+    assert traceparent[3:35] == request_id
+    assert traceparent.endswith(b"-00")
 
 
-def test_made_traceparents_differ() -> None:
-    """Two traces are two."""
-    dice = random.Random(1)
-    assert len({new_traceparent(dice.getrandbits)[3:35] for _ in range(1000)}) == 1000
+def test_made_identifiers_differ() -> None:
+    """Two requests are two, and so are their traces."""
+    made = Identifiers(1, 2**64 - 500)
+    pairs = [made.next() for _ in range(1000)]
+    assert len({request_id for request_id, _ in pairs}) == len({traceparent for _, traceparent in pairs}) == 1000
 
 
 @pytest.mark.parametrize("value", [b"a", b"a" * 128, b"abc-123_.~+/=:@", b"0af76519-16cd"])
