@@ -159,8 +159,8 @@ def _endpoint(service: int, number: int) -> Registration:
 def _started(folder: Path, home: Path, say: Say) -> Iterator[Running]:
     for number in range(PROXIES):
         say(f"discovery: proxy {number + 1} of {PROXIES} starts")
-        told = folder / f"job-{number}.pid"
-        command = wrapped.job(home, f"watcher-{number}", told)
+        told = folder / f"app-{number}.pid"
+        command = wrapped.idle(home, f"watcher-{number}", told)
         yield Running([command], folder / f"output-{number}", 0, None, [told])
 
 

@@ -1,4 +1,4 @@
-"""meshctl's sidecars as a stranger would start them: `sidecar wrap` around an app, and around a job that only calls."""
+"""meshctl sidecars as a stranger would start them: `sidecar wrap` around an app, and around one that only calls it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,19 @@ from .enrolment import CALLEE, CALLER, NAME
 
 # Tells its process id, by which the app is left out of what the sidecar uses, and becomes the app.
 _TELLING = 'echo $$ >"$0" && exec "$@"'
-_JOB = ("sleep", "1000000")
+# An app that opens its port and does nothing else, as one that nobody calls.
+_IDLE = (
+    sys.executable,
+    "-c",
+    "import os, signal, socket; s = socket.create_server(('127.0.0.1', int(os.environ['PORT']))); signal.pause()",
+)
 
 
 def configure(case: Case, mesh: Mesh, app_core: int | None) -> list[list[str]]:
     """Apply what both need to know; the commands of the callee's sidecar, with an app on `app_core`, and of the
     caller's."""
     apply_mesh(case, mesh.home)
-    caller = wrap(mesh.home, CALLER, case.folder / "caller.pid", _JOB, f"--upstream={CALLEE}={case.port}")
+    caller = wrap(mesh.home, CALLER, case.folder / "caller.pid", _IDLE, f"--upstream={CALLEE}={case.port}")
     return [callee(case, mesh, app_core), caller]
 
 
@@ -56,9 +61,9 @@ def wrap(home: Path, service: str, told: Path, command: Sequence[str], *options:
     return [*wrapper, *options, "--", "sh", "-c", _TELLING, str(told), *command]
 
 
-def job(home: Path, service: str, told: Path) -> list[str]:
-    """The command line of a wrapped job that waits."""
-    return wrap(home, service, told, _JOB)
+def idle(home: Path, service: str, told: Path) -> list[str]:
+    """The command line of a wrapped app that nobody calls."""
+    return wrap(home, service, told, _IDLE)
 
 
 def apply_mesh(case: Case, home: Path) -> None:
