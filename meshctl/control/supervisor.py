@@ -21,6 +21,7 @@ from meshctl.control.discovery import announce, bury, withdraw
 from meshctl.control.driving import Driving
 from meshctl.control.fleet import Fleet
 from meshctl.control.identity import Identity
+from meshctl.control.looking import Looking
 from meshctl.control.revisions import current, nothing, pointer
 from meshctl.control.roles import Role
 from meshctl.control.sampling import Sampling
@@ -34,13 +35,8 @@ from meshctl.proxy.tasks import spawn
 from meshctl.store.home import Home
 from meshctl.store.protocol import Store
 
-LOOK_EVERY: Final = 0.05
-"""Seconds between two looks at the store: a change is live everywhere within 150 ms. A look costs some ten
-microseconds."""
 LEASE: Final = 30.0
 KEEP_ALIVE_EVERY: Final = 10.0
-BURY_EVERY: Final = 5
-"""Looks at the store for each look whether the processes behind registered endpoints live."""
 
 
 class Supervisor:
@@ -66,7 +62,7 @@ class Supervisor:
         self._watch = store.watch()
         self._lease = ""
         self._registration: Registration | None = None
-        self._looks = 0
+        self._turn = 0
         first = current(store)
         count = role.workers
         if count is None:
@@ -127,7 +123,7 @@ class Supervisor:
         if self.state != "starting":
             return
         self.state = "ready"
-        self.loop.call_later(LOOK_EVERY, self._look)
+        Looking(self.loop, self._watch.fileno(), self._look, self._bury).start()
         self.loop.call_later(KEEP_ALIVE_EVERY, self._keep_alive)
         self.sampling.start()
         self._drive()
@@ -195,11 +191,6 @@ class Supervisor:
     # following the store
 
     def _look(self) -> None:
-        self.loop.call_later(LOOK_EVERY, self._look)
-        self._looks += 1
-        if self._looks % BURY_EVERY == 0:
-            # Not at a time of its own: what an idle proxy uses, it uses for waking up.
-            self._bury()
         try:
             if self._watch.changed():
                 spawn(self.changing.follow(), name="follow")
@@ -232,8 +223,9 @@ class Supervisor:
             self._register()
 
     def _bury(self) -> None:
+        self._turn += 1
         try:
-            for each in bury(self.store, self.changing.registrations, self._looks // BURY_EVERY):
+            for each in bury(self.store, self.changing.registrations, self._turn):
                 self._events.warning("endpoint_buried", service=each.service, proxy=each.proxy, process=each.pid)
         except MeshError as error:
             self.changing.store_failed(error)

@@ -88,6 +88,10 @@ class Watch(Protocol):
     def changed(self) -> bool:
         """True once after one or more commits by any process, this one included. Costs a few microseconds."""
 
+    def fileno(self) -> int:
+        """A descriptor that is readable from a commit until `changed` is asked, so that it need not be asked all the
+        time; -1 where there is none. A commit may fail to tell, so ask now and then all the same."""
+
     def close(self) -> None:
         """Give back what the watch holds."""
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from meshctl import clock
 from meshctl.errors import MeshError
-from meshctl.store import sqlite_file
+from meshctl.store import bell, sqlite_file
 from meshctl.store.protocol import Audit, Conflict, Delete, Entry, Expect, LeaseEnded, Put
 
 _KEPT_AUDITS: Final = 10_000
@@ -94,7 +94,8 @@ class SqliteStore:
                 _write(run, change, number)
             if audit is not None:
                 _record(run, audit, number)
-            return number
+        bell.ring(self._path)
+        return number
 
     def revision(self) -> int:
         """The store revision of the last commit; 0 for a new store."""
@@ -112,9 +113,12 @@ class SqliteStore:
         lease = os.urandom(8).hex()
         with self._writing() as run:
             now = self._now()
-            if _sweep(run, now):
+            has_swept = _sweep(run, now)
+            if has_swept:
                 _next_revision(run)
             run("INSERT INTO leases (id, ttl, expires) VALUES (?, ?, ?)", lease, ttl, now + ttl)
+        if has_swept:
+            bell.ring(self._path)
         return lease
 
     def keep_alive(self, lease: str) -> bool:
@@ -129,8 +133,11 @@ class SqliteStore:
         with self._writing() as run:
             run("DELETE FROM leases WHERE id = ?", lease)
             run("DELETE FROM entries WHERE lease = ? AND lease <> ''", lease)
-            if _count(run):
+            has_dropped = _count(run) > 0
+            if has_dropped:
                 _next_revision(run)
+        if has_dropped:
+            bell.ring(self._path)
 
     def close(self) -> None:
         """Close the store; it cannot be used afterwards. In a forked child it leaves the parent's store alone."""
@@ -182,15 +189,23 @@ class SqliteWatch:
     def __init__(self, path: Path, wait: float) -> None:
         self._path = path
         self._connection = sqlite_file.open_existing(path, wait)
+        self._ear = bell.Ear(path)
         self._revision = self._read()
 
     def changed(self) -> bool:
         """True once after one or more commits by any process, this one included."""
+        # Before it is looked: what rings from here on is not forgotten.
+        self._ear.forget()
         before, self._revision = self._revision, self._read()
         return self._revision != before
 
+    def fileno(self) -> int:
+        """A descriptor that is readable from a commit until `changed` is asked, or -1."""
+        return self._ear.fileno()
+
     def close(self) -> None:
         """Give back the connection."""
+        self._ear.close()
         self._connection.close()
 
     def _read(self) -> int:

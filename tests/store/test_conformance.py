@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -179,6 +181,38 @@ def test_watch_sees_every_writer_once(any_store: Store, world: World) -> None:
     seen += [watch.changed(), watch.changed()]
     watch.close()
     assert seen == [False, True, False, True, False]
+
+
+def told(watch: Watch, seconds: float) -> bool:
+    """Whether its descriptor becomes readable within so many seconds."""
+    return bool(select.select([watch.fileno()], [], [], seconds)[0])
+
+
+def test_a_watch_is_told(any_store: Store, world: World) -> None:
+    """Its descriptor is readable from a commit, by any process, until it was asked; keeping a lease alive is none. A
+    store that cannot tell has no descriptor."""
+    other = world.open()
+    lease = other.grant(20)
+    watch = any_store.watch()
+    if watch.fileno() == -1:
+        assert sys.platform != "linux"
+        return
+    assert not told(watch, 0)
+    other.transact([Put("a", b"1", lease)])
+    assert told(watch, 10)
+    assert told(watch, 0)
+    assert (watch.changed(), told(watch, 0)) == (True, False)
+    assert other.keep_alive(lease)
+    assert not told(watch, 0.05)
+    other.release(lease)
+    assert told(watch, 10)
+    assert watch.changed()
+    other.transact([Put("a", b"2", other.grant(5))])
+    assert (told(watch, 10), watch.changed()) == (True, True)
+    world.now += 6
+    other.grant(5)
+    assert (told(watch, 10), watch.changed()) == (True, True)
+    watch.close()
 
 
 def test_watches_are_independent(any_store: Store) -> None:
