@@ -29,7 +29,9 @@ from meshctl.model.policy import (
     Ejection,
     HealthCheck,
     Key,
+    Limit,
     Limits,
+    Overload,
     Retry,
     UpstreamTimeouts,
 )
@@ -71,6 +73,8 @@ def _gateway(table: GatewayTable, folder: str) -> Gateway:
         given["timeouts"] = DownstreamTimeouts(**table.timeouts.given())
     if table.limits:
         given["limits"] = Limits(**table.limits.given())
+    if table.overload:
+        given["overload"] = Overload(**table.overload.given())
     return Gateway(**given)
 
 
@@ -197,6 +201,8 @@ def _service(name: str, table: ServiceTable, folder: str) -> Service:
         given["health"] = _health(table.health)
     if table.ejection:
         given["ejection"] = Ejection(**table.ejection.given())
+    if table.limit:
+        given["limit"] = Limit(**table.limit.given())
     if table.tls:
         files = {"ca": resolve(table.tls.ca, folder)} if table.tls.ca else {}
         given["tls"] = UpstreamTls(**table.tls.given() | files)

@@ -94,6 +94,9 @@ def _policies(path: Path, table: ServiceTable, service: Service) -> Iterator[Fin
     if ejection.base > ejection.longest:
         where = "base" if table.ejection and "base" in table.ejection.model_fields_set else "longest"
         yield Finding((*path, "ejection", where), "the first rest is longer than the longest")
+    limit = table.limit
+    if limit and limit.queue == 0 and limit.wait is not None:
+        yield Finding((*path, "limit", "wait"), "has no effect: nobody may wait where queue is 0", severity="warning")
     if table.tls and not any(each.tls for version in service.versions for each in version.endpoints):
         yield Finding((*path, "tls"), "has no effect: no endpoint is https", severity="warning")
     if table.timeouts and limits.response > limits.stream and "stream" in table.timeouts.model_fields_set:

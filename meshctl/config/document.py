@@ -150,6 +150,14 @@ class LimitsTable(Table):
     upstream_connections: Count | None = Field(None, description="Connections to one endpoint, from one worker.")
 
 
+class OverloadTable(Table):
+    """When a proxy refuses part of its requests, because it cannot keep up with all of them."""
+
+    lag: Duration | None = Field(
+        None, description='How far behind a worker may be for good; "0" is however far. Holds for sidecars too.'
+    )
+
+
 class GatewayTable(Table):
     """The entry for traffic from outside."""
 
@@ -188,6 +196,9 @@ class GatewayTable(Table):
     )
     timeouts: DownstreamTimeoutsTable | None = Field(None, description="How long a client may take.")
     limits: LimitsTable | None = Field(None, description="What the gateway accepts.")
+    overload: OverloadTable | None = Field(
+        None, description="When requests are refused because a worker cannot keep up with all of them."
+    )
 
 
 class Document(Table):

@@ -159,4 +159,7 @@ class RouteTable(Table):
     response_headers: HeaderEditsTable | None = Field(None, description="Edits to the answer's headers.")
     timeout: Duration | None = Field(None, description='For the whole exchange; "0" is none, so that streams live.')
     retry: RetryTable | None = Field(None, description="When a request may be sent again.")
+    priority: Literal["high", "normal", "low"] | None = Field(
+        None, description="Who waits first for a limited service, and is refused last by a proxy that cannot keep up."
+    )
     body_bytes: Size | None = Field(None, description='The longest request body; "0B" takes the gateway\'s limit.')

@@ -116,6 +116,19 @@ class EjectionTable(Table):
     )
 
 
+class LimitTable(Table):
+    """How much of the service's traffic one proxy has under way at a time; {} takes the defaults."""
+
+    requests: Threshold | None = Field(None, description="Requests under way at a time, over all workers of a proxy.")
+    queue: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
+        None, description="Requests that may wait for their turn; 0 is none."
+    )
+    wait: Period | None = Field(None, description="The longest wait.")
+    adaptive: bool | None = Field(
+        None, description='Whether the limit follows the service\'s latency; "requests" is then the most.'
+    )
+
+
 class UpstreamTlsTable(Table):
     """How https endpoints are verified."""
 
@@ -192,6 +205,9 @@ class ServiceTable(Table):
     ejection: (
         Annotated[EjectionTable, BeforeValidator(_ejection, json_schema_input_type=bool | EjectionTable)] | None
     ) = Field(None, description="Passive ejection of endpoints that fail; false is none.")
+    limit: LimitTable | None = Field(
+        None, description="How much of its traffic a proxy has under way; {} takes the defaults, left out it is all."
+    )
     slow_start: Duration | None = Field(
         None, description="Over which a new endpoint's share grows from 10 % to its whole."
     )

@@ -17,7 +17,9 @@ from meshctl.model.policy import (
     Ejection,
     HealthCheck,
     Key,
+    Limit,
     Limits,
+    Overload,
     Retry,
     UpstreamTimeouts,
 )
@@ -32,6 +34,7 @@ _DURATIONS: Final = {
     *((UpstreamTimeouts, name) for name in UpstreamTimeouts.__struct_fields__),
     *((HealthCheck, name) for name in ("interval", "timeout")),
     *((Ejection, name) for name in ("base", "longest")),
+    *((Limit, "wait"), (Overload, "lag")),
 }
 _SIZES: Final = {(Limits, "head_bytes"), (Limits, "body_bytes")}
 _PERCENTS: Final = {(Ejection, "share")}
@@ -77,6 +80,7 @@ def gateway(value: Gateway) -> Table:
         "access_log": _plain(value.access_log),
         "timeouts": _plain(value.timeouts),
         "limits": _plain(value.limits),
+        "overload": _plain(value.overload),
     }
 
 
@@ -101,9 +105,15 @@ def route(value: Route) -> Table:
     policies = {
         "timeout": (value.timeout, format_duration(value.timeout)),
         "retry": (value.retry, _plain(value.retry)),
+        "priority": (value.priority, value.priority),
         "body_bytes": (value.body_bytes, format_size(value.body_bytes)),
     }
-    defaults = {"timeout": _ROUTE.timeout, "retry": _ROUTE.retry, "body_bytes": _ROUTE.body_bytes}
+    defaults = {
+        "timeout": _ROUTE.timeout,
+        "retry": _ROUTE.retry,
+        "priority": _ROUTE.priority,
+        "body_bytes": _ROUTE.body_bytes,
+    }
     return table | {
         key: shown for key, (each, shown) in policies.items() if value.service is not None or each != defaults[key]
     }
@@ -116,6 +126,7 @@ def service(value: Service) -> Table:
         "sticky": value.sticky and key(value.sticky),
         "health": None if value.health is None else _plain(value.health),
         "ejection": _plain(value.ejection),
+        "limit": None if value.limit is None else _plain(value.limit),
         "slow_start": format_duration(value.slow_start),
         "tls": _plain(value.tls) if value.tls != UpstreamTls() or _speaks_tls(value) else None,
         "timeouts": _plain(value.timeouts),
@@ -154,7 +165,7 @@ _ROUTE: Final = Route("")
 
 def _plain(
     struct: AccessLog | DownstreamTimeouts | UpstreamTimeouts | Limits | Retry | HealthCheck | Ejection
-    | Redirect | Respond | Rewrite | UpstreamTls | Certificate,
+    | Limit | Overload | Redirect | Respond | Rewrite | UpstreamTls | Certificate,
 ) -> Table:  # fmt: skip
     """A struct whose fields are the table's keys. Absent where they are None."""
     fields = msgspec.structs.asdict(struct).items()

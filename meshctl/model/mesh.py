@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from meshctl.model.policy import DownstreamTimeouts, Limits
+from meshctl.model.policy import DownstreamTimeouts, Limits, Overload
 from meshctl.model.route import PathMatch, Route
 from meshctl.model.service import Service
 
@@ -84,6 +84,7 @@ class Gateway(msgspec.Struct, frozen=True):
     """Whether requests also carry the Forwarded field (RFC 7239) beside X-Forwarded-*."""
     timeouts: DownstreamTimeouts = DownstreamTimeouts()
     limits: Limits = Limits()
+    overload: Overload = Overload()
 
 
 class Mesh(msgspec.Struct, frozen=True):

@@ -62,6 +62,27 @@ class Retry(msgspec.Struct, frozen=True):
     """"connect", "reset", "timeout" or a status such as "503"."""
 
 
+class Limit(msgspec.Struct, frozen=True):
+    """How much of a service's traffic one proxy has under way at a time. What comes beyond that waits for its turn, by
+    the priority of its route, and is refused where too many wait or the wait is too long."""
+
+    requests: int = 100
+    """Divided over the proxy's workers, at least one each."""
+    queue: int = 100
+    """How many may wait, divided likewise; 0 is nobody."""
+    wait: float = 1.0
+    """The longest wait, in seconds."""
+    adaptive: bool = False
+    """Whether the limit follows the service's latency, with `requests` as its upper bound."""
+
+
+class Overload(msgspec.Struct, frozen=True):
+    """When a proxy refuses part of its requests because it cannot keep up with all of them."""
+
+    lag: float = 0.1
+    """Seconds by which a worker may be behind for good; 0 is whatever happens."""
+
+
 class HealthCheck(msgspec.Struct, frozen=True):
     """An active check: HTTP GET where `path` is given, else a TCP connection."""
 

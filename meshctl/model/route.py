@@ -89,6 +89,8 @@ class Route(msgspec.Struct, frozen=True):
     timeout: float = 0.0
     """Seconds for the whole exchange, from head to last byte; 0 is none, so that streams live."""
     retry: Retry = Retry()
+    priority: Literal["high", "normal", "low"] = "normal"
+    """Who waits first where a service is limited, and who is refused last where the proxy cannot keep up."""
     body_bytes: int = 0
     """The longest request body accepted, in bytes; 0 takes the gateway's limit."""
     entry: str = "gateway"

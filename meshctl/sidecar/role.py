@@ -112,6 +112,7 @@ class SidecarRole(msgspec.Struct):
             self.local,
             (Version(self.version, (endpoint,)),),
             ejection=Ejection(enabled=False),
+            limit=configured.limit,
             timeouts=configured.timeouts,
             protocol=configured.protocol,
         )

@@ -14,7 +14,9 @@ from meshctl.model.policy import (
     Ejection,
     HealthCheck,
     Key,
+    Limit,
     Limits,
+    Overload,
     Retry,
     UpstreamTimeouts,
 )
@@ -91,6 +93,7 @@ versions = st.one_of(
 ejections = some(
     Ejection, enabled=st.booleans(), failures=counts, base=st.sampled_from([0.5, 7.0]), share=st.just(0.25)
 )
+limits = some(Limit, requests=counts, queue=st.integers(0, 9), wait=seconds, adaptive=st.booleans())
 checks = some(
     HealthCheck,
     path=paths,
@@ -113,6 +116,7 @@ services = st.builds(
     sticky=st.none() | keys,
     health=st.none() | checks,
     ejection=ejections,
+    limit=st.none() | limits,
     slow_start=st.just(0.0) | seconds,
     tls=some(UpstreamTls, ca=files, server_name=hosts, verify=st.booleans()),
     timeouts=some(UpstreamTimeouts, **all_of(UpstreamTimeouts, seconds)),
@@ -162,6 +166,7 @@ gateways = some(
     forwarded=st.booleans(),
     timeouts=some(DownstreamTimeouts, **all_of(DownstreamTimeouts, seconds)),
     limits=some(Limits, connections=counts, head_bytes=sizes, header_count=counts, body_bytes=sizes),
+    overload=some(Overload, lag=st.just(0.0) | seconds),
 )
 
 
@@ -180,6 +185,7 @@ def meshes(draw: st.DrawFn) -> Mesh:
         if "service" in action:
             action = action | {"retry": draw(retries), "rewrite": draw(rewrites), "timeout": draw(seconds)}
             action |= {"body_bytes": draw(sizes), "request_headers": draw(edits)}
+            action["priority"] = draw(st.sampled_from(["high", "normal", "low"]))
             names = [each.name for service in found if service.name == action["service"] for each in service.versions]
             action["version"] = draw(st.sampled_from([None, *names]))
         # A host of its own, so that no route hides another.

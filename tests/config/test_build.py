@@ -13,7 +13,9 @@ from meshctl.model.policy import (
     Ejection,
     HealthCheck,
     Key,
+    Limit,
     Limits,
+    Overload,
     Retry,
     UpstreamTimeouts,
 )
@@ -178,6 +180,7 @@ def test_whom_the_edge_certificate_is_for(hosts: list[list[str] | None], expecte
         ('access_log = { format = "text" }', Gateway(access_log=AccessLog(format="text"))),
         ("access_log = { redact = false }", Gateway(access_log=AccessLog(redact=False))),
         ('timeouts = { head = "1m30s", drain = "0" }', Gateway(timeouts=DownstreamTimeouts(head=90.0, drain=0.0))),
+        ('overload = { lag = "0" }', Gateway(overload=Overload(0.0))),
         ('limits = { body_bytes = "1.5KiB" }', Gateway(limits=Limits(body_bytes=1536))),
     ],
 )
@@ -267,6 +270,9 @@ VERSIONS = (Version("default", (Endpoint("h", 1),)),)
         ("ejection = false", {"ejection": Ejection(enabled=False)}),
         ("ejection = true", {}),
         ('ejection = { share = "25%" }', {"ejection": Ejection(share=0.25)}),
+        ("limit = {}", {"limit": Limit()}),
+        ('limit = { requests = 8, queue = 0, adaptive = true }', {"limit": Limit(8, 0, adaptive=True)}),
+        ('limit = { wait = "50ms" }', {"limit": Limit(wait=0.05)}),
         ('slow_start = "1m"', {"slow_start": 60.0}),
         ('timeouts = { connect = "1s" }', {"timeouts": UpstreamTimeouts(connect=1.0)}),
         ('tls = { ca = "ca.pem", verify = false }', {"tls": UpstreamTls("/etc/mesh/ca.pem", verify=False)}),
