@@ -271,7 +271,7 @@ VERSIONS = (Version("default", (Endpoint("h", 1),)),)
         ("ejection = true", {}),
         ('ejection = { share = "25%" }', {"ejection": Ejection(share=0.25)}),
         ("limit = {}", {"limit": Limit()}),
-        ('limit = { requests = 8, queue = 0, adaptive = true }', {"limit": Limit(8, 0, adaptive=True)}),
+        ("limit = { requests = 8, queue = 0, adaptive = true }", {"limit": Limit(8, 0, adaptive=True)}),
         ('limit = { wait = "50ms" }', {"limit": Limit(wait=0.05)}),
         ('slow_start = "1m"', {"slow_start": 60.0}),
         ('timeouts = { connect = "1s" }', {"timeouts": UpstreamTimeouts(connect=1.0)}),
