@@ -6,8 +6,9 @@ alone, because a check that passes while requests fail has proved nothing. A suc
 an endpoint that has served as long as it last rested starts over with the shortest rest.
 
 Small services shape the rules: of a version's endpoints at most `share` rest, though one may always, and the last one
-available is never ejected, so that one to three endpoints are never all sent away by their own clients' errors. Does
-not know what a request or a check is.
+available is never ejected, so that one to three endpoints are never all sent away by their own clients' errors. Where
+nobody is there to answer at all, neither holds as long as another version can serve in its place. Does not know what a
+request or a check is.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class EndpointHealth:
     """The health of one endpoint; it outlives snapshots. `now` is always a reading of one monotonic clock."""
 
     __slots__ = (
+        "_absences",
         "_check",
         "_checked",
         "_ejection",
@@ -64,6 +66,7 @@ class EndpointHealth:
         self._passed = True
         self._streak = 0
         self._failures = 0
+        self._absences = 0
         self._ejections = 0
         self._rest = 0.0
         # Why it rests, and why checks speak against it: one may end before the other.
@@ -80,21 +83,34 @@ class EndpointHealth:
 
     def succeeded(self) -> None:
         """A request was answered."""
-        self._failures = 0
+        self._failures = self._absences = 0
 
-    def failed(self, reason: str, now: float, peers: Iterable[EndpointHealth]) -> bool:
+    def failed(
+        self,
+        reason: str,
+        now: float,
+        peers: Iterable[EndpointHealth],
+        *,
+        is_absent: bool = False,
+        is_spare: bool = False,
+    ) -> bool:
         """A request failed by `reason`; True where that ejects the endpoint. `peers` are those of its version that may
-        take traffic by their weight, this one among them or not."""
+        take traffic by their weight, this one among them or not. `is_absent`: nobody was there to answer, which is no
+        error of an application; `is_spare`: another version can serve in the place of this one."""
         if not self._ejection.enabled or now < self.until:
             # Answers that were on the way when the rest began must not prolong it.
             return False
         self._failures += 1
+        self._absences = self._absences + 1 if is_absent else 0
         # Where the others do not allow it, it is asked again after as many failures more.
-        if self._failures % self._ejection.failures or not self._may_rest(now, peers):
+        if self._failures % self._ejection.failures:
+            return False
+        is_needless = is_spare and self._absences >= self._ejection.failures
+        if not is_needless and not self._may_rest(now, peers):
             return False
         self._begin_rest(now)
         self._reasons[0] = f"{self._failures} failures in a row: {reason}"
-        self._failures = 0
+        self._failures = self._absences = 0
         return True
 
     def checked(self, passed: bool, reason: str = "") -> bool:

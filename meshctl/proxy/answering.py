@@ -11,7 +11,7 @@ from meshctl.core.balance import observe
 from meshctl.proxy.attempt import Attempt
 from meshctl.wire.fields import Fields, make, passing_trailers, without
 from meshctl.wire.message import Response
-from meshctl.wire.reasons import problem, status_of
+from meshctl.wire.reasons import problem, reason_told, status_of
 
 
 class Answering(Attempt):
@@ -52,7 +52,7 @@ class Answering(Attempt):
         else:
             endpoint.ewma = took
         if status >= 500:
-            self.note_failure(f"status {status}")
+            self.note_failure((endpoint.config.mesh and reason_told(response.fields)) or f"status {status}")
             if self.retry_status(status) or (endpoint.config.mesh and self.retry_told(response)):
                 return False
         elif endpoint.is_failing:

@@ -19,6 +19,7 @@ from meshctl.core.split import Split, bucket
 from meshctl.model.policy import Key
 from meshctl.model.service import Endpoint, Service
 from meshctl.proxy.endpoint import LiveEndpoint
+from meshctl.wire.reasons import NOBODY_THERE
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
@@ -57,6 +58,10 @@ class LiveVersion:
         """What makes a request one for this version, whatever the weights."""
         self.tls: ssl.SSLContext | None = None
         self.limit = 0
+        self.home: LiveService | None = None
+        """The service it is a version of."""
+        self.standing = 0
+        """How far it can serve: 0 it has no endpoint, 1 none that may be used, 2 only such as rest, 3 it can."""
         self.requests = 0
         self.endpoints: list[LiveEndpoint] = []
         self.available: list[LiveEndpoint] = []
@@ -79,6 +84,8 @@ class LiveVersion:
         # An endpoint outlives configurations, so its weight in this one is kept here.
         self._weights = {live: config.weight for config in self.configured for live in find(self, config)}
         self.endpoints = list(self._weights)
+        if not self.standing and self.endpoints:
+            self.standing = 1
 
     def age(self, now: float) -> None:
         """Once a second: latencies that nobody confirms fade, so that a slow endpoint is tried again; new endpoints'
@@ -114,6 +121,8 @@ class LiveVersion:
         self.only = weighted[0] if len(weighted) == 1 else None
         for each in self.endpoints:
             each.is_compared = len(self.endpoints) > 1
+        is_able = any(each.weight > 0 and each.health.available(now) for each in self.available)
+        self._stand(3 if is_able else 2 if self.available else 1 if self.endpoints else 0)
         comes_back = next_return(self.endpoints, now)
         if comes_back is not None:
             self.worker.rebuild_later(self, comes_back - now)
@@ -123,12 +132,21 @@ class LiveVersion:
         endpoint.failures += 1
         endpoint.is_failing = True
         owner = endpoint.owner or self
-        if endpoint.health.failed(reason, now, [each.health for each in owner.endpoints if each.weight > 0]):
+        peers = [each.health for each in owner.endpoints if each.weight > 0]
+        is_absent = reason in NOBODY_THERE
+        is_spare = is_absent and owner.home is not None and owner.home.can_spare(owner)
+        if endpoint.health.failed(reason, now, peers, is_absent=is_absent, is_spare=is_spare):
             endpoint.counters.eject()
             self.worker.notice(
                 "endpoint_ejected", service=self.service, endpoint=endpoint.address, reason=endpoint.health.reason(now)
             )
             owner.rebuild(now)
+
+    def _stand(self, standing: int) -> None:
+        if standing != self.standing:
+            self.standing = standing
+            if self.home is not None:
+                self.home.set_versions(self.home.versions)
 
 
 class LiveService:
@@ -147,6 +165,8 @@ class LiveService:
         self._asked: list[tuple[tuple[Condition, ...], LiveVersion]] = []
         self._weighted: LiveVersion | None = None
         self._settled = 0
+        self._whole = self
+        """The service that counts: itself, or the one of which it is a part."""
         self._sticky = service.sticky
 
     def __repr__(self) -> str:
@@ -174,7 +194,13 @@ class LiveService:
             raise ValueError(f'service "{self.name}" has no version "{version}"')
         made = copy(self)
         made.only = found
+        made.versions = [found]
+        made._whole = self._whole
         return made
+
+    def can_spare(self, version: LiveVersion) -> bool:
+        """Whether another version takes traffic and could take that of `version`."""
+        return any(each.weight > 0 and each.standing == 3 for each in self.versions if each is not version)
 
     def elsewhere(self, version: LiveVersion, tried: tuple[LiveEndpoint, ...]) -> LiveVersion:
         """The version for another attempt: the same as long as it has an endpoint that was not tried, else one that
@@ -187,6 +213,9 @@ class LiveService:
     def settle(self, now: float) -> None:
         """Tell the retry budget of the requests since the last time: it hears of them a few times a second, not each
         time."""
+        if self._whole is not self:
+            self._whole.settle(now)
+            return
         begun = sum(version.requests for version in self.versions)
         if begun != self._settled:
             self.budget.deposit(now, begun - self._settled)
@@ -200,15 +229,20 @@ class LiveService:
         self.set_versions(self.versions)
 
     def set_versions(self, versions: list[LiveVersion]) -> None:
-        """Take the versions of a new snapshot, or see anew which of them have endpoints."""
+        """Take the versions of a new snapshot, or see anew which of them can serve."""
         self.versions = versions
-        # A version that waits for its first endpoint, or has lost its last one, leaves its share to the others.
-        there = any(version.configured for version in versions if version.weight > 0)
-        shares = [(version, version.weight if version.configured or not there else 0.0) for version in versions]
+        for version in versions:
+            version.home = self
+        # A version that waits for its first endpoint, has lost its last one, or whose endpoints are all down leaves its
+        # share to the others, as long as there are any that are better off.
+        best = max((version.standing for version in versions if version.weight > 0), default=0)
+        shares = [(version, version.weight if version.standing >= best else 0.0) for version in versions]
         weighted = [version for version, weight in shares if weight > 0]
         self._weighted = weighted[0] if len(weighted) == 1 else None
-        # Without an endpoint a version is not for those either who ask for it: they are served as others are.
-        self._asked = [(version.asks, version) for version in versions if version.asks and version.configured]
+        # Then it is not for those either who ask for it: they are served as others are.
+        self._asked = [
+            (version.asks, version) for version in versions if version.asks and version.standing >= max(best, 1)
+        ]
         self.only = None if self._asked else self._weighted
         # The split takes them all, in order: a weight of 0 keeps the place of a version's buckets.
         self._split = Split(shares) if len(weighted) > 1 else None

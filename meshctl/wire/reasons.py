@@ -57,6 +57,7 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "upstream_timeout": (504, "The service did not answer in time"),
     "connect_timeout": (504, "The service could not be reached in time"),
     "route_timeout": (504, "The route's time for the whole exchange ran out"),
+    "fault": (503, "The mesh injects a fault on purpose"),
     "internal": (500, "The gateway failed; this is a defect in it"),
 }
 
@@ -73,6 +74,12 @@ _CAUSES: Final = dict.fromkeys(
     ("no_endpoint", "overloaded", "upstream_busy", "upstream_connect", "connect_timeout"), ("connect", False)
 ) | {"upstream_reset": ("reset", True)}
 """By which refusals of another proxy it is known how far a request got: what they mean for a retry."""
+
+NOBODY_THERE: Final = frozenset(
+    {"upstream_connect", "upstream_identity", "upstream_tls", "connect_timeout", "no_endpoint", "overloaded"}
+)
+"""Why an attempt failed where the application had no part in it: there was nobody to take it, here or behind another
+proxy of the mesh."""
 
 CLIENT_GONE_STATUS: Final = 499
 """What the log and metrics show for an exchange whose client left before any answer, as nginx does."""
@@ -101,13 +108,25 @@ def told(fields: Fields) -> tuple[str, bool]:
     return "", True
 
 
-def problem(reason: str, *, detail: str, request_id: str, instance: str = "") -> bytes:
-    """The body of a refusal as application/problem+json (RFC 9457 §3), ended by a newline for people with curl."""
-    status, title = REASONS.get(reason, (403, "The request is not allowed"))
+def reason_told(fields: Fields) -> str:
+    """Why another proxy of the mesh answered itself, by its own word; "" where it did not, or gives no reason known
+    here: an answer could say anything."""
+    for line in fields:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"x-meshctl-reason":
+            reason = value.strip().decode("latin-1")
+            return reason if reason in REASONS else ""
+    return ""
+
+
+def problem(reason: str, *, detail: str, request_id: str, instance: str = "", status: int = 0) -> bytes:
+    """The body of a refusal as application/problem+json (RFC 9457 §3), ended by a newline for people with curl. With
+    `status` in the place of the reason's own."""
+    usual, title = REASONS.get(reason, (403, "The request is not allowed"))
     body: dict[str, object] = {
         "type": f"urn:meshctl:reason:{reason}",
         "title": title,
-        "status": status,
+        "status": status or usual,
         "detail": detail,
         "reason": reason,
         "request_id": request_id,

@@ -142,6 +142,29 @@ def test_the_last_available_is_never_ejected() -> None:
     assert not fail(peers[0], peers, 0.0, times=100)
 
 
+@pytest.mark.parametrize(
+    ("absences", "is_spare", "expected"),
+    [
+        ("aaaaa", True, True),
+        ("aaaaa", False, False),
+        ("aaaae", True, False),
+        ("eaaaa", True, False),
+        ("eaaaaaaaaa", True, True),
+        ("eeeeeaaaaa", True, True),
+        ("eeeee", True, False),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 3])
+def test_nobody_there(absences: str, is_spare: bool, expected: bool, count: int) -> None:
+    """Endpoints where nobody answers rest, be it the last one or beyond the share, as soon as they have failed that way
+    often enough in a row and another version serves in their place; an application's errors (e) change nothing."""
+    peers = group(count, Ejection(share=0))
+    for health in peers:
+        for each in absences:
+            health.failed("connect", 0.0, peers, is_absent=each == "a", is_spare=is_spare)
+    assert [each.is_ejected(0.0) for each in peers] == [expected] * count
+
+
 def test_asked_again_when_peers_allow() -> None:
     """A failing endpoint that could not be ejected is, once its peers can do without it."""
     peers = group(2)
