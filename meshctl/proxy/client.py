@@ -96,7 +96,7 @@ class Client(RequestReader, asyncio.Protocol):
             self._refuse("overloaded", "the gateway has as many connections as it accepts")
             return
         self._expect(snapshot.timeouts.head, "head_timeout", clock.monotonic())
-        if worker.draining:
+        if worker.turns_away(self.entry):
             # It was accepted in the moment before the listener closed.
             self._close()
 
@@ -104,7 +104,7 @@ class Client(RequestReader, asyncio.Protocol):
         """The proxy stops: an idle connection ends now, a busy one after its answer."""
         self._is_alone = False
         if self.exchange is not None:
-            # Its head may have gone out without a word of this.
+            # Its answer says so, where the head has not gone out yet.
             self._close_after = True
         elif self._waiting or self._receiving is not None:
             self._end_connection()
@@ -136,7 +136,7 @@ class Client(RequestReader, asyncio.Protocol):
             return
         request = self.exchange.request if self.exchange else None
         self._chunked = False
-        close = self._closing or self.worker.draining or request is None or not request.keep_alive
+        close = self._closing or self._close_after or request is None or not request.keep_alive
         if length >= 0:
             # A 304 or the answer to HEAD may tell a length; 1xx and 204 must not (RFC 9110 §8.6).
             framing = b"Content-Length: %d\r\n" % length if status != 204 else b""
@@ -165,7 +165,7 @@ class Client(RequestReader, asyncio.Protocol):
             exchange is None
             or exchange.request.is_http10
             or self._receiving is not None
-            or self.worker.draining
+            or self._close_after
             or len(body) >= JOIN_LIMIT
         ):
             self.send_head(status, fields, len(body), body=True)

@@ -25,6 +25,11 @@ CLIENTS: Final[dict[str, type[Downstream | Near]]] = {"outbound": Outbound, "ups
 """What a listener's clients are, by the word its entry begins with; `Downstream` where it is none of these."""
 
 
+def is_for_app(entry: str) -> bool:
+    """Whether what comes in there is from the wrapped app itself."""
+    return entry.partition(":")[0] in CLIENTS
+
+
 class LiveListener:
     """One listener of a worker. Raises ValueError where its certificate does not load."""
 

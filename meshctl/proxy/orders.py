@@ -87,8 +87,10 @@ class Orders:
             spawn(self._outlive(), name="outlive")
 
     async def _outlive(self) -> None:
-        """End what the supervisor has left: the app, which nobody would stop either, and then this worker."""
+        """End what the supervisor has left: the app, which nobody would stop either, and then this worker. Meanwhile
+        nobody is let in who would find no app: each of them had to be asked again elsewhere."""
         if self._guarded:
+            self._worker.leave()
             await end_group(self._guarded, GUARDED_GRACE)
         self._worker.drain(self._worker.snapshot.timeouts.drain)
 

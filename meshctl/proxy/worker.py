@@ -17,7 +17,7 @@ from meshctl.proxy.egress import Egress
 from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.housekeeping import Housekeeping
 from meshctl.proxy.ledger import Ledger
-from meshctl.proxy.listener import LiveListener
+from meshctl.proxy.listener import LiveListener, is_for_app
 from meshctl.proxy.membership import Membership
 from meshctl.proxy.mesh_tls import MeshTls
 from meshctl.proxy.messages import Channel, Identify, Notice
@@ -57,6 +57,8 @@ class Worker:
         self.kept: Deadlines[UpstreamConnection] = Deadlines(loop, COARSE)
         self.listeners: dict[str, LiveListener] = {}
         self.draining = False
+        self.is_leaving = False
+        """Whether nobody is let in any more but the wrapped app, on its way out."""
         self.egress: Egress | None = None
         """The hosts outside the mesh, once anybody asked for one."""
         self.connection_limit = 0
@@ -126,6 +128,21 @@ class Worker:
         self.members.adopt(tls)
 
     # its end
+
+    def turns_away(self, entry: str) -> bool:
+        """Whether who comes in by `entry` now comes too late."""
+        return self.draining or (self.is_leaving and not is_for_app(entry))
+
+    def leave(self) -> None:
+        """Accept no more for the wrapped app, and let those who call it go as their answers end. What the app has
+        begun may still need others, so it may go on calling them."""
+        self.is_leaving = True
+        for listener in self.listeners.values():
+            if not is_for_app(listener.entry):
+                listener.close()
+        for client in list(self.clients):
+            if not is_for_app(client.entry):
+                client.drain()
 
     def drain(self, seconds: float) -> None:
         """Accept no more, let clients go as their answers end, and stop within `seconds`."""
