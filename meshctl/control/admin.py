@@ -99,6 +99,7 @@ class Admin:
         application.router.add_get("/v1/routes", self._routes)
         application.router.add_get("/v1/services", self._services)
         application.router.add_get("/v1/versions", self._versions)
+        application.router.add_get("/v1/mirrors", self._mirrors)
         application.router.add_get("/v1/explain", self._explain)
         application.router.add_get("/v1/synced", self._synced)
         application.router.add_get("/v1/plain", self._plain)
@@ -169,6 +170,9 @@ class Admin:
         await self._supervisor.sampling.sample()
         services = await service_views(self._supervisor)
         return _json(version_tallies(self._supervisor, request.query.get("service", ""), services))
+
+    async def _mirrors(self, _request: web.Request) -> web.Response:
+        return _json(await self._supervisor.comparing.tallies())
 
     async def _plain(self, _request: web.Request) -> web.Response:
         return _json(await plain_views(self._supervisor))

@@ -1,8 +1,8 @@
 """How what is served becomes something else: a new revision, other services, other endpoints, a new identity.
 
     store ──follow──▶ Changing ──Prepare, Commit──▶ workers      a revision, a service: all of them serve it, or none
-                          ├─Discovered, Weighted───▶ workers      endpoints that came or went, weights: nobody can
-                          │                                       refuse these
+                          ├─Discovered, Weighted,──▶ workers      endpoints that came or went, weights, faults and
+                          │ Steered                               mirrors: nobody can refuse these
                           └──acknowledgement──▶ store
 
 One change at a time. While the store cannot be read, what is served stays.
@@ -23,13 +23,15 @@ from meshctl.control.roles import Role
 from meshctl.control.roll import Roll
 from meshctl.control.serving import Serving, by_name, live_series
 from meshctl.control.sockets import Bound
+from meshctl.control.steered import live_steering
 from meshctl.control.weights import live_weights
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Listener, Mesh
+from meshctl.model.steering import Steering
 from meshctl.model.views import Acknowledgement
 from meshctl.model.weights import Shares
 from meshctl.observe.log import Events
-from meshctl.proxy.messages import Discovered, Prepare, Weighted
+from meshctl.proxy.messages import Discovered, Prepare, Steered, Weighted
 from meshctl.store.protocol import Store
 
 
@@ -43,6 +45,7 @@ class Changing:
         self.refused = 0
         self.refusal = ""
         self.weights: dict[str, Shares] = {}
+        self.steering = Steering()
         self.on_changed: Callable[[], None] = lambda: None
         """Called after traffic has changed over."""
         self._store = store
@@ -89,6 +92,7 @@ class Changing:
         async with self._one_at_a_time:
             synced = self._store.revision()
             self.weights = live_weights(self._store)
+            self.steering = live_steering(self._store)
             revision = current(self._store) or nothing()
             self._roll.refresh(self._store)
             refusal = await self._change_to(revision)
@@ -183,12 +187,16 @@ class Changing:
             self._events.error("no_identity", error=error.message, hint=error.hint)
 
     async def _weigh(self, serving: Serving) -> None:
-        """Have traffic follow the live weights, before anything that might take longer."""
-        found = live_weights(self._store)
-        if found == self.weights:
+        """Have traffic follow the live weights, faults and mirrors, before anything that might take longer."""
+        weights, steering = live_weights(self._store), live_steering(self._store)
+        if weights == self.weights and steering == self.steering:
             return
-        self.weights = serving.weights = found
-        self._fleet.tell(Weighted(found))
+        if weights != self.weights:
+            self.weights = serving.weights = weights
+            self._fleet.tell(Weighted(weights))
+        if steering != self.steering:
+            self.steering = serving.steering = steering
+            self._fleet.tell(Steered(steering))
         await self._fleet.ask("commit", PATIENCE)
 
     def _now(self, synced: int) -> None:
@@ -212,6 +220,7 @@ class Changing:
             bounds = {name: opened.get(name) or self.bounds[name] for name in wanted}
             serving = Serving(self._count, revision, mesh, wanted, bounds)
             serving.registrations, serving.weights = self.registrations, self.weights
+            serving.steering = self.steering
             has = self.serving.keys if self.serving else frozenset[str]()
             refusal = await self._fleet.change(lambda index: serving.order(index, has))
         except MeshError as error:

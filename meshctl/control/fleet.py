@@ -25,6 +25,7 @@ from meshctl.observe.totals import Totals
 from meshctl.proxy.messages import (
     Abort,
     Answer,
+    Answered,
     Ask,
     Channel,
     Commit,
@@ -54,6 +55,7 @@ class Fleet:
         self._due = list(self.slots)
         self.on_absent: Callable[[int], None] = lambda _index: None
         """Called with a worker's index when it will be away for a while and others are not."""
+        self.on_answered: Callable[[Answered], None] = lambda _answered: None
         self._asked: dict[int, asyncio.Future[bytes]] = {}
         self._ask_id = 0
         self._standing: dict[type[Message], Message] = {}
@@ -255,8 +257,8 @@ class Fleet:
             case Notice(event, fields, is_trouble):
                 tell = self._events.warning if is_trouble else self._events.info
                 tell(event, worker=slot.pid, **fields)
-            case _:
-                pass
+            case Answered():
+                self.on_answered(message)
 
     def _on_caught_up(self, slot: Slot, number: int, refusal: str) -> None:
         if not refusal:

@@ -8,6 +8,7 @@ from meshctl.control.discovery import Registrations
 from meshctl.control.revisions import Revision
 from meshctl.control.sockets import Bound
 from meshctl.model.mesh import Listener, Mesh, encode
+from meshctl.model.steering import Steering
 from meshctl.model.views import ListenerView
 from meshctl.model.weights import Shares
 from meshctl.observe.sample import UNCONFIGURED, Key
@@ -30,6 +31,7 @@ class Serving:
         self.bounds = bounds
         self.registrations: Registrations = ()
         self.weights: dict[str, Shares] = {}
+        self.steering = Steering()
         self._content = encode(mesh)
         self._listeners = listeners
         self._specs = tuple(_spec(name, listener, bounds[name]) for name, listener in listeners.items())
@@ -53,6 +55,7 @@ class Serving:
             tuple(key for key, _ in opened),
             self.registrations,
             self.weights,
+            self.steering,
         )
         return message, [handle for _, handle in opened]
 

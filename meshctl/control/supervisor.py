@@ -14,9 +14,10 @@ from typing import Final
 
 import msgspec
 
-from meshctl import __version__
+from meshctl import __version__, clock
 from meshctl.control.acks import register
 from meshctl.control.changing import Changing
+from meshctl.control.comparing import Comparing
 from meshctl.control.discovery import announce, bury, withdraw
 from meshctl.control.driving import Driving
 from meshctl.control.fleet import Fleet
@@ -25,6 +26,7 @@ from meshctl.control.looking import Looking
 from meshctl.control.revisions import current, nothing, pointer
 from meshctl.control.roles import Role
 from meshctl.control.sampling import Sampling
+from meshctl.core.faults import active
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Mesh
 from meshctl.model.registration import Registration
@@ -72,6 +74,7 @@ class Supervisor:
         self.identity = Identity(home, store, self.fleet, role.service, record.id)
         self.changing = Changing(store, role, self.fleet, self.identity, record.id, lambda: self._lease)
         self.changing.on_changed = self._tell_listeners
+        self.comparing = Comparing(self.fleet, lambda: self.changing.steering)
         self.sampling = Sampling(loop, self.fleet)
         self.driving = Driving(store, record.id, record.pid, str(home.path))
 
@@ -281,4 +284,6 @@ class Supervisor:
             service=record.service,
             app_version=record.app_version,
             app=record.app,
+            faults=active(self.changing.steering.faults, clock.wall()),
+            mirrors=self.changing.steering.mirrors,
         )

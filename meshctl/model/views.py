@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from meshctl.model.steering import Fault, Mirror
+
 
 class EndpointView(msgspec.Struct, frozen=True):
     """One endpoint as a proxy sees it. `state` is healthy, unhealthy, ejected, unresolved or unknown (not checked
@@ -188,6 +190,9 @@ class ProxyView(msgspec.Struct, frozen=True):
     service: str = ""
     app_version: str = ""
     app: AppView | None = None
+    faults: tuple[Fault, ...] = ()
+    """Those that hold now, in the whole mesh."""
+    mirrors: tuple[Mirror, ...] = ()
 
 
 class ProxyRecord(msgspec.Struct, frozen=True):

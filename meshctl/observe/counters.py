@@ -79,13 +79,15 @@ class Series:
 class ServiceCounters:
     """What happened on the way to one service. Results are the proxy's words: "ok", "refused", "timeout"…"""
 
-    __slots__ = ("connects", "ejections", "retries", "service")
+    __slots__ = ("connects", "ejections", "faults", "mirrored", "retries", "service")
 
     def __init__(self, service: str) -> None:
         self.service = service
         self.connects: dict[str, int] = {}
         self.retries: dict[str, int] = {}
         self.ejections = 0
+        self.faults: dict[str, int] = {}
+        self.mirrored: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"<ServiceCounters {self.service} connects={self.connects} retries={self.retries}>"
@@ -102,9 +104,24 @@ class ServiceCounters:
         """Count an endpoint that was ejected."""
         self.ejections += 1
 
+    def fault(self, kind: str) -> None:
+        """Count a fault that was injected."""
+        self.faults[kind] = self.faults.get(kind, 0) + 1
+
+    def mirror(self, result: str) -> None:
+        """Count a copy of a request that was answered, or not, or not made."""
+        self.mirrored[result] = self.mirrored.get(result, 0) + 1
+
     def freeze(self) -> ServiceSample:
         """What was counted so far."""
-        return ServiceSample(self.service, dict(self.connects), dict(self.retries), self.ejections)
+        return ServiceSample(
+            self.service,
+            dict(self.connects),
+            dict(self.retries),
+            self.ejections,
+            faults=dict(self.faults),
+            mirrored=dict(self.mirrored),
+        )
 
 
 class Counters:

@@ -181,6 +181,7 @@ def _upstream(sample: Sample, facts: Facts) -> Iterator[Metric]:
             retries.add_metric((service.service, result), count)
         ejections.add_metric((service.service,), service.ejections)
     yield from (connects, retries, ejections)
+    yield from _steered(sample)
     healthy = GaugeMetricFamily(
         "meshctl_endpoint_healthy",
         "1 while requests may be sent to the endpoint, 0 while it is unhealthy, ejected or unresolved.",
@@ -191,3 +192,22 @@ def _upstream(sample: Sample, facts: Facts) -> Iterator[Metric]:
             usable = float(endpoint.state not in _UNAVAILABLE)
             healthy.add_metric((view.name, endpoint.version, endpoint.address), usable)
     yield healthy
+
+
+def _steered(sample: Sample) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import CounterMetricFamily
+
+    faults = CounterMetricFamily(
+        "meshctl_faults_injected", "Faults injected on purpose, by kind.", labels=("service", "kind")
+    )
+    mirrored = CounterMetricFamily(
+        "meshctl_mirrored_requests",
+        "Copies of requests for another version, by result: answered, failed, or dropped before they were sent.",
+        labels=("service", "result"),
+    )
+    for service in sample.services:
+        for kind, count in service.faults.items():
+            faults.add_metric((service.service, kind), count)
+        for result, count in service.mirrored.items():
+            mirrored.add_metric((service.service, result), count)
+    yield from (faults, mirrored)

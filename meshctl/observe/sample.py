@@ -74,6 +74,8 @@ class ServiceSample(msgspec.Struct, frozen=True, array_like=True):
     connects: dict[str, int] = {}
     retries: dict[str, int] = {}
     ejections: int = 0
+    faults: dict[str, int] = {}
+    mirrored: dict[str, int] = {}
 
     def plus(self, other: ServiceSample) -> ServiceSample:
         """Both together."""
@@ -82,6 +84,8 @@ class ServiceSample(msgspec.Struct, frozen=True, array_like=True):
             _summed(self.connects, other.connects),
             _summed(self.retries, other.retries),
             self.ejections + other.ejections,
+            faults=_summed(self.faults, other.faults),
+            mirrored=_summed(self.mirrored, other.mirrored),
         )
 
 

@@ -37,6 +37,8 @@ class Exchange(Answering):
     """See the module. Calls come from the stream (`on_body`…), from the connection (`on_response`…) and the clock."""
 
     filters: tuple[Filter, ...] = ()
+    is_steered = False
+    """Whether faults and mirrors of its service have had their turn."""
 
     def __init__(self, worker: Worker, stream: Stream, request: Request) -> None:
         self.worker = worker
@@ -66,6 +68,11 @@ class Exchange(Answering):
         """Decide about the request and send it on, or answer it here."""
         self.identify()
         if self.match() and (not self.filters or self.filter()) and self.split() and self.balance() and self.admit():
+            self.forward()
+
+    def proceed(self) -> None:
+        """Go on from `split`, after a while."""
+        if self.split() and self.balance() and self.admit():
             self.forward()
 
     def identify(self) -> None:
@@ -118,6 +125,8 @@ class Exchange(Answering):
         """Which version of the service."""
         service = self.service
         assert service is not None
+        if service.steering is not None and not service.steering.passes(self):
+            return False
         version = self.version = service.only or service.choose(self.request, self.stream)
         if version is None:
             return self.reply("no_endpoint", f'service "{service.name}" has no version that takes traffic')

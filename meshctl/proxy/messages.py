@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from meshctl.model.registration import Registration
+from meshctl.model.steering import Shown, Steering
 from meshctl.model.weights import Shares
 
 _LENGTH: Final = struct.Struct("!I")
@@ -73,6 +74,25 @@ class Weighted(msgspec.Struct, frozen=True, tag=True):
     weights: dict[str, Shares]
 
 
+class Steered(msgspec.Struct, frozen=True, tag=True):
+    """The faults and mirrors that hold from now on, in the place of those of the last such message."""
+
+    steering: Steering
+
+
+class Answered(msgspec.Struct, frozen=True, tag=True):
+    """A worker's word on a request that was mirrored: how it was answered, and its copy, so that the supervisor compares
+    what traffic should not wait for."""
+
+    service: str
+    at: float
+    """Of the mirror."""
+    method: str
+    path: str
+    original: Shown
+    copy: Shown
+
+
 class Prepare(msgspec.Struct, frozen=True, tag=True):
     """Compile revision `number`; sockets for `opened`, keys of `listeners`, come with this message, in order."""
 
@@ -86,6 +106,8 @@ class Prepare(msgspec.Struct, frozen=True, tag=True):
     """All endpoints that are registered."""
     weights: dict[str, Shares] = {}
     """As in `Weighted`."""
+    steering: Steering = Steering()
+    """As in `Steered`."""
 
 
 class Commit(msgspec.Struct, frozen=True, tag=True):
@@ -102,8 +124,8 @@ class Abort(msgspec.Struct, frozen=True, tag=True):
 
 class Ask(msgspec.Struct, frozen=True, tag=True):
     """A question: `what` is "sample", "services", "plain" (who came in the clear: `PlainCallerView`s), "denied" (what
-    rules between services refused: `DenialSample`s), or "commit", whose answer says only that orders before it are
-    obeyed."""
+    rules between services refused: `DenialSample`s), "mirrors" (their `MirrorCount`s), or "commit", whose answer says
+    only that orders before it are obeyed."""
 
     id: int
     what: str
@@ -154,6 +176,7 @@ Message = (
     | Identify
     | Discovered
     | Weighted
+    | Steered
     | Ask
     | Drain
     | Guard
@@ -161,6 +184,7 @@ Message = (
     | Prepared
     | Answer
     | Notice
+    | Answered
 )
 
 _DECODER: Final = msgspec.msgpack.Decoder(Message)
@@ -204,6 +228,11 @@ class Channel:
             else:
                 self._out.popleft()
         return True
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the other end has not taken what was sent."""
+        return bool(self._out)
 
     def receive(self) -> Iterator[Message]:
         """The messages that have come. Raises EOFError when the other end is gone."""

@@ -1,5 +1,6 @@
 """What a worker does when its supervisor tells it to: compile a revision, serve it or forget it, take on an identity,
-use other endpoints or weights, answer a question, drain. In the order they were given, each whole before the next."""
+use other endpoints or weights, steer otherwise, answer a question, drain. In the order they were given, each whole
+before the next."""
 
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ from meshctl.proxy.messages import (
     Prepare,
     Prepared,
     Reopen,
+    Steered,
     Weighted,
 )
 from meshctl.proxy.process_group import end_group
@@ -110,6 +112,8 @@ class Orders:
                 worker.housekeeping.adopt(worker.snapshot)
             case Weighted(weights):
                 worker.registry.weigh(weights)
+            case Steered(steering):
+                worker.steering.take(steering)
             case Ask(number, what):
                 self.send(Answer(number, self._answer(what)))
             case Reopen():
@@ -123,6 +127,8 @@ class Orders:
 
     def _prepare(self, order: Prepare) -> None:
         worker = self._worker
+        # Holds whatever becomes of the revision.
+        worker.steering.take(order.steering)
         sockets = dict(zip(order.opened, self.channel.take_sockets(len(order.opened)), strict=True))
         # Only of a worker that was started during a change: it was told of the revision before, and may have it
         # already.
@@ -170,6 +176,7 @@ class Orders:
             return
         worker = self._worker
         worker.adopt(pending.snapshot)
+        worker.steering.apply()
         for key, tls in pending.renewed.items():
             current = worker.listeners[key].tls
             if current is not None:
@@ -202,4 +209,6 @@ class Orders:
             return msgspec.msgpack.encode(self._worker.plain_callers.views(own.service if own else ""))
         if what == "denied":
             return msgspec.msgpack.encode(self._worker.counters.denials())
+        if what == "mirrors":
+            return msgspec.msgpack.encode(self._worker.steering.counts())
         return b""

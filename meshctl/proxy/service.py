@@ -23,6 +23,7 @@ from meshctl.wire.reasons import NOBODY_THERE
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
+    from meshctl.proxy.steering import ServiceSteering
     from meshctl.proxy.worker import Worker
     from meshctl.wire.message import Request
 
@@ -151,6 +152,9 @@ class LiveVersion:
 
 class LiveService:
     """A service and how a request finds its version."""
+
+    steering: ServiceSteering | None = None
+    """The faults and the mirror that hold for it."""
 
     def __init__(self, worker: Worker, service: Service) -> None:
         self._worker = worker

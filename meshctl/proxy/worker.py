@@ -27,6 +27,7 @@ from meshctl.proxy.registry import Registry
 from meshctl.proxy.relay import Near
 from meshctl.proxy.service import LiveVersion
 from meshctl.proxy.snapshot import Snapshot
+from meshctl.proxy.steering import LiveSteering
 from meshctl.proxy.timers import COARSE, FINE, Deadlines
 from meshctl.proxy.upstream import UpstreamConnection
 from meshctl.wire.tracing import Identifiers
@@ -51,6 +52,7 @@ class Worker:
         self.complaints = Complaints(self)
         self.registry = Registry(self)
         self.snapshot = Snapshot(0, Mesh(), {}, self)
+        self.steering = LiveSteering(self)
         self.exchanges: Deadlines[Exchange] = Deadlines(loop, FINE)
         self.tunnels: Deadlines[Exchange] = Deadlines(loop, COARSE)
         self.clients: Deadlines[Client | Near] = Deadlines(loop, COARSE)

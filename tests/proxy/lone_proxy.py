@@ -17,6 +17,7 @@ import msgspec
 
 from meshctl.model.mesh import AccessLog, Gateway, Mesh, encode
 from meshctl.model.registration import Registration
+from meshctl.model.steering import Steering
 from meshctl.observe.sample import Sample, SeriesSample, decode
 from meshctl.proxy.messages import (
     Answer,
@@ -73,13 +74,21 @@ class LoneProxy:
 
     # what a supervisor does
 
-    def apply(self, mesh: Mesh, *registrations: Registration, sockets: dict[str, socket.socket] | None = None) -> None:
+    def apply(
+        self,
+        mesh: Mesh,
+        *registrations: Registration,
+        sockets: dict[str, socket.socket] | None = None,
+        steering: Steering = Steering(),  # noqa: B008 - a frozen value
+    ) -> None:
         """Have it serve `mesh`; its access log is this one's."""
         self._number += 1
         gateway = msgspec.structs.replace(mesh.gateway, access_log=AccessLog(str(self._log), redact=False))
         content = encode(msgspec.structs.replace(mesh, gateway=gateway))
         opened = sockets or {}
-        order = Prepare(self._number, self._number, content, self._specs, tuple(opened), registrations)
+        order = Prepare(
+            self._number, self._number, content, self._specs, tuple(opened), registrations, steering=steering
+        )
         self.tell(order, [end.fileno() for end in opened.values()])
         prepared = self._expect(Prepared)
         assert prepared == Prepared(self._number), prepared
