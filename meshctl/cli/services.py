@@ -15,7 +15,7 @@ from meshctl.cli.session import Session
 from meshctl.errors import MeshError
 
 if TYPE_CHECKING:
-    from meshctl.model.views import ProxyRecord, ServiceView, VersionView
+    from meshctl.model.views import LimitView, ProxyRecord, ServiceView, VersionView
 
 
 @examples("""
@@ -79,7 +79,13 @@ def _row(service: ServiceView) -> tuple[str | int, ...]:
 def _show(session: Session, record: ProxyRecord, service: ServiceView) -> None:
     terminal = session.terminal
     live = f"live; `meshctl traffic split {service.name}` tells more" if is_overridden(service.versions) else ""
-    terminal.pairs([("service", service.name), ("proxy", record.id), ("balance", service.policy), ("weights", live)])
+    terminal.pairs([
+        ("service", service.name),
+        ("proxy", record.id),
+        ("balance", service.policy),
+        ("weights", live),
+        ("limit", _limited(service.limit)),
+    ])
     terminal.data("")
     _show_versions(session, service.versions)
     terminal.data("")
@@ -99,6 +105,13 @@ def _show(session: Session, record: ProxyRecord, service: ServiceView) -> None:
             for each in service.endpoints
         ],
     )
+
+
+def _limited(limit: LimitView | None) -> str:
+    if limit is None:
+        return ""
+    waiting = f", {limit.waiting} waiting" if limit.waiting else ""
+    return f"{limit.in_flight} of {limit.limit} under way{waiting}"
 
 
 def _show_versions(session: Session, versions: Sequence[VersionView]) -> None:

@@ -10,7 +10,15 @@ import msgspec
 from meshctl import clock
 from meshctl.core.shift import overridden
 from meshctl.errors import MeshError
-from meshctl.model.views import EndpointView, ExplainView, PlainCallerView, RouteView, ServiceView, VersionView
+from meshctl.model.views import (
+    EndpointView,
+    ExplainView,
+    LimitView,
+    PlainCallerView,
+    RouteView,
+    ServiceView,
+    VersionView,
+)
 from meshctl.observe.tally import VersionTally
 from meshctl.observe.window import Fare
 from meshctl.proxy.described import describe_match, describe_target
@@ -116,7 +124,20 @@ def _merged(views: Sequence[ServiceView]) -> ServiceView:
     for view in views:
         for endpoint in view.endpoints:
             by_name.setdefault((endpoint.version, endpoint.address), []).append(endpoint)
-    return ServiceView(first.name, first.policy, versions, tuple(_endpoint(each) for each in by_name.values()))
+    limit = _limit([view.limit for view in views if view.limit is not None])
+    return ServiceView(
+        first.name, first.policy, versions, tuple(_endpoint(each) for each in by_name.values()), limit=limit
+    )
+
+
+def _limit(views: Sequence[LimitView]) -> LimitView | None:
+    if not views:
+        return None
+    return LimitView(
+        sum(view.limit for view in views),
+        sum(view.in_flight for view in views),
+        sum(view.waiting for view in views),
+    )
 
 
 def _endpoint(views: Sequence[EndpointView]) -> EndpointView:

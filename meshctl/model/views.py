@@ -42,6 +42,14 @@ class VersionView(msgspec.Struct, frozen=True):
     hold."""
 
 
+class LimitView(msgspec.Struct, frozen=True):
+    """How many requests a proxy may have under way with a service, how many it has, and how many wait."""
+
+    limit: int
+    in_flight: int = 0
+    waiting: int = 0
+
+
 class ServiceView(msgspec.Struct, frozen=True):
     """A service with its versions and endpoints, as one proxy sees it."""
 
@@ -49,6 +57,7 @@ class ServiceView(msgspec.Struct, frozen=True):
     policy: str
     versions: tuple[VersionView, ...]
     endpoints: tuple[EndpointView, ...]
+    limit: LimitView | None = None
 
 
 class RouteView(msgspec.Struct, frozen=True):

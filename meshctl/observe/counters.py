@@ -79,12 +79,13 @@ class Series:
 class ServiceCounters:
     """What happened on the way to one service. Results are the proxy's words: "ok", "refused", "timeout"…"""
 
-    __slots__ = ("connects", "ejections", "faults", "mirrored", "retries", "service")
+    __slots__ = ("connects", "ejections", "faults", "limits", "mirrored", "retries", "service")
 
     def __init__(self, service: str) -> None:
         self.service = service
         self.connects: dict[str, int] = {}
         self.retries: dict[str, int] = {}
+        self.limits: dict[str, int] = {}
         self.ejections = 0
         self.faults: dict[str, int] = {}
         self.mirrored: dict[str, int] = {}
@@ -99,6 +100,10 @@ class ServiceCounters:
     def retry(self, result: str) -> None:
         """Count a retry that was made, or one that was wanted and not allowed."""
         self.retries[result] = self.retries.get(result, 0) + 1
+
+    def limit(self, why: str) -> None:
+        """Count a request that found no place under the service's limit."""
+        self.limits[why] = self.limits.get(why, 0) + 1
 
     def eject(self) -> None:
         """Count an endpoint that was ejected."""
@@ -119,6 +124,7 @@ class ServiceCounters:
             dict(self.connects),
             dict(self.retries),
             self.ejections,
+            limits=dict(self.limits),
             faults=dict(self.faults),
             mirrored=dict(self.mirrored),
         )
@@ -132,6 +138,7 @@ class Counters:
         "_refusals",
         "_series",
         "_services",
+        "_shed",
         "accepted",
         "connections",
         "handshake_failures",
@@ -149,6 +156,7 @@ class Counters:
         self.log_dropped = 0
         """Access log lines lost; the worker copies it from the log before it exports."""
         self._refusals: dict[str, int] = {}
+        self._shed: dict[str, int] = {}
         self._denials: dict[tuple[str, str, bool], int] = {}
         self._series: dict[Key, Series] = {}
         self._services: dict[str, ServiceCounters] = {}
@@ -174,6 +182,10 @@ class Counters:
     def refuse(self, reason: str) -> None:
         """Count a connection or request that was refused before any route was asked."""
         self._refusals[reason] = self._refusals.get(reason, 0) + 1
+
+    def shed(self, priority: str) -> None:
+        """Count a request that was refused because the worker cannot keep up."""
+        self._shed[priority] = self._shed.get(priority, 0) + 1
 
     def deny(self, rule: str, caller: str, *, is_shadow: bool) -> None:
         """Count a call that a rule between services denied, or would have. `caller` is a service that proved to be it,
@@ -206,6 +218,7 @@ class Counters:
             log_dropped=self.log_dropped,
             refusals=dict(self._refusals),
             denials=self.denials(),
+            shed=dict(self._shed),
         )
 
 

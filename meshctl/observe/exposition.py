@@ -115,6 +115,14 @@ def _requests(sample: Sample) -> Iterator[Metric]:
         sent.add_metric(series.key, series.sent)
     yield from (finished, duration, received, sent)
     yield GaugeMetricFamily("meshctl_http_requests_in_flight", "Requests being served.", sample.in_flight)
+    shed = CounterMetricFamily(
+        "meshctl_shed_requests",
+        "Requests refused because a worker could not keep up, by the priority of their route.",
+        labels=("priority",),
+    )
+    for priority, count in sample.shed.items():
+        shed.add_metric((priority,), count)
+    yield shed
 
 
 def _by_reason(series: SeriesSample) -> Iterator[tuple[str, str, int]]:
@@ -181,6 +189,7 @@ def _upstream(sample: Sample, facts: Facts) -> Iterator[Metric]:
             retries.add_metric((service.service, result), count)
         ejections.add_metric((service.service,), service.ejections)
     yield from (connects, retries, ejections)
+    yield from _limits(sample, facts)
     yield from _steered(sample)
     healthy = GaugeMetricFamily(
         "meshctl_endpoint_healthy",
@@ -211,3 +220,27 @@ def _steered(sample: Sample) -> Iterator[Metric]:
         for result, count in service.mirrored.items():
             mirrored.add_metric((service.service, result), count)
     yield from (faults, mirrored)
+
+
+def _limits(sample: Sample, facts: Facts) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+    refused = CounterMetricFamily(
+        "meshctl_limit_refusals",
+        "Requests that found no place under a service's limit: the line was full, the wait over, or they were displaced"
+        " by a higher priority.",
+        labels=("service", "why"),
+    )
+    for service in sample.services:
+        for why, count in service.limits.items():
+            refused.add_metric((service.service, why), count)
+    yield refused
+    limit = GaugeMetricFamily("meshctl_limit_requests", "The limit in force.", labels=("service",))
+    held = GaugeMetricFamily("meshctl_limit_in_flight", "Requests under way within the limit.", labels=("service",))
+    waiting = GaugeMetricFamily("meshctl_limit_waiting", "Requests that wait for their turn.", labels=("service",))
+    for view in facts.services:
+        if view.limit is not None:
+            limit.add_metric((view.name,), view.limit.limit)
+            held.add_metric((view.name,), view.limit.in_flight)
+            waiting.add_metric((view.name,), view.limit.waiting)
+    yield from (limit, held, waiting)

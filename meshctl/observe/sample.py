@@ -74,6 +74,8 @@ class ServiceSample(msgspec.Struct, frozen=True, array_like=True):
     connects: dict[str, int] = {}
     retries: dict[str, int] = {}
     ejections: int = 0
+    limits: dict[str, int] = {}
+    """Requests that found no place under its limit, by why."""
     faults: dict[str, int] = {}
     mirrored: dict[str, int] = {}
 
@@ -84,6 +86,7 @@ class ServiceSample(msgspec.Struct, frozen=True, array_like=True):
             _summed(self.connects, other.connects),
             _summed(self.retries, other.retries),
             self.ejections + other.ejections,
+            limits=_summed(self.limits, other.limits),
             faults=_summed(self.faults, other.faults),
             mirrored=_summed(self.mirrored, other.mirrored),
         )
@@ -110,6 +113,8 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     log_dropped: int = 0
     refusals: dict[str, int] = {}
     denials: tuple[DenialSample, ...] = ()
+    shed: dict[str, int] = {}
+    """Requests refused by workers that could not keep up, by priority."""
 
     @property
     def requests(self) -> int:
@@ -136,7 +141,9 @@ def merge(samples: Iterable[Sample]) -> Sample:
     services: dict[str, ServiceSample] = {}
     refusals: dict[str, int] = {}
     denials: dict[tuple[str, str, bool], int] = {}
+    shed: dict[str, int] = {}
     for sample in every:
+        shed = _summed(shed, sample.shed)
         for one in sample.series:
             series[one.key] = series[one.key].plus(one) if one.key in series else one
         for service in sample.services:
@@ -156,6 +163,7 @@ def merge(samples: Iterable[Sample]) -> Sample:
         log_dropped=sum(sample.log_dropped for sample in every),
         refusals=refusals,
         denials=tuple(DenialSample(*name, count) for name, count in denials.items()),
+        shed=shed,
     )
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from meshctl import clock
 from meshctl.core.balance import observe
+from meshctl.core.concurrency import whole_seconds
 from meshctl.proxy.attempt import Attempt
 from meshctl.wire.fields import Fields, make, passing_trailers, without
 from meshctl.wire.message import Response
-from meshctl.wire.reasons import problem, reason_told, status_of
+from meshctl.wire.reasons import HELD_BACK, problem, reason_told, status_of
 
 
 class Answering(Attempt):
@@ -52,7 +53,9 @@ class Answering(Attempt):
         else:
             endpoint.ewma = took
         if status >= 500:
-            self.note_failure((endpoint.config.mesh and reason_told(response.fields)) or f"status {status}")
+            why = (endpoint.config.mesh and reason_told(response.fields)) or f"status {status}"
+            if why not in HELD_BACK:
+                self.note_failure(why)
             if self.retry_status(status) or (endpoint.config.mesh and self.retry_told(response)):
                 return False
         elif endpoint.is_failing:
@@ -118,6 +121,8 @@ class Answering(Attempt):
         assert self.route is not None
         self.tunnel = True
         self.replayable = False
+        if self.admission is not None:
+            self.admission.leave(self, clock.monotonic())
         fields = [*self.route.edit_response(response), b"Connection: Upgrade", b"Upgrade: " + response.upgrade]
         self.stream.to_tunnel(fields)
         self.deadline_reason = "stream_timeout"
@@ -145,11 +150,14 @@ class Answering(Attempt):
 
     # answers of our own
 
-    def reply(self, reason: str, detail: str) -> bool:
-        """Answer with a refusal of our own. Always False, so that a phase can end with it."""
+    def reply(self, reason: str, detail: str, *, retry_after: float = 0.0) -> bool:
+        """Answer with a refusal of our own, and after how many seconds it may be otherwise, where that is known. Always
+        False, so that a phase can end with it."""
         status = status_of(reason)
         body = problem(reason, detail=detail, request_id=self.request_id.decode(), instance=self.request.path)
         fields = make("Content-Type", "application/problem+json", "X-Meshctl-Reason", reason)
+        if retry_after:
+            fields += make("Retry-After", str(whole_seconds(retry_after)))
         self.answer_with(status, fields, body, reason)
         return False
 

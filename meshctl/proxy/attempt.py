@@ -17,6 +17,7 @@ from meshctl.wire.message import CHUNKED
 from meshctl.wire.reasons import told
 
 if TYPE_CHECKING:
+    from meshctl.proxy.admission import Admission
     from meshctl.proxy.endpoint import LiveEndpoint
     from meshctl.proxy.service import LiveService, LiveVersion
     from meshctl.proxy.snapshot import CompiledRoute, Snapshot
@@ -58,6 +59,10 @@ class Attempt:
     replayable = True
     attempt = 0
     tried: tuple[LiveEndpoint, ...] = ()
+    admission: Admission | None = None
+    """Where it has a place, or waits for one; None where the service is not limited."""
+    waited = 0.0
+    """Seconds until it had that place."""
     # The answer
     status = 0
     finished = False

@@ -93,7 +93,7 @@ class Client(RequestReader, asyncio.Protocol):
         self.trusted = snapshot.trusts(self.client)
         self.max_fields = snapshot.header_count
         if not worker.admits(self):
-            self._refuse("overloaded", "the gateway has as many connections as it accepts")
+            self._refuse("overloaded", "the proxy has as many connections as it accepts")
             return
         self._expect(snapshot.timeouts.head, "head_timeout", clock.monotonic())
         if worker.turns_away(self.entry):

@@ -67,7 +67,11 @@ class Exchange(Answering):
     def begin(self) -> None:
         """Decide about the request and send it on, or answer it here."""
         self.identify()
-        if self.match() and (not self.filters or self.filter()) and self.split() and self.balance() and self.admit():
+        if not self.match():
+            return
+        if self.worker.shedding is not None and not self.worker.shedding.passes(self):
+            return
+        if (not self.filters or self.filter()) and self.split() and self.balance() and self.admit():
             self.forward()
 
     def proceed(self) -> None:
@@ -143,9 +147,12 @@ class Exchange(Answering):
         return True
 
     def admit(self) -> bool:
-        """Whether the endpoint may take one more; from here on it counts as busy with it."""
-        endpoint = self.endpoint
+        """Whether the service may take one more; from here on the endpoint counts as busy with it."""
+        endpoint, service = self.endpoint, self.service
         assert endpoint is not None
+        assert service is not None
+        if service.admission is not None and self.admission is None and not service.admission.enter(self):
+            return False
         endpoint.in_flight += 1
         endpoint.requests += 1
         return True
@@ -199,6 +206,8 @@ class Exchange(Answering):
         if endpoint is not None:
             endpoint.in_flight -= 1
         worker.ledger.record(self, now)
+        if self.admission is not None:
+            self.admission.leave(self, now)
         self.stream.done(now)
 
     # calls from the endpoint and the connection
@@ -283,6 +292,8 @@ class Exchange(Answering):
         if reason == "route_timeout":
             self.note_failure(reason)
             self.fail(reason, f"the route allows {self.total_deadline - self.started:g}s for the whole exchange")
+        elif reason == "limit_reached" and self.admission is not None:
+            self.admission.give_up(self, now)
         elif reason == "connect_timeout":
             self.retry_or_fail(reason, detail, "connect", sent=False)
         else:

@@ -13,7 +13,7 @@ from meshctl.core.paths import normalise, replace_prefix
 from meshctl.core.route_table import RouteTable
 from meshctl.core.split import Split, bucket
 from meshctl.model.mesh import Mesh
-from meshctl.model.policy import Key
+from meshctl.model.policy import Key, Limit
 from meshctl.model.route import Route
 from meshctl.model.service import Service, Version
 from meshctl.model.units import format_duration, format_size
@@ -206,9 +206,17 @@ def _policies(mesh: Mesh, route: Route) -> tuple[str, ...]:
     if service.health is not None:
         checked = f"GET {service.health.path}" if service.health.path else "TCP connect"
         said.append(f"health: {checked} every {format_duration(service.health.interval)}")
+    if service.limit is not None:
+        said.append(_limit(service.limit, route.priority))
     if service.ejection.enabled:
         said.append(f"ejection: after {service.ejection.failures} failures in a row")
     return tuple(said)
+
+
+def _limit(limit: Limit, priority: str) -> str:
+    most = "up to " if limit.adaptive else ""
+    waiting = f", {limit.queue} more wait up to {format_duration(limit.wait)}" if limit.queue else ""
+    return f"limit: {most}{limit.requests} at a time{waiting}; priority {priority}"
 
 
 def _key_text(key: Key) -> str:

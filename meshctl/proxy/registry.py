@@ -20,6 +20,7 @@ from meshctl.model.service import Endpoint, Service
 from meshctl.model.views import EndpointView, ServiceView, VersionView
 from meshctl.model.weights import Shares
 from meshctl.observe.sample import UNCONFIGURED
+from meshctl.proxy.admission import Admission
 from meshctl.proxy.endpoint import LiveEndpoint
 from meshctl.proxy.service import LiveService, LiveVersion
 from meshctl.proxy.snapshot import Snapshot
@@ -45,6 +46,7 @@ class Registry:
         self._addresses: dict[tuple[str, int], tuple[str, ...]] = {}
         self._contexts: dict[UpstreamTls, ssl.SSLContext] = {}
         self._weights: dict[str, Shares] = {}
+        self._admissions: dict[str, Admission] = {}
 
     def __repr__(self) -> str:
         return f"<Registry {len(self._endpoints)} endpoints, {len(self._addresses)} names>"
@@ -80,6 +82,8 @@ class Registry:
         live = LiveService(self._worker, config)
         if before is not None:
             live.budget = before.budget
+        if config.limit is not None:
+            live.admission = self._admissions.get(config.name) or Admission(self._worker, config.name)
         try:
             tls = self._context(config)
         except CertificateProblem as problem:
@@ -105,6 +109,7 @@ class Registry:
         """Make `snapshot`'s endpoints the live ones and let go of the others."""
         self._weights = snapshot.weights
         self._sweep(snapshot)
+        self._limit(snapshot)
         live = {series.key for route in snapshot.routes for series in route.series.values()}
         self._worker.counters.retire(live | UNCONFIGURED)
 
@@ -182,6 +187,16 @@ class Registry:
             if kept.get(name) is not endpoint:
                 endpoint.retire()
         self._endpoints = kept
+
+    def _limit(self, snapshot: Snapshot) -> None:
+        """Have the limits of `snapshot` hold for those, too, who are under way or wait since before."""
+        before, self._admissions = self._admissions, {}
+        for name, service in snapshot.services.items():
+            if service.admission is not None:
+                self._admissions[name] = service.admission
+                service.admission.configure(service.config.limit)
+        for name in before.keys() - self._admissions.keys():
+            before[name].configure(None)
 
     def _refill(self, version: LiveVersion) -> None:
         """Other endpoints stand in `version` than before: let it have them, and go of those it no longer has."""
@@ -266,4 +281,5 @@ def _service_view(service: LiveService, now: float) -> ServiceView:
                 )
             )
     balance = service.config.balance
-    return ServiceView(service.name, balance.policy, tuple(versions), tuple(endpoints))
+    limit = service.admission.view() if service.admission is not None else None
+    return ServiceView(service.name, balance.policy, tuple(versions), tuple(endpoints), limit=limit)

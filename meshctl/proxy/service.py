@@ -22,6 +22,7 @@ from meshctl.proxy.endpoint import LiveEndpoint
 from meshctl.wire.reasons import NOBODY_THERE
 
 if TYPE_CHECKING:
+    from meshctl.proxy.admission import Admission
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.steering import ServiceSteering
     from meshctl.proxy.worker import Worker
@@ -162,6 +163,8 @@ class LiveService:
         self.name = service.name
         self.counters = worker.counters.service(service.name)
         self.budget = RetryBudget()
+        self.admission: Admission | None = None
+        """Who has a place and who waits for one, where the service is limited."""
         self.versions: list[LiveVersion] = []
         self._split: Split[LiveVersion] | None = None
         self.only: LiveVersion | None = None

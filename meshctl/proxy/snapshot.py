@@ -12,6 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from meshctl.core.access import Rules, compile_rules
+from meshctl.core.concurrency import RANKS
 from meshctl.core.paths import replace_prefix
 from meshctl.core.route_table import RouteTable
 from meshctl.model.mesh import Mesh
@@ -39,6 +40,7 @@ class CompiledRoute:
         self.timeout = route.timeout
         self.retry = route.retry
         self.body_bytes = route.body_bytes or body_limit
+        self.rank = RANKS.index(route.priority)
         config = service.config if service is not None else None
         self.filters: tuple[Filter, ...] = tuple(
             made for make_filter in FILTERS.values() if (made := make_filter(route, config))

@@ -8,6 +8,7 @@ a second.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
 from meshctl import clock
@@ -34,8 +35,13 @@ T = TypeVar("T", bound=Timed)
 class Deadlines(set[T]):
     """A set whose members' deadlines are watched, every `period` seconds while it has members."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, period: float) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, period: float, on_tick: Callable[[float, float], None] | None = None
+    ) -> None:
         super().__init__()
+        self._on_tick = on_tick
+        """Is told by how much each look came late, and the time."""
+        self._due = 0.0
         self._loop = loop
         self._period = period
         self._handle: asyncio.TimerHandle | None = None
@@ -51,13 +57,17 @@ class Deadlines(set[T]):
         """Look at the set until it is empty. Whoever adds without `watch`, to save the call, asks `is_ticking`
         itself."""
         self.is_ticking = True
+        self._due = clock.monotonic() + self._period
         self._handle = self._loop.call_later(self._period, self._tick)
 
     def _tick(self) -> None:
         self.is_ticking = False
+        now = clock.monotonic()
+        late = now - self._due
         if self:
             self.start()
-        now = clock.monotonic()
+        if self._on_tick is not None:
+            self._on_tick(late if late > 0.0 else 0.0, now)
         for member in [one for one in self if one.deadline <= now]:
             member.on_deadline(now)
 

@@ -22,6 +22,7 @@ from meshctl.proxy.membership import Membership
 from meshctl.proxy.mesh_tls import MeshTls
 from meshctl.proxy.messages import Channel, Identify, Notice
 from meshctl.proxy.orders import Orders
+from meshctl.proxy.overload import Overload
 from meshctl.proxy.plain import PlainCallers
 from meshctl.proxy.registry import Registry
 from meshctl.proxy.relay import Near
@@ -53,7 +54,10 @@ class Worker:
         self.registry = Registry(self)
         self.snapshot = Snapshot(0, Mesh(), {}, self)
         self.steering = LiveSteering(self)
-        self.exchanges: Deadlines[Exchange] = Deadlines(loop, FINE)
+        self.overload = Overload(self)
+        self.shedding: Overload | None = None
+        """The same while it has anything to refuse."""
+        self.exchanges: Deadlines[Exchange] = Deadlines(loop, FINE, self.overload.on_tick)
         self.tunnels: Deadlines[Exchange] = Deadlines(loop, COARSE)
         self.clients: Deadlines[Client | Near] = Deadlines(loop, COARSE)
         self.kept: Deadlines[UpstreamConnection] = Deadlines(loop, COARSE)
@@ -112,6 +116,7 @@ class Worker:
         self.registry.adopt(snapshot)
         gateway = snapshot.mesh.gateway
         self.connection_limit = max(1, gateway.limits.connections // self.workers)
+        self.overload.configure(gateway.overload.lag)
         if problem := self.ledger.configure(gateway.access_log):
             self.notice("access_log_failed", error=problem)
 

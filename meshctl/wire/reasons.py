@@ -45,7 +45,8 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "not_tcp": (400, "The service speaks HTTP, which its sidecar must read"),
     # choosing where to send it
     "no_endpoint": (503, "The service has no endpoint that can take the request"),
-    "overloaded": (503, "The gateway has as many connections as it accepts"),
+    "overloaded": (503, "The proxy has as much to do as it can"),
+    "limit_reached": (503, "The service has as many requests under way as it may have"),
     "upstream_busy": (503, "The service's connections are all in use"),
     # the upstream
     "egress_resolve": (502, "The host outside the mesh has no address"),
@@ -71,7 +72,8 @@ CUT: Final[dict[str, str]] = {
 """How an exchange can end after its answer began: seen in the access log and metrics, no longer in a header."""
 
 _CAUSES: Final = dict.fromkeys(
-    ("no_endpoint", "overloaded", "upstream_busy", "upstream_connect", "connect_timeout"), ("connect", False)
+    ("no_endpoint", "overloaded", "limit_reached", "upstream_busy", "upstream_connect", "connect_timeout"),
+    ("connect", False),
 ) | {"upstream_reset": ("reset", True)}
 """By which refusals of another proxy it is known how far a request got: what they mean for a retry."""
 
@@ -80,6 +82,9 @@ NOBODY_THERE: Final = frozenset(
 )
 """Why an attempt failed where the application had no part in it: there was nobody to take it, here or behind another
 proxy of the mesh."""
+
+HELD_BACK: Final = frozenset(("limit_reached", "overloaded"))
+"""Why another proxy of the mesh kept a request from an application that is well: no failure of that."""
 
 CLIENT_GONE_STATUS: Final = 499
 """What the log and metrics show for an exchange whose client left before any answer, as nginx does."""

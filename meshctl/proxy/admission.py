@@ -1,0 +1,143 @@
+"""Whether a request to a limited service may go on: at once, in its turn, or not at all.
+
+    admit ──▶ enter ──▶ a place is free ───────────────────────────────▶ balance, forward … finish ──▶ leave
+                   └▶ the line ──▶ its turn: a place came back ──▶ resend ┘
+                              └▶ limit_reached: the line is full, the wait was too long, or it had to make room
+
+An exchange has one place from `admit` to `finish`, whatever it tries meanwhile. While it waits it has no endpoint, so
+that it chooses among those that are there when its turn comes, and no more of its body is read. The protocol that an
+HTTP upgrade opens is no request any more: it gives the place back; a connection of raw bytes, of which there is nothing
+else to count, has it as long as it lives. Who waits for whom is `core.concurrency`'s business.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from meshctl import clock
+from meshctl.core.concurrency import Places, portion
+from meshctl.core.gradient import Gradient
+from meshctl.model.policy import Limit
+from meshctl.model.views import LimitView
+
+if TYPE_CHECKING:
+    from meshctl.proxy.answering import Answering
+    from meshctl.proxy.exchange import Exchange
+    from meshctl.proxy.worker import Worker
+
+REASON: Final = "limit_reached"
+_TOO_SLOW: Final = frozenset(("upstream_timeout", "route_timeout"))
+
+
+class Admission:
+    """The places of one service at one worker. It outlives snapshots, with all who wait."""
+
+    def __init__(self, worker: Worker, service: str) -> None:
+        self._worker = worker
+        self._service = service
+        self._config = Limit()
+        self._places: Places[Answering] = Places(0, 0)
+        self._gradient: Gradient | None = None
+        self._counters = worker.counters.service(service)
+
+    def __repr__(self) -> str:
+        return f"<Admission {self._service} {self._places!r}>"
+
+    def configure(self, config: Limit | None) -> None:
+        """Have this limit from now on; None lets everybody in."""
+        worker, places = self._worker, self._places
+        if config is None:
+            places.limit = places.in_flight + places.waiting
+            self._serve()
+            return
+        self._config = config
+        most = portion(config.requests, worker.index, worker.workers)
+        places.room = portion(config.queue, worker.index, worker.workers)
+        if not config.adaptive:
+            self._gradient = None
+        elif self._gradient is None:
+            self._gradient = Gradient(most, clock.monotonic())
+        else:
+            self._gradient.bound(most)
+        places.limit = most if self._gradient is None else self._gradient.limit
+        self._serve()
+
+    def enter(self, exchange: Exchange) -> bool:
+        """Whether `exchange` may go on; else it waits for its turn, or is refused."""
+        if self._places.take():
+            exchange.admission = self
+            return True
+        if is_health_check(exchange):
+            return True
+        self._wait(exchange)
+        return False
+
+    def leave(self, exchange: Answering, now: float) -> None:
+        """`exchange` neither needs its place any more nor waits for one."""
+        exchange.admission = None
+        places = self._places
+        if places.waiting and places.leave(exchange):
+            return
+        gradient = self._gradient
+        if gradient is not None:
+            took = _latency(exchange, now)
+            if took and gradient.sample(took, now, places.in_flight):
+                places.limit = gradient.limit
+        places.give_back()
+        if places.waiting:
+            self._serve()
+
+    def give_up(self, exchange: Answering, now: float) -> None:
+        """The longest wait is over."""
+        waited = now - exchange.started
+        self._refuse(exchange, "wait", f"waited {waited:.3g}s for one of the requests before it to be answered")
+
+    def view(self) -> LimitView:
+        """How it is used now."""
+        places = self._places
+        return LimitView(places.limit, places.in_flight, places.waiting)
+
+    def _wait(self, exchange: Exchange) -> None:
+        version, route = exchange.version, exchange.route
+        assert version is not None
+        assert route is not None
+        # Who waits is no load of anybody.
+        version.requests -= 1
+        exchange.endpoint = None
+        gone = self._places.join(exchange, route.rank)
+        if gone is not exchange:
+            exchange.admission = self
+            exchange.wait(self._config.wait, REASON)
+            self._worker.exchanges.watch(exchange)
+            if gone is not None:
+                gone.admission = None
+                self._refuse(gone, "displaced", "had to make room for a request of higher priority")
+            return
+        places = self._places
+        self._refuse(exchange, "full", f"{places.in_flight} requests are under way and {places.waiting} wait already")
+
+    def _refuse(self, exchange: Answering, why: str, detail: str) -> None:
+        self._counters.limit(why)
+        exchange.reply(REASON, f'service "{self._service}": {detail}', retry_after=self._config.wait)
+
+    def _serve(self) -> None:
+        """Let those in for whom there is a place. Not from within the end of another: many ends would recurse."""
+        while (waiter := self._places.next()) is not None:
+            waiter.waited = clock.monotonic() - waiter.started
+            waiter.deadline = waiter.total_deadline
+            self._worker.loop.call_soon(waiter.resend)
+
+
+def is_health_check(exchange: Exchange) -> bool:
+    """Whether it asks for the wrapped app's health: a busy app is no sick one, so that question is always passed on."""
+    snapshot = exchange.snapshot
+    return exchange.stream.entry == "inbound" and exchange.path == snapshot.own_health != ""
+
+
+def _latency(exchange: Answering, now: float) -> float:
+    """How long the service took for it; 0 where that is not to be seen."""
+    if exchange.attempt:
+        return 0.0
+    if exchange.reason in _TOO_SLOW:
+        return now - exchange.started - exchange.waited
+    return exchange.head_after - exchange.waited if 0 < exchange.status < 500 else 0.0
