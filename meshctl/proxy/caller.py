@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from meshctl import clock
 from meshctl.pki.peer import Verdict
+from meshctl.proxy.client import JOIN_LIMIT
 from meshctl.proxy.downstream import Downstream
 from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.membership import GRACE
@@ -53,6 +54,17 @@ class Caller(Downstream):
             # Its answer says so, and the caller makes a new connection for its next request.
             request.keep_alive = False
         super().on_request(request)
+
+    def send_ready(self, block: bytes, request_id: bytes, body: bytes | memoryview) -> bool:
+        """See `stream.Stream`. A member that named its request is not told that name again: the head then says the same
+        each time, and its proxy need not read it."""
+        exchange = self.exchange
+        if exchange is None or request_id is not exchange.request.request_id:
+            return super().send_ready(block, request_id, body)
+        if not self._is_alone or len(body) >= JOIN_LIMIT:
+            return False
+        self.transport.write(b"".join((block, b"\r\n\r\n", body)))
+        return True
 
     def retire(self, now: float) -> None:
         """See `membership.Retiring`."""

@@ -81,9 +81,9 @@ class Exchange(Answering):
 
     def identify(self) -> None:
         """Who asks, and under which identifiers the request is followed."""
-        special = self.request.special
+        request = self.request
         self.request_id, self.traceparent = self.worker.identifiers.next()
-        given, trace = special.get(b"x-request-id"), special.get(b"traceparent")
+        given, trace = request.request_id, request.traceparent
         if given and valid_request_id(given):
             self.request_id = given
         if trace and valid_traceparent(trace):

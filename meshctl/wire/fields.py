@@ -34,10 +34,11 @@ _FORWARDING: Final = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-fo
 _IDENTITY: Final = b"x-meshctl-identity"
 """Says to an app which member of the mesh calls it. Read only so that what a client sends of it never passes."""
 
+IDENTIFIERS: Final = frozenset((b"x-request-id", b"traceparent"))
+"""By what a request is followed: another one each time, where the rest of a head mostly repeats."""
+
 REQUEST_READ: Final = (
-    HOP_BY_HOP
-    | _FORWARDING
-    | {b"host", b"content-length", b"expect", b"via", b"x-request-id", b"traceparent", b"user-agent", _IDENTITY}
+    HOP_BY_HOP | _FORWARDING | IDENTIFIERS | {b"host", b"content-length", b"expect", b"via", b"user-agent", _IDENTITY}
 )
 """Request fields the proxy reads and writes anew; everything else passes untouched."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import parse_qsl
 
-from meshctl.wire.fields import REQUEST_READ, Fields, pairs
+from meshctl.wire.fields import IDENTIFIERS, REQUEST_READ, Fields, pairs
 
 CHUNKED: Final = -1
 """The `length` of a body that says itself where it ends."""
@@ -28,11 +28,13 @@ class Malformed(Exception):  # noqa: N818 - what the peer sent is malformed
 
 class Request:
     """A request's head. `fields` are those that may pass; what the proxy reads itself is in `special`, by lower-case
-    name. Both may be shared with other requests of the connection, so nobody changes them."""
+    name, but for the identifiers, of which each request has its own. Both may be shared with other requests of the
+    connection, so nobody changes them."""
 
     __slots__ = (
         "authority", "fields", "host", "is_bare", "is_http10", "is_marked", "is_normal", "keep_alive", "length",
-        "method", "named", "path", "query_string", "special", "target", "target_text", "upgrade",
+        "method", "named", "path", "query_string", "request_id", "special", "target", "target_text", "traceparent",
+        "upgrade",
     )  # fmt: skip
 
     method: str
@@ -62,6 +64,10 @@ class Request:
     """Field names the Connection field asks to drop."""
     upgrade: bytes
     """The protocol asked for, b"" for none that may pass."""
+    request_id: bytes | None
+    """X-Request-Id as sent, if it was."""
+    traceparent: bytes | None
+    """The W3C trace context as sent, if it was."""
 
     def __init__(self, fields: Fields, special: dict[bytes, bytes]) -> None:
         self.fields = fields
@@ -74,6 +80,8 @@ class Request:
         self.length = 0
         self.named = _NO_NAMES
         self.upgrade = b""
+        self.request_id = None
+        self.traceparent = None
 
     @property
     def expects_continue(self) -> bool:
@@ -83,11 +91,16 @@ class Request:
     def head_size(self) -> int:
         """The bytes of the head as sent, but for white space."""
         fields = sum(map(len, self.fields)) + 2 * len(self.fields)
-        return len(self.target) + fields + sum(len(name) + len(value) + 4 for name, value in self.special.items())
+        ids = [len(name) + len(value) + 4 for name in IDENTIFIERS if (value := self._identifier(name)) is not None]
+        special = sum(len(name) + len(value) + 4 for name, value in self.special.items())
+        return len(self.target) + fields + special + sum(ids)
 
     def header(self, name: str) -> str | None:
         """The combined value of the header `name` (lower case), or None."""
         low = name.encode("latin-1")
+        if low in IDENTIFIERS:
+            found = self._identifier(low)
+            return None if found is None else found.decode("latin-1")
         if low in REQUEST_READ:
             found = self.authority if low == b"host" else self.special.get(low)
             return None if found is None else found.decode("latin-1")
@@ -109,6 +122,9 @@ class Request:
             if mark and key == name:
                 return value.strip('"')
         return None
+
+    def _identifier(self, name: bytes) -> bytes | None:
+        return self.request_id if name == b"x-request-id" else self.traceparent
 
 
 class Response:

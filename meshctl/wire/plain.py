@@ -11,13 +11,12 @@ reads it from its first byte: nothing here can decide differently, only sooner. 
 from __future__ import annotations
 
 import re
-from itertools import compress
-from operator import ne
 from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
 
-from meshctl.wire.fields import CRLF, MOST_NAMES, REQUEST_READ, RESPONSE_READ, Fields
+from meshctl.wire.fields import CRLF, REQUEST_READ, RESPONSE_READ
+from meshctl.wire.last_fields import LastFields
 from meshctl.wire.message import Request, Response
 from meshctl.wire.reasons import status_line
 from meshctl.wire.target import split_host
@@ -29,10 +28,9 @@ _VISIBLE: Final = bytes(range(0x21, 0x7F)).replace(b"#", b"")
 _NORMAL: Final = b"/?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~!$&'()*+,;=:@"
 # A final answer's first line, without its end, as llhttp accepts it, but for what is rare.
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([2-9]\d\d)(?: [\t -~]*)?").fullmatch
-# A field's value as llhttp accepts it, again without what is rare.
-_PLAIN_VALUE: Final = re.compile(rb"[\t -~]*").fullmatch
-LONGEST_NAME: Final = 128
-_MOST_CHANGED: Final = 4
+# How a head ends that comes from a proxy of ours: what differs with every request stands last.
+_IDENTIFIED: Final = re.compile(rb"\r\nX-Request-Id: ([!-~]*)\r\ntraceparent: ([!-~]*)\r\n\r\n").fullmatch
+_ID_LINE: Final = b"\r\nX-Request-Id: "
 _MOST_DIGITS: Final = 18
 """Of a length: longer ones may not fit in 63 bits."""
 _LONG: Final = 65_536
@@ -64,89 +62,22 @@ _REQUEST_PASSING: Final[set[bytes]] = set()
 _RESPONSE_PASSING: Final[set[bytes]] = set()
 
 
-class _Fields:
-    """What a connection's last head said, so that the next one need only be read where it differs."""
-
-    __slots__ = ("_at", "_lines", "_passing", "_read", "passing", "special")
-
-    def __init__(self, read: frozenset[bytes], passing: set[bytes]) -> None:
-        self._read = read
-        self._passing = passing
-        self._lines: list[bytes] = []
-        # Where each line went: its place in `passing`, or its name in `special`
-        self._at: list[int | bytes] = []
-        self.passing: Fields = []
-        self.special: dict[bytes, bytes] = {}
-
-    def forget(self) -> None:
-        """The head was none."""
-        self._lines = []
-
-    def amend(self, lines: list[bytes]) -> bool:
-        """Read and judge the lines of a head that differs from the last one in a few values; False where it differs in
-        more."""
-        last = self._lines
-        if not last or len(lines) != len(last):
-            return False
-        changed = [*compress(range(len(lines)), map(ne, lines, last))]
-        if len(changed) > _MOST_CHANGED:
-            return False
-        passing, special = self.passing, self.special
-        for index in changed:
-            line, before, at = lines[index], last[index], self._at[index]
-            colon = before.index(b":") + 1
-            if not line.startswith(before[:colon]) or not _PLAIN_VALUE(line, colon):
-                return False
-            # A copy, because the last message may still be under way with the old one.
-            if isinstance(at, int):
-                passing = passing.copy() if passing is self.passing else passing
-                passing[at] = line
-            else:
-                special = special.copy() if special is self.special else special
-                special[at] = _value(line, colon)
-        self._lines, self.passing, self.special = lines, passing, special
-        return True
-
-    def sort(self, lines: list[bytes]) -> bool:
-        """Read a head from scratch, and leave it to others to judge it; False where a field that the proxy reads
-        repeats, or where lines are more than one head."""
-        if b"" in lines:
-            return False
-        fields: Fields = []
-        special: dict[bytes, bytes] = {}
-        places: list[int | bytes] = []
-        names = self._passing
-        for line in lines:
-            colon = line.find(b":")
-            name = line[:colon]
-            if name not in names:
-                low = name.lower()
-                if low in self._read:
-                    if low in special:
-                        return False
-                    special[low] = _value(line, colon + 1)
-                    places.append(low)
-                    continue
-                if len(names) < MOST_NAMES and len(name) <= LONGEST_NAME:
-                    names.add(name)
-            places.append(len(fields))
-            fields.append(line)
-        self._lines, self._at, self.passing, self.special = lines, places, fields, special
-        return True
-
-
 class PlainRequests:
     """Reads the requests of one connection that are a head alone."""
 
-    __slots__ = ("_authority", "_block", "_fields", "_host", "_parser")
+    __slots__ = ("_authority", "_block", "_fields", "_host", "_parser", "_request_id", "_stem", "_traceparent")
 
     def __init__(self) -> None:
         self._parser = HttpRequestParser(_SILENT)
-        self._fields = _Fields(REQUEST_READ, _REQUEST_PASSING)
+        self._fields = LastFields(REQUEST_READ, _REQUEST_PASSING)
         # The last head's fields as bytes, and its Host
         self._block = b""
         self._host = ""
         self._authority = b""
+        self._request_id: bytes | None = None
+        self._traceparent: bytes | None = None
+        # The last head's fields up to the identifiers, where these stood last and nothing was special about them
+        self._stem = b""
 
     def read(self, data: bytes, max_fields: int) -> Request | None:
         """The request, where `data` is one in HTTP/1.1 without a body, from its first to its last byte; else None."""
@@ -160,13 +91,14 @@ class PlainRequests:
         if odd and odd.translate(None, _VISIBLE):
             return None
         block = data[end:]
-        if block != self._block and not self._learn(block):
+        if block != self._block and not self._renew(block) and not self._learn(block):
             return None
         fields = self._fields
-        if len(fields.passing) + len(fields.special) > max_fields:
+        if len(fields.passing) + len(fields.special) + len(fields.ids) > max_fields:
             return None
         request = Request(fields.passing, fields.special)
         request.method = method
+        request.request_id, request.traceparent = self._request_id, self._traceparent
         request.keep_alive = True
         request.target = target
         request.is_normal = not odd
@@ -178,9 +110,21 @@ class PlainRequests:
             request.query_string = query
         return request
 
+    def _renew(self, block: bytes) -> bool:
+        """Read fields that differ from those of the last head in the identifiers alone, which stand last."""
+        if not self._stem or not block.startswith(self._stem):
+            return False
+        found = _IDENTIFIED(block, len(self._stem))
+        if found is None:
+            return False
+        # The fields keep the identifiers of the head that was read whole: only whether there are any counts there.
+        self._request_id, self._traceparent = found.groups()
+        self._block = block
+        return True
+
     def _learn(self, block: bytes) -> bool:
         """Read fields that are not those of the last head; False where they are not plain."""
-        self._block = b""
+        self._block = self._stem = b""
         if not block.endswith(_BLANK):
             return False
         fields = self._fields
@@ -188,6 +132,10 @@ class PlainRequests:
         is_judged = fields.amend(lines)
         if (is_judged or fields.sort(lines)) and self._is_plain() and (is_judged or self._judge(block)):
             self._block = block
+            self._request_id, self._traceparent = fields.ids.get(b"x-request-id"), fields.ids.get(b"traceparent")
+            at = block.rfind(_ID_LINE)
+            if at >= 0 and _IDENTIFIED(block, at):
+                self._stem = block[:at]
             return True
         fields.forget()
         return False
@@ -219,7 +167,7 @@ class PlainResponses:
     def __init__(self, max_fields: int) -> None:
         self._max_fields = max_fields
         self._parser = HttpResponseParser(_SILENT)
-        self._fields = _Fields(RESPONSE_READ, _RESPONSE_PASSING)
+        self._fields = LastFields(RESPONSE_READ, _RESPONSE_PASSING)
         # The last head as bytes, and what it says
         self._head = b""
         self._response = Response(0, [], {})
@@ -279,9 +227,3 @@ def _is_plain_answer(special: dict[bytes, bytes]) -> bool:
         and length.isdigit()
         and len(length) <= _MOST_DIGITS
     )
-
-
-def _value(line: bytes, at: int) -> bytes:
-    """The value of a line from behind its colon, without white space around it. Only spaces are dropped behind it, as
-    the full reader does."""
-    return line[at:].lstrip(b" \t").rstrip(b" ")

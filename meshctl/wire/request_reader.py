@@ -133,6 +133,8 @@ class RequestReader:
         parser = self._parser
         if len(request.fields) + len(special) > self.max_fields:
             self._fail("head_too_large", f"more than {self.max_fields} header fields")
+        request.request_id = special.pop(b"x-request-id", None)
+        request.traceparent = special.pop(b"traceparent", None)
         raw = parser.get_method()
         # Asked for, not looked for in the bytes: a head that came in pieces could be made to look like another.
         version = parser.get_http_version()

@@ -85,6 +85,8 @@ class ResponseReader:
         parser = self._parser
         status = parser.get_status_code()
         special = self._special.copy()
+        # The client has the identifier that this proxy followed the request by.
+        special.pop(b"x-request-id", None)
         response = Response(status, self._fields.copy(), special)
         self._fields.clear()
         self._special.clear()

@@ -165,6 +165,53 @@ def test_head_that_differs_in_a_few_values_is_read_as_if_it_were_the_first(
     assert [as_read(request) for request, _ in kept] == [then for _, then in kept]
 
 
+@given(
+    changes=st.lists(
+        st.tuples(
+            st.dictionaries(st.integers(0, 3), st.tuples(SPACE, VALUES, SPACE), max_size=2),
+            st.lists(st.sampled_from([b"X-Request-Id", b"traceparent", b"x-request-id", b"X-A"]), max_size=3),
+            st.sampled_from([b"one", b"two", b"a b", b"", b"a\r\nX-B: 1", b"a\r\n\r\n", b"\x80", b"\t", b"x\x00"]),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_identifiers_at_the_end_are_read_as_if_they_stood_anywhere(
+    changes: list[tuple[dict[int, tuple[bytes, bytes, bytes]], list[bytes], bytes]],
+) -> None:
+    """A head as our own proxies write it, of which only the last two lines differ from the one before, says what it
+    says itself, whatever else comes between; and a request under way keeps its own."""
+    plain = PlainRequests()
+    kept: list[tuple[Request, dict[str, object]]] = []
+    usual = [b"X-Request-Id", b"traceparent"]
+    for change, names, value in [({}, usual, b"first"), *changes, ({}, usual, b"last"), ({}, usual, b"again")]:
+        lines = list(FIRST[:4])
+        for at, parts in change.items():
+            lines[at] = lines[at][: lines[at].index(b":") + 1] + b"".join(parts)
+        data = b"\r\n".join([b"GET /a HTTP/1.1", *lines, *(name + b": " + value for name in names), b"", b""])
+        found = plain.read(data, 100)
+        if found is None:
+            continue
+        assert [as_read(found)] == read(Requests, [data]).messages()
+        kept.append((found, as_read(found)))
+    assert kept
+    assert [as_read(request) for request, _ in kept] == [then for _, then in kept]
+
+
+def test_only_identifiers_leave_what_was_read_as_it_was() -> None:
+    """Requests that differ in their identifiers alone share what was made of the rest, and each has its own."""
+    plain = PlainRequests()
+    found = [
+        plain.read(b"GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nX-Request-Id: %b\r\ntraceparent: %b\r\n\r\n" % each, 100)
+        for each in ((b"1", b"t1"), (b"2", b"t2"), (b"3", b"t3"))
+    ]
+    first, second, third = [each for each in found if each is not None]
+    assert first.special is second.special is third.special
+    assert first.fields is second.fields is third.fields
+    said = [(each.request_id, each.traceparent, each.header("x-request-id")) for each in (first, second, third)]
+    assert said == [(b"1", b"t1", "1"), (b"2", b"t2", "2"), (b"3", b"t3", "3")]
+
+
 @given(heads=st.lists(st.tuples(STATUSES, LINES, BODIES), min_size=1, max_size=3))
 def test_response_read_the_short_way_is_the_one_the_full_reader_reads(
     heads: list[tuple[bytes, list[bytes], bytes]],
