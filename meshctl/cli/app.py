@@ -27,6 +27,8 @@ from meshctl.cli import (
     services,
     sidecar,
     traffic,
+    traffic_fault,
+    traffic_mirror,
     up,
 )
 from meshctl.cli.command import Body, HomeOption, QuietOption, add_command, new_group
@@ -98,6 +100,8 @@ TREE: Final[Mapping[str, Body | Group]] = {
             "pause": rollout.pause,
             "resume": rollout.resume,
             "abort": rollout.abort,
+            "mirror": traffic_mirror.mirror,
+            "fault": traffic_fault.fault,
         },
         "meshctl traffic shift orders v2=10",
     ),

@@ -13,15 +13,18 @@ if TYPE_CHECKING:
     from meshctl.store.protocol import Store
 
 
-def await_live(session: Session, store: Store, revision: int, timeout: float) -> Sequence[Follower]:
-    """Wait until a change is live in every proxy, or `timeout` seconds, and tell of each."""
+def await_live(
+    session: Session, store: Store, revision: int, timeout: float, *, starts: str = "these weights"
+) -> Sequence[Follower]:
+    """Wait until a change is live in every proxy, or `timeout` seconds, and tell of each. `starts` is what a proxy that
+    comes later begins with."""
     from meshctl.control.following import await_followers
 
     followers = await_followers(store, revision, timeout)
     for each in followers:
         session.terminal.say(f"  {each.proxy}  {each.status}{f': {each.reason}' if each.reason else ''}")
     if not followers:
-        session.terminal.say("no proxy is running; the next one starts with these weights")
+        session.terminal.say(f"no proxy is running; the next one starts with {starts}")
     return followers
 
 

@@ -12,6 +12,7 @@ from meshctl.cli.command import FileOption, Output, OutputOption, examples
 from meshctl.cli.proxies import ask_running, gateway_record
 from meshctl.cli.render import clean
 from meshctl.cli.session import Session
+from meshctl.cli.steered import steered
 from meshctl.errors import MeshError
 
 if TYPE_CHECKING:
@@ -213,6 +214,7 @@ def _show(session: Session, view: ProxyView, now: float) -> None:
             ("refused", view.refusal),
             ("since", format_duration(float(max(0, round(now - view.started))))),
             ("process", view.pid),
+            *steered(view.faults, view.mirrors, by_service=True),
         ]
     )
     session.terminal.data("")

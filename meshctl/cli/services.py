@@ -12,9 +12,11 @@ from meshctl.cli.proxies import ask_running, with_proxy
 from meshctl.cli.render import milliseconds, share
 from meshctl.cli.routes import is_overridden, versions
 from meshctl.cli.session import Session
+from meshctl.cli.steered import steered
 from meshctl.errors import MeshError
 
 if TYPE_CHECKING:
+    from meshctl.model.steering import Fault, Mirror
     from meshctl.model.views import LimitView, ProxyRecord, ServiceView, VersionView
 
 
@@ -55,13 +57,16 @@ def show(
     if not found:
         known = sorted({service.name for _, services in answers for service in services})
         raise MeshError("not_found", f'there is no service "{name}"', hint=_nearest(name, known))
+    faults, mirrors = _steering(session, name)
     if output is Output.JSON:
-        session.terminal.document([{"proxy": record.id, "service": service} for record, service in found])
+        also = {"faults": faults, "mirrors": mirrors}
+        session.terminal.document([{"proxy": record.id, "service": service, **also} for record, service in found])
         return
+    lines = steered(faults, mirrors)
     for at, (record, service) in enumerate(found):
         if at:
             session.terminal.data("")
-        _show(session, record, service)
+        _show(session, record, service, lines)
 
 
 def _row(service: ServiceView) -> tuple[str | int, ...]:
@@ -76,7 +81,16 @@ def _row(service: ServiceView) -> tuple[str | int, ...]:
     )
 
 
-def _show(session: Session, record: ProxyRecord, service: ServiceView) -> None:
+def _steering(session: Session, name: str) -> tuple[Sequence[Fault], Sequence[Mirror]]:
+    """The faults and the mirror that hold for a service."""
+    from meshctl.control.faults import faults
+    from meshctl.control.mirrors import mirrors
+
+    with session.store() as store:
+        return faults(store, name), mirrors(store, name)
+
+
+def _show(session: Session, record: ProxyRecord, service: ServiceView, lines: Sequence[tuple[str, str]]) -> None:
     terminal = session.terminal
     live = f"live; `meshctl traffic split {service.name}` tells more" if is_overridden(service.versions) else ""
     terminal.pairs([
@@ -85,6 +99,7 @@ def _show(session: Session, record: ProxyRecord, service: ServiceView) -> None:
         ("balance", service.policy),
         ("weights", live),
         ("limit", _limited(service.limit)),
+        *lines,
     ])
     terminal.data("")
     _show_versions(session, service.versions)

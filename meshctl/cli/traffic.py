@@ -12,6 +12,7 @@ from meshctl.cli.follow import await_live, settle_live
 from meshctl.cli.render import share
 from meshctl.cli.rollout import ForceOption, ServiceArgument, skip_the_rest
 from meshctl.cli.session import Session
+from meshctl.cli.steered import steered
 
 if TYPE_CHECKING:
     from meshctl.control.splits import SplitView
@@ -166,7 +167,8 @@ def _show(session: Session, view: SplitView) -> None:
     changed = view.changed
     said = f"{changed.what}, by {changed.who}, {clock.timestamp(changed.at)}" if changed else ""
     where = "live, in the place of the file's" if view.is_live else "the file's"
-    terminal.pairs([("service", view.service), ("weights", where), ("changed", said), ("rollout", view.rollout)])
+    also = steered(view.faults, [view.mirror] if view.mirror else [])
+    terminal.pairs([("service", view.service), ("weights", where), ("changed", said), ("rollout", view.rollout), *also])
     terminal.data("")
     terminal.table(
         ["VERSION", "FILE>", "LIVE>", "LAST MINUTE>", "REQUESTS>", "ERRORS>", "HEALTHY"],

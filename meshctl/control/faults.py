@@ -52,9 +52,10 @@ def inject(store: Store, fault: Fault) -> int:
 def clear(store: Store, service: str, caller: str, *, who: str) -> tuple[int, tuple[Fault, ...]]:
     """End the faults of a service, or that for one caller, at once: the store revision from which on they are gone, 0
     where there were none; and which. Raises MeshError not_found, conflict."""
-    known_service(store, service)
     entries = [each for each in store.list(fault_keys(service)) if not caller or decode(each, Fault).caller == caller]
     if not entries:
+        # One that the configuration no longer has may still have faults.
+        known_service(store, service)
         return 0, ()
     found = active([decode(each, Fault) for each in entries], clock.wall())
     before = "; ".join(map(described, found))
@@ -82,12 +83,6 @@ def views(found: Sequence[Fault]) -> list[FaultView]:
         )
         for each in found
     ]
-
-
-def lines(store: Store, service: str) -> list[str]:
-    """The faults of a service in a line each: `abort 503@5%, ends in 1m40s`."""
-    now = clock.wall()
-    return [told(each, now) for each in faults(store, service)]
 
 
 def check_named(service: str | None) -> str:

@@ -55,9 +55,9 @@ def begin(store: Store, mirror: Mirror) -> int:
 
 def stop(store: Store, service: str, *, who: str) -> int:
     """Make no more copies; the store revision from which on none is made. Raises MeshError not_found, conflict."""
-    known_service(store, service)
     entry = store.get(mirror_key(service))
     if entry is None:
+        known_service(store, service)
         hint = f"`meshctl traffic mirror {service} --to VERSION` begins one"
         raise MeshError("not_found", f'"{service}" is not mirrored', hint=hint)
     before = described(decode(entry, Mirror))
@@ -73,11 +73,6 @@ def described(mirror: Mirror) -> str:
     """A mirror in a line: `10% to v2, compared`."""
     said = f"{format_percent(mirror.share)} to {mirror.to}"
     return f"{said}{', all methods' if mirror.all_methods else ''}{', compared' if mirror.diff else ''}"
-
-
-def lines(store: Store, service: str) -> list[str]:
-    """The mirror of a service in a line, if there is one."""
-    return [described(each) for each in mirrors(store, service)]
 
 
 def views(store: Store, service: str = "") -> list[MirrorView]:

@@ -10,13 +10,17 @@ from urllib.parse import quote
 
 import msgspec
 
+from meshctl import clock
 from meshctl.control.acks import proxies
 from meshctl.control.client import ask_all
 from meshctl.control.discovery import registrations
 from meshctl.control.rollout_state import Counted, rollout
+from meshctl.control.steered import live_steering
 from meshctl.control.weights import known_service, live
+from meshctl.core.faults import active
 from meshctl.core.shift import effective, shares
 from meshctl.errors import MeshError
+from meshctl.model.steering import Fault, Mirror
 from meshctl.model.views import ProxyRecord
 from meshctl.model.weights import Shares, State
 from meshctl.observe.tally import VersionTally
@@ -55,6 +59,9 @@ class SplitView(msgspec.Struct, frozen=True):
     """Who did not answer."""
     rollout: str = ""
     """Which rollout has the weights, if any: "rollout 3 to v2 is running"."""
+    faults: tuple[Fault, ...] = ()
+    """Those that are injected into its requests."""
+    mirror: Mirror | None = None
 
     def healthy(self, version: str) -> bool:
         """Whether requests can be sent to a version; without a proxy to tell, whether it has endpoints at all."""
@@ -95,7 +102,11 @@ def split(store: Store, name: str) -> SplitView:
     is_live = bool(held and held.now.weights)
     runs = rollout(store, name)
     said = f"{runs.origin} is {runs.phase}" if runs and not runs.has_ended else ""
-    return SplitView(name, tuple(versions), held.now if held else None, is_live, tuple(told), silent, said)
+    steering = live_steering(store)
+    faults = active([each for each in steering.faults if each.service == name], clock.wall())
+    mirror = next((each for each in steering.mirrors if each.service == name), None)
+    changed = held.now if held else None
+    return SplitView(name, tuple(versions), changed, is_live, tuple(told), silent, said, faults, mirror)
 
 
 def tallies(store: Store, name: str) -> tuple[Mapping[str, Sequence[VersionTally]], tuple[str, ...]]:

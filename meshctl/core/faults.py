@@ -6,8 +6,6 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-import msgspec
-
 from meshctl.errors import MeshError
 from meshctl.model.steering import Fault
 from meshctl.model.units import (
@@ -56,12 +54,12 @@ def fault(
 def described(fault: Fault) -> str:
     """A fault in a line: `delay 300ms@20%, abort 503@5%, from web`."""
     parts = [
-        (f"delay {format_duration(fault.delay)}", fault.delay_share),
-        (f"abort {fault.abort}", fault.abort_share),
-        ("reset", fault.reset_share),
-        (f"throttle {format_size(fault.throttle)}/s", fault.throttle_share),
+        (f"delay {format_duration(fault.delay)}", "@", fault.delay_share),
+        (f"abort {fault.abort}", "@", fault.abort_share),
+        ("reset", " ", fault.reset_share),
+        (f"throttle {format_size(fault.throttle)}/s", "@", fault.throttle_share),
     ]
-    said = [text if share == 1 else f"{text}@{format_percent(share)}" for text, share in parts if share]
+    said = [text if share == 1 else f"{text}{mark}{format_percent(share)}" for text, mark, share in parts if share]
     return ", ".join([*said, *([f"from {fault.caller}"] if fault.caller else [])])
 
 
@@ -87,13 +85,8 @@ def check_fits(fault: Fault, protocol: str) -> None:
     wrong = [name for name, share in (("--abort", fault.abort_share), ("--throttle", fault.throttle_share)) if share]
     if wrong:
         hint = "--delay and --reset apply to its connections"
-        message = f'"{fault.service}" speaks no HTTP, so {" and ".join(wrong)} mean nothing to it'
+        message = f'"{fault.service}" speaks no HTTP, so {" and ".join(wrong)} would do nothing'
         raise MeshError("refused", message, hint=hint)
-
-
-def without_times(fault: Fault) -> Fault:
-    """What a fault does, whoever set it and whenever."""
-    return msgspec.structs.replace(fault, who="", at=0.0, until=0.0)
 
 
 def _shared(option: str, text: str, parse: Callable[[str], T], none: T, example: str) -> tuple[T, float]:

@@ -49,7 +49,7 @@ def parse(text: str) -> Path:
         found.append(_segment(step))
         at = step.end()
     if not found:
-        raise ValueError("the whole document would be meant")
+        raise ValueError('"$" would mean the whole document')
     return tuple(found)
 
 
