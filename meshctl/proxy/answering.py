@@ -10,6 +10,7 @@ from meshctl import clock
 from meshctl.core.balance import observe
 from meshctl.core.concurrency import whole_seconds
 from meshctl.proxy.attempt import Attempt
+from meshctl.wire.dates import date_line
 from meshctl.wire.fields import Fields, make, passing_trailers, without
 from meshctl.wire.message import Response
 from meshctl.wire.reasons import HELD_BACK, problem, reason_told, status_of
@@ -165,7 +166,7 @@ class Answering(Attempt):
         """Answer without any endpoint."""
         self.status = status
         self.reason = reason
-        fields = [*fields, b"X-Request-Id: " + self.request_id]
+        fields = [*fields, date_line(int(clock.wall())), b"X-Request-Id: " + self.request_id]
         stream = self.stream
         is_head = self.request.method == "HEAD"
         stream.send_head(status, fields, len(body), body=not is_head)

@@ -13,6 +13,7 @@ from meshctl import clock
 from meshctl.proxy.stream import NOTHING_FORWARDED
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.chunks import chunk, last_chunk
+from meshctl.wire.dates import date_line
 from meshctl.wire.fields import CRLF, Fields, encode_fields
 from meshctl.wire.message import Malformed, Request
 from meshctl.wire.reasons import problem, status_line, status_of
@@ -268,9 +269,9 @@ class Client(RequestReader, asyncio.Protocol):
         body = problem(reason, detail=detail, request_id=request_id.decode())
         status = status_of(reason)
         self.transport.write(
-            b"%b\r\nContent-Type: application/problem+json\r\nX-Meshctl-Reason: %b\r\nX-Request-Id: %b\r\n"
+            b"%b\r\nContent-Type: application/problem+json\r\nX-Meshctl-Reason: %b\r\n%b\r\nX-Request-Id: %b\r\n"
             b"Content-Length: %d\r\nConnection: close\r\n\r\n%b"
-            % (status_line(status), reason.encode(), request_id, len(body), body)
+            % (status_line(status), reason.encode(), date_line(int(clock.wall())), request_id, len(body), body)
         )
         worker.ledger.record_refusal(self, reason, status, request_id, len(body))
         self._end_connection()

@@ -22,6 +22,7 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "body_timeout": (408, "The request's body did not arrive in time"),
     "body_too_large": (413, "The request's body is larger than allowed"),
     "uri_too_long": (414, "The request's target is longer than allowed"),
+    "expectation_unknown": (417, "The request expects what is not known"),
     "head_too_large": (431, "The request's head is larger than allowed"),
     "method_unknown": (501, "The request's method is not known"),
     "method_unsupported": (501, "The gateway does not tunnel CONNECT"),

@@ -149,7 +149,7 @@ class RequestReader:
         if b"connection" in special:
             self._read_connection(request)
         if b"expect" in special and special[b"expect"].lower() != b"100-continue":
-            self._fail("bad_request", "the only expectation known is 100-continue")
+            self._fail("expectation_unknown", "the only expectation known is 100-continue")
         self.on_request(request)
 
     def _read_version(self, request: Request, version: str) -> None:

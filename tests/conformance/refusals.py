@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from .running import Gateway
 from .upstream import OK, Upstream
-from .wire import Message, Wire
+from .wire import PATIENCE, Message, Wire
 
 
 def read_refusal(client: Wire, status: int, reason: str, *, method: str = "GET") -> Message:
@@ -14,6 +16,8 @@ def read_refusal(client: Wire, status: int, reason: str, *, method: str = "GET")
     answer = client.read_response(method=method)
     assert (answer.status, answer.get("x-meshctl-reason")) == (status, reason.encode())
     assert answer.get("content-type") == b"application/problem+json"
+    date = parsedate_to_datetime((answer.get("date") or b"").decode())
+    assert abs((datetime.now(UTC) - date).total_seconds()) < PATIENCE
     if method != "HEAD":
         problem = json.loads(answer.body)
         assert (problem["status"], problem["reason"]) == (status, reason)

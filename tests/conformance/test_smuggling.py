@@ -80,7 +80,6 @@ FIELDS = {
     "cr cr lf": b"X-A: b\r\r\nX-B: c",
     "two hosts": b"Host: evil.test",
     "two same hosts": b"Host: HOST",
-    "unknown expectation": b"Expect: the-worst",
 }
 HOSTS = {
     "empty": b"Host:",
@@ -197,6 +196,13 @@ def test_malformed_field_is_refused(gateway: Gateway, client: Wire, upstream: Up
     """A field line that is not one is answered 400, and nobody else hears of it."""
     client.send(hostile(upstream, b"GET / HTTP/1.1\r\nHost: HOST\r\n" + case + b"\r\n\r\n"))
     is_refused(client, 400, "bad_host" if case.startswith(b"Host") else "bad_request")
+    is_unseen(gateway, upstream)
+
+
+def test_unknown_expectation_is_refused(gateway: Gateway, client: Wire, upstream: Upstream) -> None:
+    """What nobody knows how to meet is answered 417 (RFC 9110 §10.1.1), and nobody else hears of it."""
+    client.send(hostile(upstream, b"GET / HTTP/1.1\r\nHost: HOST\r\nExpect: the-worst\r\n\r\n"))
+    is_refused(client, 417, "expectation_unknown")
     is_unseen(gateway, upstream)
 
 

@@ -64,7 +64,7 @@ REFUSED_REQUESTS: Final = {
     "1.2": (b"GET / HTTP/1.2\r\nHost: a\r\n\r\n", "version_unsupported"),
     "2.0": (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", "version_unsupported"),
     "0.9": (b"GET /\r\n\r\n", "version_unsupported"),
-    "expectation": (b"GET / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n", "bad_request"),
+    "expectation": (b"GET / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n", "expectation_unknown"),
     "fold": (b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n", "bad_request"),
     "space before colon": (b"GET / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n", "bad_request"),
     "bare lf": (b"GET / HTTP/1.1\r\nHost: a\r\nX: y\nZ: a\r\n\r\n", "bad_request"),
