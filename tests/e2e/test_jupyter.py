@@ -1,4 +1,4 @@
-"""A Jupyter kernel through the gateway, where jupyter_server and ipykernel are installed."""
+"""A Jupyter kernel through the gateway."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,9 +19,6 @@ from .conftest import StartGateway
 from .gateway import Gateway
 from .waiting import until
 
-pytestmark = pytest.mark.skipif(
-    not all(find_spec(name) for name in ("jupyter_server", "ipykernel")), reason="jupyter_server or ipykernel is absent"
-)
 TOKEN = "e2e"
 
 
