@@ -75,15 +75,15 @@ class Gradient:
                 self._skip -= 1
                 self._start(now)
             return False
-        self._peak = max(self._peak, in_flight)
+        # Asked for every answer: a call of max would cost as much as all of this.
+        self._peak = in_flight if in_flight > self._peak else self._peak
         self._sum += took
-        self._count += 1
-        if self._probed:
-            if self._count < PROBE_SAMPLES or self._count < self._limit:
-                return False
-        elif self._count < SAMPLES or now - self._began < WINDOW:
+        count = self._count = self._count + 1
+        if count < SAMPLES:
             return False
-        self._judge(self._sum / self._count, now)
+        if count < max(PROBE_SAMPLES, self._limit) if self._probed else now - self._began < WINDOW:
+            return False
+        self._judge(self._sum / count, now)
         self._start(now)
         return True
 

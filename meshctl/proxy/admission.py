@@ -80,8 +80,9 @@ class Admission:
             return
         gradient = self._gradient
         if gradient is not None:
-            took = _latency(exchange, now)
-            if took and gradient.sample(took, now, places.in_flight):
+            is_usual = exchange.status < 500 and not exchange.attempt
+            took = exchange.head_after - exchange.waited if is_usual else _patience(exchange, now)
+            if took > 0.0 and gradient.sample(took, now, places.in_flight):
                 places.limit = gradient.limit
         places.give_back()
         if places.waiting:
@@ -134,10 +135,7 @@ def is_health_check(exchange: Exchange) -> bool:
     return exchange.stream.entry == "inbound" and exchange.path == snapshot.own_health != ""
 
 
-def _latency(exchange: Answering, now: float) -> float:
-    """How long the service took for it; 0 where that is not to be seen."""
-    if exchange.attempt:
-        return 0.0
-    if exchange.reason in _TOO_SLOW:
-        return now - exchange.started - exchange.waited
-    return exchange.head_after - exchange.waited if 0 < exchange.status < 500 else 0.0
+def _patience(exchange: Answering, now: float) -> float:
+    """How long the service was waited for in vain; 0 where it failed in another way, which says nothing of how much it
+    has to do."""
+    return now - exchange.started - exchange.waited if exchange.reason in _TOO_SLOW and not exchange.attempt else 0.0

@@ -43,9 +43,8 @@ class Overload:
         """The clock that looks at exchanges has ticked, so late."""
         found = self._lag.tick(late, now)
         worker = self._worker
-        if (found is None) != (worker.shedding is None):
-            event = "overload_ended" if found is None else "overloaded"
-            worker.notice(event, is_trouble=found is not None, lag=f"{self._lag.standing:.3g}s" if found else "")
+        if found is not None and worker.shedding is None:
+            worker.complaints.tell("overloaded", "", behind=f"{self._lag.standing:.3g}s")
         self._shares = found or (0.0, 0.0, 0.0)
         worker.shedding = None if found is None else self
 

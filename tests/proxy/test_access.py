@@ -5,17 +5,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import msgspec
 import pytest
 
 from meshctl.model.mesh import Access, Allow, Gateway, Mesh
-from meshctl.model.policy import HealthCheck
+from meshctl.model.policy import HealthCheck, Limit
 from meshctl.model.route import Match, PathMatch, Respond, Route
-from meshctl.model.service import Service
+from meshctl.model.service import Endpoint, Service, Version
 from meshctl.observe.sample import DenialSample
 from meshctl.wire.frames import refused_frame
 from tests.conformance.refusals import read_refusal
+from tests.conformance.upstream import OK, Upstream
 from tests.conformance.wire import Wire
 
 from .lone_proxy import LoneProxy
@@ -154,3 +156,35 @@ def test_raw_connections_are_guarded(sidecar: LoneProxy, authority: Authority) -
         expected = refused_frame("denied:one")
         assert client.read_exactly(len(expected)) == expected
         assert client.read_rest() == b""
+
+
+def test_health_is_asked_past_the_limit(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """An app that has as many requests as it may is busy, not sick: members may still ask for its health, and for
+    nothing else."""
+    app = Upstream("orders")
+    version = Version("v1", (Endpoint("127.0.0.1", app.port),))
+    services = (
+        Service("orders", health=HealthCheck(path="/healthz")),
+        Service("local:orders", (version,), limit=Limit(1, 0)),
+    )
+    mesh = Mesh(
+        trust_domain="shop.mesh",
+        gateway=Gateway(admin="off"),
+        routes=(Route("own", service="local:orders", entry="inbound"),),
+        services=services,
+    )
+    sidecar = LoneProxy(tmp_path_factory.mktemp("busy"), mesh, STRICT, identity=authority.identify("orders"))
+    with ExitStack() as clients:
+        busy, other, health = (clients.enter_context(call(sidecar, authority, "web")) for _ in range(3))
+        send(busy, "GET", "/")
+        app.hear().read_request()
+        send(other, "GET", "/")
+        read_refusal(other, 503, "limit_reached")
+        send(health, "GET", "/healthz")
+        wire = app.hear()
+        assert wire.read_request().target == b"/healthz"
+        wire.send(OK)
+        assert health.read_response().status == 200
+    app.forget()
+    app.listener.close()
+    assert sidecar.end() == []
