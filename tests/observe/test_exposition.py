@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from meshctl.model.views import EndpointView, IdentityView, ServiceView
+from meshctl.model.views import EndpointView, IdentityView, LimitView, ServiceView
 from meshctl.observe.counters import Counters
 from meshctl.observe.exposition import Facts, expose
 from meshctl.observe.sample import Sample
@@ -21,7 +21,11 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;versi
 STATES = ("healthy", "unknown", "unhealthy", "ejected", "unresolved")
 ENDPOINTS = tuple(EndpointView(f"127.0.0.1:{9000 + index}", "v1", 1.0, state) for index, state in enumerate(STATES))
 FACTS = Facts(
-    "1.2.3", revision=7, started=1.5e9, restarts=2, services=(ServiceView("orders", "random", (), ENDPOINTS),)
+    "1.2.3",
+    revision=7,
+    started=1.5e9,
+    restarts=2,
+    services=(ServiceView("orders", "random", (), ENDPOINTS, limit=LimitView(9, 8, 7)), ServiceView("web", "", (), ())),
 )
 
 
@@ -50,6 +54,8 @@ def busy() -> Sample:
     counters.service("orders").connect("timeout")
     counters.service("orders").retry("ok")
     counters.service("orders").eject()
+    counters.service("orders").limit("full")
+    counters.shed("low")
     return counters.export()
 
 
@@ -134,6 +140,11 @@ def test_the_histogram() -> None:
         (("meshctl_upstream_connects_total", "result=timeout", "service=orders"), 1),
         (("meshctl_retries_total", "result=ok", "service=orders"), 1),
         (("meshctl_ejections_total", "service=orders"), 1),
+        (("meshctl_limit_refusals_total", "service=orders", "why=full"), 1),
+        (("meshctl_limit_requests", "service=orders"), 9),
+        (("meshctl_limit_in_flight", "service=orders"), 8),
+        (("meshctl_limit_waiting", "service=orders"), 7),
+        (("meshctl_shed_requests_total", "priority=low"), 1),
         (("meshctl_revision",), 7),
         (("meshctl_worker_restarts_total",), 2),
         (("process_start_time_seconds",), 1.5e9),

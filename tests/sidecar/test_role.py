@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from meshctl.model.mesh import AccessLog, Gateway, Listener, Mesh
+from meshctl.model.policy import Limit
 from meshctl.model.route import Match, Route
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.sidecar.environment import Upstream
@@ -46,6 +47,13 @@ def test_the_app() -> None:
     app = role.effective(MESH).services[-1]
     assert app.versions == (Version("v1", (Endpoint("::1", 9000),)),)
     assert not app.ejection.enabled
+
+
+def test_the_limit_of_a_service_is_its_apps() -> None:
+    """What limits a service limits the app in its own sidecar, where all of its callers meet."""
+    limited = msgspec.structs.replace(MESH, services=(Service("web", limit=Limit(7)),))
+    assert ROLE.effective(limited).services[-1].limit == Limit(7)
+    assert ROLE.effective(MESH).services[-1].limit is None
 
 
 @pytest.mark.parametrize(("service", "mesh"), [("web", "permissive"), ("orders", "strict"), ("unknown", "strict")])
