@@ -5,12 +5,12 @@ _meshctl() {
     COMPREPLY=()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case "${at:+$at }$word" in
-            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at=${at:+$at }$word ;;
+            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at=${at:+$at }$word ;;
         esac
     done
     case "$previous" in
         --home|--offline-root|--out|--prefix) COMPREPLY=($(compgen -d -- "$current")); return ;;
-        --for|--timeout|--expect|-r|--route|-l|--listen|--admin|-n|--lines|-s|--service|--version|-p|--port|-u|--upstream|--grace|--ready-timeout|-g|--gateway|-H|--header|--to|--steps|--every|--max-errors|--max-p99|--min-requests|--failures|--on-step|--on-promote|--on-rollback|--gate|--number|--dns|--ip|--days) COMPREPLY=(); return ;;
+        --for|--timeout|--expect|-r|--route|-l|--listen|--admin|-n|--lines|-s|--service|--version|-p|--port|-u|--upstream|--grace|--ready-timeout|-g|--gateway|-H|--header|--to|--steps|--every|--max-errors|--max-p99|--min-requests|--failures|--on-step|--on-promote|--on-rollback|--gate|--number|--percent|--ignore|--delay|--abort|--reset|--throttle|--from|--dns|--ip|--days) COMPREPLY=(); return ;;
         -t|--template) COMPREPLY=($(compgen -W "minimal canary mesh tls full" -- "$current")); return ;;
         -c|--config|--health|--passphrase-file|--p12-passphrase-file|--out) COMPREPLY=($(compgen -f -- "$current")); return ;;
         -o|--output) COMPREPLY=($(compgen -W "table json" -- "$current")); return ;;
@@ -45,7 +45,7 @@ _meshctl() {
         "services") words="ls show" flags="-h --help" ;;
         "services ls") words="" flags="-o --output --home -q --quiet -h --help" ;;
         "services show") words="" flags="-o --output --home -q --quiet -h --help" ;;
-        "traffic") words="split shift promote rollback reset history rollout pause resume abort" flags="-h --help" ;;
+        "traffic") words="split shift promote rollback reset history rollout pause resume abort mirror fault" flags="-h --help" ;;
         "traffic split") words="" flags="-o --output --home -q --quiet -h --help" ;;
         "traffic shift") words="" flags="--force --timeout -o --output --home -q --quiet -h --help" ;;
         "traffic promote") words="" flags="--force --timeout -o --output --home -q --quiet -h --help" ;;
@@ -56,6 +56,8 @@ _meshctl() {
         "traffic pause") words="" flags="--home -q --quiet -h --help" ;;
         "traffic resume") words="" flags="--home -q --quiet -h --help" ;;
         "traffic abort") words="" flags="--timeout --home -q --quiet -h --help" ;;
+        "traffic mirror") words="" flags="--to --percent --diff --ignore --header --all-methods --stop --timeout -o --output --home -q --quiet -h --help" ;;
+        "traffic fault") words="" flags="--delay --abort --reset --throttle --from --for --clear --timeout -o --output --home -q --quiet -h --help" ;;
         "certs") words="init issue ls show verify rotate revoke bundle mtls trust" flags="-h --help" ;;
         "certs init") words="" flags="--passphrase-file --passphrase --offline-root -o --output --home -q --quiet -h --help" ;;
         "certs issue") words="" flags="--dns --ip --days --out --client --p12 --p12-passphrase-file --force -o --output --home -q --quiet -h --help" ;;

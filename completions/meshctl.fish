@@ -3,7 +3,7 @@ function __meshctl_at
     set -l at ""
     for word in (commandline -opc)[2..-1]
         set -l next (string trim -- "$at $word")
-        if contains -- $next 'demo' 'init' 'up' 'down' 'validate' 'diff' 'apply' 'gateway' 'gateway up' 'gateway status' 'gateway reload' 'gateway down' 'gateway logs' 'sidecar' 'sidecar wrap' 'sidecar ls' 'sidecar drain' 'routes' 'routes ls' 'routes explain' 'services' 'services ls' 'services show' 'traffic' 'traffic split' 'traffic shift' 'traffic promote' 'traffic rollback' 'traffic reset' 'traffic history' 'traffic rollout' 'traffic pause' 'traffic resume' 'traffic abort' 'certs' 'certs init' 'certs issue' 'certs ls' 'certs show' 'certs verify' 'certs rotate' 'certs revoke' 'certs bundle' 'certs mtls' 'certs trust' 'certs trust install' 'certs trust uninstall' 'certs trust status' 'config' 'config show' 'config schema' 'config history' 'config rollback' 'completions'
+        if contains -- $next 'demo' 'init' 'up' 'down' 'validate' 'diff' 'apply' 'gateway' 'gateway up' 'gateway status' 'gateway reload' 'gateway down' 'gateway logs' 'sidecar' 'sidecar wrap' 'sidecar ls' 'sidecar drain' 'routes' 'routes ls' 'routes explain' 'services' 'services ls' 'services show' 'traffic' 'traffic split' 'traffic shift' 'traffic promote' 'traffic rollback' 'traffic reset' 'traffic history' 'traffic rollout' 'traffic pause' 'traffic resume' 'traffic abort' 'traffic mirror' 'traffic fault' 'certs' 'certs init' 'certs issue' 'certs ls' 'certs show' 'certs verify' 'certs rotate' 'certs revoke' 'certs bundle' 'certs mtls' 'certs trust' 'certs trust install' 'certs trust uninstall' 'certs trust status' 'config' 'config show' 'config schema' 'config history' 'config rollback' 'completions'
             set at $next
         end
     end
@@ -160,6 +160,8 @@ complete -c meshctl -n '__meshctl_at traffic' -a rollout -d 'Let a version take 
 complete -c meshctl -n '__meshctl_at traffic' -a pause -d 'Hold a rollout where it is: its weights stay, no check and no step is made'
 complete -c meshctl -n '__meshctl_at traffic' -a resume -d 'Let a paused rollout go on, counting anew for the next check'
 complete -c meshctl -n '__meshctl_at traffic' -a abort -d 'Call a rollout off: bring back the weights from before it, step by step where it has --rollback ramp'
+complete -c meshctl -n '__meshctl_at traffic' -a mirror -d 'Copy a share of a service'\''s requests to a version, whose answers nobody gets; without --to, show what came of it'
+complete -c meshctl -n '__meshctl_at traffic' -a fault -d 'Inject faults into the requests to a service, in every proxy that sends to it; without any, show what holds'
 complete -c meshctl -n '__meshctl_at traffic' -s h -l help -d 'Show this text'
 complete -c meshctl -n '__meshctl_at traffic split' -s o -l output -x -a 'table json' -d 'A table for people, or one JSON document'
 complete -c meshctl -n '__meshctl_at traffic split' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
@@ -224,6 +226,30 @@ complete -c meshctl -n '__meshctl_at traffic abort' -l timeout -r -d 'How long t
 complete -c meshctl -n '__meshctl_at traffic abort' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
 complete -c meshctl -n '__meshctl_at traffic abort' -s q -l quiet -d 'Say nothing but data and errors'
 complete -c meshctl -n '__meshctl_at traffic abort' -s h -l help -d 'Show this text'
+complete -c meshctl -n '__meshctl_at traffic mirror' -l to -r -d 'Who gets the copies'
+complete -c meshctl -n '__meshctl_at traffic mirror' -l percent -r -d 'Of the requests (default: 10)'
+complete -c meshctl -n '__meshctl_at traffic mirror' -l diff -d 'Compare status, content type and body with what the callers got'
+complete -c meshctl -n '__meshctl_at traffic mirror' -l ignore -r -d 'What may differ in JSON: '\''$..id'\'''
+complete -c meshctl -n '__meshctl_at traffic mirror' -l header -r -d 'Compare this header, too'
+complete -c meshctl -n '__meshctl_at traffic mirror' -l all-methods -d 'Copy requests that change something, too: they do so twice'
+complete -c meshctl -n '__meshctl_at traffic mirror' -l stop -d 'Make no more copies'
+complete -c meshctl -n '__meshctl_at traffic mirror' -l timeout -r -d 'How long to wait for the proxies (default: 10)'
+complete -c meshctl -n '__meshctl_at traffic mirror' -s o -l output -x -a 'table json' -d 'A table for people, or one JSON document'
+complete -c meshctl -n '__meshctl_at traffic mirror' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
+complete -c meshctl -n '__meshctl_at traffic mirror' -s q -l quiet -d 'Say nothing but data and errors'
+complete -c meshctl -n '__meshctl_at traffic mirror' -s h -l help -d 'Show this text'
+complete -c meshctl -n '__meshctl_at traffic fault' -l delay -r -d 'Let requests wait first: 300ms@20%'
+complete -c meshctl -n '__meshctl_at traffic fault' -l abort -r -d 'Answer with a status instead: 503@5%'
+complete -c meshctl -n '__meshctl_at traffic fault' -l reset -r -d 'Cut the caller'\''s connection: 1%'
+complete -c meshctl -n '__meshctl_at traffic fault' -l throttle -r -d 'Let the bodies of answers drip: 64KiB/s'
+complete -c meshctl -n '__meshctl_at traffic fault' -l from -r -d 'Only for what this service sends, or the gateway'
+complete -c meshctl -n '__meshctl_at traffic fault' -l for -r -d 'How long (default: 10m; at most 24h)'
+complete -c meshctl -n '__meshctl_at traffic fault' -l clear -d 'End them now, those --from a caller alone where given'
+complete -c meshctl -n '__meshctl_at traffic fault' -l timeout -r -d 'How long to wait for the proxies (default: 10)'
+complete -c meshctl -n '__meshctl_at traffic fault' -s o -l output -x -a 'table json' -d 'A table for people, or one JSON document'
+complete -c meshctl -n '__meshctl_at traffic fault' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
+complete -c meshctl -n '__meshctl_at traffic fault' -s q -l quiet -d 'Say nothing but data and errors'
+complete -c meshctl -n '__meshctl_at traffic fault' -s h -l help -d 'Show this text'
 complete -c meshctl -n '__meshctl_at certs' -a init -d 'Make the mesh'\''s certificate authority, or bring an existing one in order'
 complete -c meshctl -n '__meshctl_at certs' -a issue -d 'Issue a certificate for a server of your own, signed by the mesh'\''s authority'
 complete -c meshctl -n '__meshctl_at certs' -a ls -d 'List the mesh'\''s certificates: whose they are, how long they still live, and which running proxy uses them'

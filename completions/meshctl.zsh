@@ -5,7 +5,7 @@ _meshctl() {
     local -a commands
     for (( index = 2; index < CURRENT; index++ )); do
         case "${at:+$at }${words[index]}" in
-            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
+            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
         esac
     done
     words=(meshctl "${(@)words[last+1,-1]}")
@@ -232,6 +232,8 @@ _meshctl() {
             commands+=('pause:Hold a rollout where it is: its weights stay, no check and no step is made')
             commands+=('resume:Let a paused rollout go on, counting anew for the next check')
             commands+=('abort:Call a rollout off: bring back the weights from before it, step by step where it has --rollback ramp')
+            commands+=('mirror:Copy a share of a service'\''s requests to a version, whose answers nobody gets; without --to, show what came of it')
+            commands+=('fault:Inject faults into the requests to a service, in every proxy that sends to it; without any, show what holds')
             _arguments \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '1:command:{ _describe command commands }' ;;
@@ -324,6 +326,36 @@ _meshctl() {
         "traffic abort")
             _arguments \
                 '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:SERVICE: ' ;;
+        "traffic mirror")
+            _arguments \
+                '*--to[Who gets the copies]:VERSION: ' \
+                '*--percent[Of the requests (default\: 10)]:PERCENT: ' \
+                '*--diff[Compare status, content type and body with what the callers got]' \
+                '*--ignore[What may differ in JSON\: '\''$..id'\'']:JSONPATH: ' \
+                '*--header[Compare this header, too]:NAME: ' \
+                '*--all-methods[Copy requests that change something, too\: they do so twice]' \
+                '*--stop[Make no more copies]' \
+                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:SERVICE: ' ;;
+        "traffic fault")
+            _arguments \
+                '*--delay[Let requests wait first\: 300ms@20%]:TIME@PERCENT: ' \
+                '*--abort[Answer with a status instead\: 503@5%]:STATUS@PERCENT: ' \
+                '*--reset[Cut the caller'\''s connection\: 1%]:PERCENT: ' \
+                '*--throttle[Let the bodies of answers drip\: 64KiB/s]:SIZE/s: ' \
+                '*--from[Only for what this service sends, or the gateway]:SERVICE: ' \
+                '*--for[How long (default\: 10m; at most 24h)]:DURATION: ' \
+                '*--clear[End them now, those --from a caller alone where given]' \
+                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \

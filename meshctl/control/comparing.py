@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 MOST_EXAMPLES: Final = 10
 """Mismatches of which the requests are kept: the first ones."""
+SHARE: Final = 0.25
+"""Of its time that a supervisor compares at most: it has other things to see to within milliseconds."""
+AT_ONCE: Final = 0.1
+"""Seconds of comparing for which it may have saved up."""
 
 
 class Comparing:
@@ -32,6 +36,8 @@ class Comparing:
         self._fleet = fleet
         self._steering = steering
         self._found: dict[str, _Mismatches] = {}
+        self._credit = AT_ONCE
+        self._counted = clock.monotonic()
         fleet.on_answered = self.take
 
     def __repr__(self) -> str:
@@ -39,7 +45,7 @@ class Comparing:
 
     def take(self, answered: Answered) -> None:
         """Compare a pair of answers."""
-        from meshctl.core.differences import differences
+        from meshctl.core.differences import TooMuch, differences
 
         mirror = next((each for each in self._steering().mirrors if each.service == answered.service), None)
         if mirror is None or mirror.at != answered.at:
@@ -47,9 +53,22 @@ class Comparing:
         known = self._found.get(mirror.service)
         if known is None or known.mirror != mirror:
             known = self._found[mirror.service] = _Mismatches(mirror)
-        found = differences(answered.original, answered.copy, known.ignore)
+        began = clock.monotonic()
+        self._credit = min(self._credit + (began - self._counted) * SHARE, AT_ONCE)
+        self._counted = began
+        if self._credit <= 0:
+            known.skipped += 1
+            return
+        try:
+            found = differences(answered.original, answered.copy, known.ignore)
+        except TooMuch:
+            known.skipped += 1
+            return
+        finally:
+            self._credit -= clock.monotonic() - began
+        known.compared += 1
         if found:
-            known.count += 1
+            known.mismatched += 1
             if len(known.examples) < MOST_EXAMPLES:
                 known.examples.append(Example(answered.method, answered.path, clock.wall(), found))
 
@@ -63,8 +82,7 @@ class Comparing:
         told = [MirrorTally(**msgspec.structs.asdict(each)) for each in counts]
         known = self._found.get(mirror.service)
         if known is not None and known.mirror == mirror:
-            own = MirrorTally(mirror.service, mirror.at, mismatched=known.count, examples=tuple(known.examples))
-            told.append(own)
+            told.append(known.tally())
         return merged(mirror.service, mirror.at, told)
 
 
@@ -93,5 +111,18 @@ class _Mismatches:
 
         self.mirror = mirror
         self.ignore: list[Path] = [parse(text) for text in mirror.ignore]
-        self.count = 0
+        self.compared = 0
+        self.skipped = 0
+        self.mismatched = 0
         self.examples: list[Example] = []
+
+    def tally(self) -> MirrorTally:
+        """The same for others."""
+        return MirrorTally(
+            self.mirror.service,
+            self.mirror.at,
+            compared=self.compared,
+            uncompared=self.skipped,
+            mismatched=self.mismatched,
+            examples=tuple(self.examples),
+        )

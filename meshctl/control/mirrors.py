@@ -4,7 +4,9 @@ seen of that. The copies are `proxy.mirror`'s, the comparison is `comparing`'s.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -21,6 +23,9 @@ from meshctl.model.steering import Mirror, MirrorTally
 from meshctl.model.units import format_percent
 from meshctl.store.protocol import Store
 
+# RFC 9110 §5.6.2.
+_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+
 
 class MirrorView(msgspec.Struct, frozen=True):
     """A mirror and what all running proxies have seen of it."""
@@ -36,8 +41,8 @@ class MirrorView(msgspec.Struct, frozen=True):
 def begin(store: Store, mirror: Mirror) -> int:
     """Have a version get copies, in the place of the service's mirror before; the store revision from which on it does.
 
-    Raises MeshError: not_found for no such service or version, refused where the service speaks no HTTP, usage for an
-    `ignore` that is no JSONPath, conflict."""
+    Raises MeshError: not_found for no such service or version, refused where the service speaks no HTTP, usage for what
+    is no JSONPath or no name of a header, conflict."""
     service = known_service(store, mirror.service)
     check_known(mirror.to, {version.name: version.weight for version in service.versions})
     if service.protocol == "tcp":
@@ -47,6 +52,9 @@ def begin(store: Store, mirror: Mirror) -> int:
             parse(text)
         except ValueError as error:
             raise MeshError("usage", f'--ignore "{text}": {error}') from error
+    for name in mirror.headers:
+        if not _FIELD_NAME.fullmatch(name):
+            raise MeshError("usage", f'--header "{name}" is no name of a header')
     entry = store.get(mirror_key(mirror.service))
     before = described(decode(entry, Mirror)) if entry is not None else ""
     after = described(mirror)

@@ -15,6 +15,8 @@ from meshctl.model.steering import Difference, Shown
 
 MOST: Final = 5
 """Differences told of one pair of answers; there may be more."""
+MOST_VALUES: Final = 20_000
+"""Values of two documents that are looked at, so that a comparison takes milliseconds."""
 LONGEST_VALUE: Final = 60
 """Characters shown of a value."""
 HIDDEN: Final = "(not shown)"
@@ -26,13 +28,21 @@ _SECRET: Final = re.compile(r"passw|secret|token|api.?key|credential|authoriz|co
 _ABSENT: Final = object()
 
 
+class TooMuch(Exception):  # noqa: N818 - the documents are
+    """The documents have more values than are looked at, and the first of them are the same."""
+
+
 def differences(original: Shown, copy: Shown, ignore: Sequence[Path] = ()) -> tuple[Difference, ...]:
-    """The first few things in which the answers differ; none where they are the same."""
-    found = []
-    for each in _differences(original, copy, ignore):
-        found.append(each)
-        if len(found) == MOST:
-            break
+    """The first few things in which the answers differ; none where they are the same. Raises TooMuch."""
+    found: list[Difference] = []
+    try:
+        for each in _differences(original, copy, ignore):
+            found.append(each)
+            if len(found) == MOST:
+                break
+    except TooMuch:
+        if not found:
+            raise
     return tuple(found)
 
 
@@ -77,7 +87,11 @@ def _document(shown: Shown) -> object:
 def _values(original: object, copy: object, ignore: Sequence[Path]) -> Iterator[Difference]:
     """Where two documents differ, in order. A stack and no recursion: what comes from outside may be deep."""
     waiting: list[tuple[Place, object, object]] = [((), original, copy)]
+    left = MOST_VALUES
     while waiting:
+        left -= 1
+        if left < 0:
+            raise TooMuch
         place, ours, theirs = waiting.pop()
         if ignore and place and means(ignore, place):
             continue

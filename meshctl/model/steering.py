@@ -72,9 +72,9 @@ class MirrorCount(msgspec.Struct, frozen=True):
     dropped: int = 0
     """Requests that were due and not copied: too large, or too many at once."""
     compared: int = 0
-    """Pairs of answers that were compared in full or found to be the same."""
+    """Pairs of answers that are the same byte for byte; others are compared elsewhere."""
     uncompared: int = 0
-    """Pairs that were not: too large, or too many at once."""
+    """Pairs that nobody compares: too large, or too many at once."""
 
 
 class Shown(msgspec.Struct, frozen=True, array_like=True):

@@ -122,44 +122,55 @@ class Recorder(Silent):
         self._answer = Record(limit)
 
     def send_head(self, status: int, fields: Fields, length: int, *, body: bool, final: bool = True) -> None:
+        """See `stream.Stream`."""
         if final:
             self._answer.status, self._answer.fields = status, fields
         self._stream.send_head(status, fields, length, body=body, final=final)
 
     def send_whole(self, status: int, fields: Fields, body: bytes | memoryview) -> None:
+        """See `stream.Stream`."""
         self._answer.status, self._answer.fields = status, fields
         self._answer.add(body)
         self._stream.send_whole(status, fields, body)
 
     def send_body(self, data: bytes | memoryview) -> None:
+        """See `stream.Stream`."""
         self._answer.add(data)
         self._stream.send_body(data)
 
     def send_raw(self, data: bytes | memoryview) -> None:
+        """See `stream.Stream`."""
         self._answer.add(data)
         self._stream.send_raw(data)
 
     def send_end(self, trailers: Fields) -> None:
+        """See `stream.Stream`."""
         self._stream.send_end(trailers)
 
     def flush(self) -> None:
+        """See `stream.Stream`."""
         self._stream.flush()
 
     def cut(self) -> None:
+        """See `stream.Stream`."""
         self._stream.cut()
 
     def done(self, now: float) -> None:
+        """See `stream.Stream`."""
         self._exchange.stream = self._stream
         self._mirror.on_answered(self._exchange, self._answer)
         self._stream.done(now)
 
     def pause_body(self) -> None:
+        """See `stream.Stream`."""
         self._stream.pause_body()
 
     def resume_body(self) -> None:
+        """See `stream.Stream`."""
         self._stream.resume_body()
 
     def to_tunnel(self, fields: Fields, status: int = 101) -> None:
+        """See `stream.Stream`."""
         self._stream.to_tunnel(fields, status)
 
 
@@ -227,7 +238,9 @@ class Copy(Exchange):
         if body is None:
             assert self.endpoint is not None
             self.wait(self.endpoint.timeouts.stream, "stream_timeout")
-        self._answer.status, self._answer.fields = response.status, response.fields
+        assert self.route is not None
+        # What the route changes in answers is no difference between versions.
+        self._answer.status, self._answer.fields = response.status, self.route.edit_response(response)
         if body:
             self._answer.add(body)
         return True

@@ -107,7 +107,6 @@ class LiveMirror:
             # The supervisor has more to compare than it can.
             self._uncompared += 1
         else:
-            self._compared += 1
             config, request = self.config, copy.request
             # A query may hold what nobody else should see.
             self._worker.orders.send(Answered(config.service, config.at, request.method, copy.path, ours, theirs))

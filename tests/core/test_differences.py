@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshctl.core.differences import HIDDEN, MOST, differences
+from meshctl.core.differences import HIDDEN, MOST, MOST_VALUES, TooMuch, differences
 from meshctl.core.json_path import parse
 from meshctl.model.steering import Difference, Shown
 
@@ -109,3 +109,11 @@ def test_secrets() -> None:
 def test_few() -> None:
     """Of many differences the first few are told."""
     assert len(told(list(range(100)), list(range(1, 101)))) == MOST
+
+
+def test_much() -> None:
+    """A comparison of more values than are looked at says so, unless it has found something before."""
+    many = list(range(MOST_VALUES + 1))
+    with pytest.raises(TooMuch):
+        told(many, [*many[:-1], 0])
+    assert told([0, *many], [1, *many]) == [("$[0]", "0", "1")]
