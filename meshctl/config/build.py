@@ -25,6 +25,7 @@ from meshctl.config.naming import Names, made_name, made_rule_name
 from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.policy import (
     Balance,
+    Breaker,
     DownstreamTimeouts,
     Ejection,
     HealthCheck,
@@ -201,6 +202,8 @@ def _service(name: str, table: ServiceTable, folder: str) -> Service:
         given["health"] = _health(table.health)
     if table.ejection:
         given["ejection"] = Ejection(**table.ejection.given())
+    if table.breaker:
+        given["breaker"] = Breaker(**table.breaker.given())
     if table.limit:
         given["limit"] = Limit(**table.limit.given())
     if table.tls:

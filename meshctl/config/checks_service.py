@@ -94,6 +94,13 @@ def _policies(path: Path, table: ServiceTable, service: Service) -> Iterator[Fin
     if ejection.base > ejection.longest:
         where = "base" if table.ejection and "base" in table.ejection.model_fields_set else "longest"
         yield Finding((*path, "ejection", where), "the first rest is longer than the longest")
+    breaker = service.breaker
+    if breaker and not breaker.failures and not breaker.rate:
+        message = "never opens: neither failures in a row nor a share of them count"
+        yield Finding((*path, "breaker"), message, severity="warning")
+    given = table.ejection.model_fields_set if table.ejection else set()
+    for key in sorted(given & {"minimum", "window"}) if "rate" not in given else ():
+        yield Finding((*path, "ejection", key), "has no effect without a rate", severity="warning")
     limit = table.limit
     if limit and limit.queue == 0 and limit.wait is not None:
         yield Finding((*path, "limit", "wait"), "has no effect: nobody may wait where queue is 0", severity="warning")

@@ -109,10 +109,38 @@ class EjectionTable(Table):
 
     enabled: bool | None = Field(None, description="Whether endpoints are ejected at all.")
     failures: Threshold | None = Field(None, description="Failures in a row that eject an endpoint.")
+    rate: Percent | None = Field(
+        None, description='The share of failures that ejects one, too; "0%" is none.', examples=["50%"]
+    )
+    minimum: Threshold | None = Field(None, description="Requests within the window before that share counts.")
+    window: Period | None = Field(None, description="The time over which it is counted.")
     base: Period | None = Field(None, description="The first rest; doubled with each ejection.")
     longest: Period | None = Field(None, description="The longest rest.")
     share: Percent | None = Field(
         None, description="The most of a version's endpoints that rest at a time.", examples=["50%"]
+    )
+    ramp: Duration | None = Field(
+        None, description="Over which the share of an endpoint that is back grows from 10 % to its whole."
+    )
+
+
+class BreakerTable(Table):
+    """Circuit breaker: a service that fails is not asked for a while."""
+
+    failures: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
+        None, description="Failures in a row that open it; 0 is any number."
+    )
+    rate: Percent | None = Field(None, description='The share of failures that opens it; "0%" is none.')
+    minimum: Threshold | None = Field(None, description="Requests within the window before that share counts.")
+    window: Period | None = Field(None, description="The time over which it is counted.")
+    open: Period | None = Field(
+        None, description="How long nothing is sent; doubled each time it opens soon again, up to ten times that."
+    )
+    probes: Threshold | None = Field(
+        None, description="Requests that are then sent at a time, and that must succeed to close it."
+    )
+    ramp: Duration | None = Field(
+        None, description="Over which the share that is let through then grows from 10 % to all."
     )
 
 
@@ -205,6 +233,9 @@ class ServiceTable(Table):
     ejection: (
         Annotated[EjectionTable, BeforeValidator(_ejection, json_schema_input_type=bool | EjectionTable)] | None
     ) = Field(None, description="Passive ejection of endpoints that fail; false is none.")
+    breaker: BreakerTable | None = Field(
+        None, description="Circuit breaker for the whole service; {} takes the defaults, left out there is none."
+    )
     limit: LimitTable | None = Field(
         None, description="How much of its traffic a proxy has under way; {} takes the defaults, left out it is all."
     )

@@ -12,7 +12,7 @@ from meshctl.config.positions import Positions
 from meshctl.config.problems import Path, path_text
 from meshctl.config.render import basics, gateway, render, route, service
 from meshctl.model.mesh import Gateway, Mesh
-from meshctl.model.policy import HealthCheck, Limit
+from meshctl.model.policy import Breaker, HealthCheck, Limit
 from meshctl.model.route import Redirect, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
 
@@ -23,7 +23,9 @@ _NAMED: Final[tuple[Path, ...]] = (("routes",), ("allow",))
 
 # With every optional table, so that their defaults show where a file has the table but not the key.
 _ROUTE = Route("", service="", redirect=Redirect(), respond=Respond())
-_SERVICE = Service("", versions=(Version("", (Endpoint(tls=True),)),), health=HealthCheck(), limit=Limit())
+_SERVICE = Service(
+    "", versions=(Version("", (Endpoint(tls=True),)),), health=HealthCheck(), breaker=Breaker(), limit=Limit()
+)
 
 
 class Setting(msgspec.Struct, frozen=True):

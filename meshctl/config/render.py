@@ -13,6 +13,7 @@ import msgspec
 from meshctl.model.mesh import AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.policy import (
     Balance,
+    Breaker,
     DownstreamTimeouts,
     Ejection,
     HealthCheck,
@@ -33,11 +34,12 @@ _DURATIONS: Final = {
     *((DownstreamTimeouts, name) for name in DownstreamTimeouts.__struct_fields__),
     *((UpstreamTimeouts, name) for name in UpstreamTimeouts.__struct_fields__),
     *((HealthCheck, name) for name in ("interval", "timeout")),
-    *((Ejection, name) for name in ("base", "longest")),
+    *((Ejection, name) for name in ("window", "base", "longest", "ramp")),
+    *((Breaker, name) for name in ("window", "open", "ramp")),
     *((Limit, "wait"), (Overload, "lag")),
 }
 _SIZES: Final = {(Limits, "head_bytes"), (Limits, "body_bytes")}
-_PERCENTS: Final = {(Ejection, "share")}
+_PERCENTS: Final = {(Ejection, "share"), (Ejection, "rate"), (Breaker, "rate")}
 
 
 def render(mesh: Mesh) -> Table:
@@ -126,6 +128,7 @@ def service(value: Service) -> Table:
         "sticky": value.sticky and key(value.sticky),
         "health": None if value.health is None else _plain(value.health),
         "ejection": _plain(value.ejection),
+        "breaker": None if value.breaker is None else _plain(value.breaker),
         "limit": None if value.limit is None else _plain(value.limit),
         "slow_start": format_duration(value.slow_start),
         "tls": _plain(value.tls) if value.tls != UpstreamTls() or _speaks_tls(value) else None,
@@ -165,6 +168,7 @@ _ROUTE: Final = Route("")
 
 def _plain(
     struct: AccessLog | DownstreamTimeouts | UpstreamTimeouts | Limits | Retry | HealthCheck | Ejection
+    | Breaker
     | Limit | Overload | Redirect | Respond | Rewrite | UpstreamTls | Certificate,
 ) -> Table:  # fmt: skip
     """A struct whose fields are the table's keys. Absent where they are None."""

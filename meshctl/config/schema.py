@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from meshctl.config import render
 from meshctl.model.mesh import Gateway, Mesh
-from meshctl.model.policy import HealthCheck, Limit
+from meshctl.model.policy import Breaker, HealthCheck, Limit
 from meshctl.model.route import Redirect, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
 
@@ -53,7 +53,7 @@ def _defaults() -> dict[str, Any]:
     gateway = render.gateway(Gateway())
     route = render.route(Route("", service="", redirect=Redirect(), respond=Respond()))
     version = Version("", (Endpoint("h", 1, tls=True, weight=0),))
-    service = render.service(Service("", versions=(version,), health=HealthCheck(), limit=Limit()))
+    service = render.service(Service("", versions=(version,), health=HealthCheck(), breaker=Breaker(), limit=Limit()))
     basics = render.basics(Mesh())
     weight = {"weight": render.number(Version("").weight)}
     return {
@@ -70,6 +70,7 @@ def _defaults() -> dict[str, Any]:
         "ServiceTable": {key: service[key] for key in _SERVICE_KEYS},
         "HealthTable": service["health"],
         "EjectionTable": service["ejection"],
+        "BreakerTable": service["breaker"],
         "LimitTable": service["limit"],
         "UpstreamTlsTable": service["tls"],
         "UpstreamTimeoutsTable": service["timeouts"],

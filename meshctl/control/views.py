@@ -11,6 +11,7 @@ from meshctl import clock
 from meshctl.core.shift import overridden
 from meshctl.errors import MeshError
 from meshctl.model.views import (
+    BreakerView,
     EndpointView,
     ExplainView,
     LimitView,
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from meshctl.control.supervisor import Supervisor
 
 # The worst that any worker sees is what the operator should see.
-_SEVERITY = {"unhealthy": 3, "ejected": 2, "unknown": 1, "healthy": 0}
+_SEVERITY = {"unhealthy": 5, "ejected": 4, "half_open": 3, "ramping": 2, "unknown": 1, "healthy": 0}
+_BREAKER = {"open": 3, "half_open": 2, "ramping": 1, "closed": 0}
 
 
 async def service_views(supervisor: Supervisor) -> tuple[ServiceView, ...]:
@@ -126,8 +128,20 @@ def _merged(views: Sequence[ServiceView]) -> ServiceView:
             by_name.setdefault((endpoint.version, endpoint.address), []).append(endpoint)
     limit = _limit([view.limit for view in views if view.limit is not None])
     return ServiceView(
-        first.name, first.policy, versions, tuple(_endpoint(each) for each in by_name.values()), limit=limit
+        first.name,
+        first.policy,
+        versions,
+        tuple(_endpoint(each) for each in by_name.values()),
+        limit=limit,
+        breaker=_breaker([view.breaker for view in views if view.breaker is not None]),
     )
+
+
+def _breaker(views: Sequence[BreakerView]) -> BreakerView | None:
+    if not views:
+        return None
+    worst = max(views, key=lambda view: _BREAKER[view.state])
+    return msgspec.structs.replace(worst, opened=sum(view.opened for view in views))
 
 
 def _limit(views: Sequence[LimitView]) -> LimitView | None:

@@ -99,14 +99,39 @@ class HealthCheck(msgspec.Struct, frozen=True):
 
 
 class Ejection(msgspec.Struct, frozen=True):
-    """Passive ejection: an endpoint that fails `failures` times in a row rests for `base` seconds, doubled with each
-    ejection up to `longest`. At most `share` of a version's endpoints rest at a time, and the last one never does."""
+    """Passive ejection: an endpoint that fails `failures` times in a row, or `rate` of at least `minimum` requests
+    within `window`, rests for `base` seconds, doubled with each ejection up to `longest`. At most `share` of a
+    version's endpoints rest at a time, and the last one never does. One that comes back is first tried by a single
+    request; then its share grows to the whole over `ramp`."""
 
     enabled: bool = True
     failures: int = 5
+    rate: float = 0.0
+    """0 is whatever fails."""
+    minimum: int = 20
+    window: float = 10.0
     base: float = 10.0
     longest: float = 300.0
     share: float = 0.5
+    ramp: float = 10.0
+    """0 is at once."""
+
+
+class Breaker(msgspec.Struct, frozen=True):
+    """Circuit breaker: a service of which `rate` of at least `minimum` requests within `window` fail, or `failures` in
+    a row, is not asked at all for `open` seconds, doubled with each time up to ten times that. Then `probes` requests
+    must succeed; after them the share of requests that are let through grows to all of them over `ramp`."""
+
+    failures: int = 0
+    """0 is any number in a row."""
+    rate: float = 0.5
+    """0 is whatever fails."""
+    minimum: int = 20
+    window: float = 10.0
+    open: float = 5.0
+    probes: int = 3
+    ramp: float = 10.0
+    """0 is at once."""
 
 
 class Key(msgspec.Struct, frozen=True):

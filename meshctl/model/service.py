@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from meshctl.model.policy import Balance, Ejection, HealthCheck, Key, Limit, UpstreamTimeouts
+from meshctl.model.policy import Balance, Breaker, Ejection, HealthCheck, Key, Limit, UpstreamTimeouts
 from meshctl.model.route import Match
 
 DIRECT: Final = "default"
@@ -72,6 +72,8 @@ class Service(msgspec.Struct, frozen=True):
     sticky: Key | None = None
     health: HealthCheck | None = None
     ejection: Ejection = Ejection()
+    breaker: Breaker | None = None
+    """None asks it whatever fails."""
     limit: Limit | None = None
     """None is as many requests at a time as there are."""
     slow_start: float = 0.0

@@ -11,8 +11,8 @@ from meshctl.model.steering import Fault, Mirror
 
 
 class EndpointView(msgspec.Struct, frozen=True):
-    """One endpoint as a proxy sees it. `state` is healthy, unhealthy, ejected, unresolved or unknown (not checked
-    yet)."""
+    """One endpoint as a proxy sees it. `state` is healthy, unhealthy, ejected, half_open (back from its rest, and about
+    to be tried), ramping (its share grows again), unresolved or unknown (not checked yet)."""
 
     address: str
     version: str
@@ -20,7 +20,7 @@ class EndpointView(msgspec.Struct, frozen=True):
     state: str
     reason: str = ""
     until: float = 0.0
-    """When an ejection ends; 0 where none runs."""
+    """When an ejection ends, or the growth of its share; 0 where neither is under way."""
     in_flight: int = 0
     requests: int = 0
     failures: int = 0
@@ -50,6 +50,20 @@ class LimitView(msgspec.Struct, frozen=True):
     waiting: int = 0
 
 
+class BreakerView(msgspec.Struct, frozen=True):
+    """A service's circuit breaker: closed, open, half_open or ramping."""
+
+    state: str
+    reason: str = ""
+    """Why it last opened, until it is closed again."""
+    since: float = 0.0
+    """When it went over to its state; 0 where it never opened."""
+    until: float = 0.0
+    """When its time is over, where that is known."""
+    opened: int = 0
+    """How often it opened since the proxy started."""
+
+
 class ServiceView(msgspec.Struct, frozen=True):
     """A service with its versions and endpoints, as one proxy sees it."""
 
@@ -58,6 +72,7 @@ class ServiceView(msgspec.Struct, frozen=True):
     versions: tuple[VersionView, ...]
     endpoints: tuple[EndpointView, ...]
     limit: LimitView | None = None
+    breaker: BreakerView | None = None
 
 
 class RouteView(msgspec.Struct, frozen=True):

@@ -79,7 +79,7 @@ class Series:
 class ServiceCounters:
     """What happened on the way to one service. Results are the proxy's words: "ok", "refused", "timeout"…"""
 
-    __slots__ = ("connects", "ejections", "faults", "limits", "mirrored", "retries", "service")
+    __slots__ = ("breaks", "connects", "ejections", "faults", "limits", "mirrored", "retries", "service")
 
     def __init__(self, service: str) -> None:
         self.service = service
@@ -87,6 +87,7 @@ class ServiceCounters:
         self.retries: dict[str, int] = {}
         self.limits: dict[str, int] = {}
         self.ejections = 0
+        self.breaks = 0
         self.faults: dict[str, int] = {}
         self.mirrored: dict[str, int] = {}
 
@@ -109,6 +110,10 @@ class ServiceCounters:
         """Count an endpoint that was ejected."""
         self.ejections += 1
 
+    def open_breaker(self) -> None:
+        """Count that the service's breaker opened."""
+        self.breaks += 1
+
     def fault(self, kind: str) -> None:
         """Count a fault that was injected."""
         self.faults[kind] = self.faults.get(kind, 0) + 1
@@ -127,6 +132,7 @@ class ServiceCounters:
             limits=dict(self.limits),
             faults=dict(self.faults),
             mirrored=dict(self.mirrored),
+            breaks=self.breaks,
         )
 
 

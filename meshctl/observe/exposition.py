@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 _OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0"
+_BREAKER: Final = ("closed", "open", "half_open", "ramping")
 _UNAVAILABLE: Final = frozenset({"unhealthy", "ejected", "unresolved"})
 _SERIES: Final = ("route", "service", "version")
 
@@ -190,6 +191,7 @@ def _upstream(sample: Sample, facts: Facts) -> Iterator[Metric]:
         ejections.add_metric((service.service,), service.ejections)
     yield from (connects, retries, ejections)
     yield from _limits(sample, facts)
+    yield from _breakers(sample, facts)
     yield from _steered(sample)
     healthy = GaugeMetricFamily(
         "meshctl_endpoint_healthy",
@@ -201,6 +203,34 @@ def _upstream(sample: Sample, facts: Facts) -> Iterator[Metric]:
             usable = float(endpoint.state not in _UNAVAILABLE)
             healthy.add_metric((view.name, endpoint.version, endpoint.address), usable)
     yield healthy
+
+
+def _breakers(sample: Sample, facts: Facts) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+    state = GaugeMetricFamily(
+        "meshctl_breaker_state",
+        "1 for the state that a service's circuit breaker is in, 0 for the others.",
+        labels=("service", "state"),
+    )
+    weight = GaugeMetricFamily(
+        "meshctl_version_weight", "The weight in effect of a service's version.", labels=("service", "version")
+    )
+    broken = set()
+    for view in facts.services:
+        for version in view.versions:
+            weight.add_metric((view.name, version.name), version.weight)
+        if view.breaker is not None:
+            broken.add(view.name)
+            for each in _BREAKER:
+                state.add_metric((view.name, each), float(each == view.breaker.state))
+    opened = CounterMetricFamily(
+        "meshctl_breaker_opened", "Times that a service's circuit breaker opened.", labels=("service",)
+    )
+    for service in sample.services:
+        if service.breaks or service.service in broken:
+            opened.add_metric((service.service,), service.breaks)
+    yield from (weight, state, opened)
 
 
 def _steered(sample: Sample) -> Iterator[Metric]:

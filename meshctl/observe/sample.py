@@ -78,6 +78,8 @@ class ServiceSample(msgspec.Struct, frozen=True, array_like=True):
     """Requests that found no place under its limit, by why."""
     faults: dict[str, int] = {}
     mirrored: dict[str, int] = {}
+    breaks: int = 0
+    """How often its breaker opened."""
 
     def plus(self, other: ServiceSample) -> ServiceSample:
         """Both together."""
@@ -89,6 +91,7 @@ class ServiceSample(msgspec.Struct, frozen=True, array_like=True):
             limits=_summed(self.limits, other.limits),
             faults=_summed(self.faults, other.faults),
             mirrored=_summed(self.mirrored, other.mirrored),
+            breaks=self.breaks + other.breaks,
         )
 
 

@@ -104,6 +104,7 @@ class Admission:
         assert route is not None
         # Who waits is no load of anybody.
         version.requests -= 1
+        exchange.drop_trial()
         exchange.endpoint = None
         gone = self._places.join(exchange, route.rank)
         if gone is not exchange:

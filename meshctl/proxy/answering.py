@@ -60,8 +60,7 @@ class Answering(Attempt):
             if self.retry_status(status) or (endpoint.config.mesh and self.retry_told(response)):
                 return False
         elif endpoint.is_failing:
-            endpoint.is_failing = False
-            endpoint.health.succeeded()
+            self.note_success(now)
         self.status = status
         if status == 101:
             self.open_tunnel(response)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from meshctl.proxy.service import LiveService, LiveVersion
     from meshctl.proxy.snapshot import CompiledRoute, Snapshot
     from meshctl.proxy.stream import Stream
+    from meshctl.proxy.trial import Trial
     from meshctl.proxy.upstream import UpstreamConnection
     from meshctl.proxy.worker import Worker
     from meshctl.wire.message import Request, Response
@@ -44,6 +45,8 @@ class Attempt:
     service: LiveService | None = None
     version: LiveVersion | None = None
     endpoint: LiveEndpoint | None = None
+    trial: Trial | None = None
+    """What is decided by the outcome of this attempt, if anything."""
     # The request
     request_id = b""
     traceparent = b""
@@ -144,8 +147,40 @@ class Attempt:
     def note_failure(self, reason: str) -> None:
         """The endpoint failed this request."""
         endpoint = self.endpoint
-        if endpoint is not None and self.version is not None:
-            self.version.failed(endpoint, reason, clock.monotonic())
+        if endpoint is None or self.version is None:
+            return
+        trial, self.trial = self.trial, None
+        now = clock.monotonic()
+        self.version.failed(endpoint, reason, now, trial)
+        if trial is not None:
+            trial.ended(now)
+
+    def note_success(self, now: float) -> None:
+        """The endpoint answered, and somebody waited to hear of it."""
+        endpoint, service = self.endpoint, self.service
+        assert endpoint is not None
+        assert service is not None
+        endpoint.health.succeeded()
+        if service.breaker is not None:
+            service.breaker.succeeded(now)
+        trial, self.trial = self.trial, None
+        if trial is not None:
+            trial.passed(now)
+        endpoint.is_failing = endpoint.trials > 0
+
+    def on_upstream_full(self) -> None:
+        """The endpoint takes no more of the request for now."""
+        self.stream.pause_body()
+
+    def on_upstream_ready(self) -> None:
+        """The endpoint takes more again."""
+        self.stream.resume_body()
+
+    def drop_trial(self) -> None:
+        """The attempt proves nothing."""
+        trial, self.trial = self.trial, None
+        if trial is not None:
+            trial.ended(clock.monotonic())
 
     def retry_status(self, status: int) -> bool:
         """Whether an answer of this status is dropped and another endpoint asked."""
@@ -179,6 +214,8 @@ class Attempt:
         route, service = self.route, self.service
         if route is None or service is None or self.finished or self.status:
             return False
+        if service.breaker is not None and service.breaker.is_shut:
+            return False
         if not may_retry(route.retry, method=self.request.method, reason=why, sent=sent, attempt=self.attempt,
                          replayable=self.replayable):  # fmt: skip
             return False
@@ -193,6 +230,7 @@ class Attempt:
         endpoint = self.endpoint
         if endpoint is None:
             return
+        self.drop_trial()
         self.attempt += 1
         self.tried = (*self.tried, endpoint)
         endpoint.in_flight -= 1

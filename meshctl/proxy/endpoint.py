@@ -62,7 +62,9 @@ class LiveEndpoint:
         self.is_compared = True
         """Whether its latency is weighed against others'."""
         self.is_failing = False
-        """Whether its last answer was a failure."""
+        """Whether its next success is to be told: the last answer was a failure, or much depends on one."""
+        self.trials = 0
+        """Attempts under way by which it is decided whether it, or its service, is back."""
         self.counters: ServiceCounters = worker.counters.service(service.name)
         self.appeared = clock.monotonic()
         self.in_flight = 0
@@ -70,6 +72,7 @@ class LiveEndpoint:
         self.ewma_at = 0.0
         self.requests = 0
         self.failures = 0
+        self._counted = 0
         self.retired = False
         self.idle: list[UpstreamConnection] = []
         self.opened = 0
@@ -140,6 +143,13 @@ class LiveEndpoint:
         if self.check != service.health:
             self.check_changed = self.check is not None
             self.check = service.health
+
+    def settle(self, now: float, failed: int = 0) -> None:
+        """Tell its health how many requests have ended, where a share of failures counts; `failed` are ending now."""
+        ended = self.requests - self.in_flight + failed
+        if ended > self._counted:
+            self.health.count(now, ended - self._counted)
+            self._counted = ended
 
     def checked(self, problem: str) -> None:
         """An active check passed ("") or failed with `problem`."""

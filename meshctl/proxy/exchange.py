@@ -19,6 +19,7 @@ from meshctl.proxy.answering import Answering
 from meshctl.proxy.egress import elsewhere
 from meshctl.proxy.forward import encode_request
 from meshctl.proxy.timers import NEVER
+from meshctl.proxy.trial import rescue
 from meshctl.wire.message import Request, Response
 from meshctl.wire.reasons import CLIENT_GONE_STATUS
 from meshctl.wire.tracing import valid_request_id, valid_traceparent
@@ -142,7 +143,7 @@ class Exchange(Answering):
         assert version is not None
         version.requests += 1
         endpoint = self.endpoint = version.pick(self) if version.only is None or self.tried else version.only
-        if endpoint is None:
+        if endpoint is None and not rescue(self):
             return self.reply("no_endpoint", f'service "{version.service}" has no endpoint that can take the request')
         return True
 
@@ -151,6 +152,8 @@ class Exchange(Answering):
         endpoint, service = self.endpoint, self.service
         assert endpoint is not None
         assert service is not None
+        if service.breaker is not None and service.breaker.is_guarding and not service.breaker.lets(self):
+            return False
         if service.admission is not None and self.admission is None and not service.admission.enter(self):
             return False
         endpoint.in_flight += 1
@@ -203,6 +206,8 @@ class Exchange(Answering):
         worker = self.worker
         endpoint = self.endpoint
         worker.exchanges.discard(self)
+        if self.trial is not None:
+            self.drop_trial()
         if endpoint is not None:
             endpoint.in_flight -= 1
         worker.ledger.record(self, now)
@@ -245,14 +250,6 @@ class Exchange(Answering):
         else:
             self.note_failure(reason)
             self.fail(reason, detail)
-
-    def on_upstream_full(self) -> None:
-        """The endpoint takes no more of the request for now."""
-        self.stream.pause_body()
-
-    def on_upstream_ready(self) -> None:
-        """The endpoint takes more again."""
-        self.stream.resume_body()
 
     def resend(self) -> None:
         """The next attempt: the phases from `balance` on, with another version where this one has nobody else."""

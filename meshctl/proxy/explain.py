@@ -25,7 +25,7 @@ from meshctl.wire.message import Request
 from meshctl.wire.reasons import REASONS
 from meshctl.wire.target import split_absolute, split_host
 
-_AVAILABLE = frozenset({"healthy", "unknown"})
+_AVAILABLE = frozenset({"healthy", "unknown", "ramping", "half_open"})
 
 
 class _Anybody:

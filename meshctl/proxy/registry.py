@@ -82,6 +82,9 @@ class Registry:
         live = LiveService(self._worker, config)
         if before is not None:
             live.budget = before.budget
+            if live.breaker is not None and before.breaker is not None and before.config.breaker == config.breaker:
+                live.breaker = before.breaker
+                live.breaker.start_over()
         if config.limit is not None:
             live.admission = self._admissions.get(config.name) or Admission(self._worker, config.name)
         try:
@@ -264,7 +267,7 @@ def _service_view(service: LiveService, now: float) -> ServiceView:
             )
         )
         for each in version.endpoints:
-            until = each.health.until
+            until = each.health.ends(now)
             endpoints.append(
                 EndpointView(
                     address=each.address,
@@ -281,5 +284,6 @@ def _service_view(service: LiveService, now: float) -> ServiceView:
                 )
             )
     balance = service.config.balance
+    breaker = service.breaker.view(now) if service.breaker is not None else None
     limit = service.admission.view() if service.admission is not None else None
-    return ServiceView(service.name, balance.policy, tuple(versions), tuple(endpoints), limit=limit)
+    return ServiceView(service.name, balance.policy, tuple(versions), tuple(endpoints), limit, breaker)

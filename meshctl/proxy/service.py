@@ -18,7 +18,9 @@ from meshctl.core.slow_start import effective_weight
 from meshctl.core.split import Split, bucket
 from meshctl.model.policy import Key
 from meshctl.model.service import Endpoint, Service
+from meshctl.proxy.breaking import LiveBreaker
 from meshctl.proxy.endpoint import LiveEndpoint
+from meshctl.proxy.trial import Trial, pick_on_trial
 from meshctl.wire.reasons import NOBODY_THERE
 
 if TYPE_CHECKING:
@@ -69,6 +71,8 @@ class LiveVersion:
         self.available: list[LiveEndpoint] = []
         self._weights: dict[LiveEndpoint, float] = {}
         self._key = service.balance.key
+        self.on_trial: list[LiveEndpoint] = []
+        """Those of the available that get one request at a time, to see whether they are back."""
         self.only: LiveEndpoint | None = None
         """The one endpoint there is to choose."""
         self._balancer: Balancer[LiveEndpoint] = BALANCERS[service.balance.policy](())
@@ -97,11 +101,16 @@ class LiveVersion:
                 each.ewma = decayed(each.ewma, each.ewma_at, now)
                 each.ewma_at = now
         slow = self.config.slow_start
-        if slow and any(now - each.appeared < slow + 1.0 for each in self.endpoints):
+        is_slow = slow and any(now - each.appeared < slow + 1.0 for each in self.endpoints)
+        if is_slow or any(each.health.is_ramping(now - 1.0) for each in self.endpoints):
             self.rebuild(now)
 
     def pick(self, exchange: Exchange) -> LiveEndpoint | None:
         """The endpoint for a request, other than those it has tried."""
+        if self.on_trial and not exchange.tried:
+            found = pick_on_trial(self, exchange)
+            if found is not None:
+                return found
         key = None
         if self._key is not None:
             key = request_key(self._key, exchange.request, exchange.stream, self.worker.service)
@@ -116,11 +125,13 @@ class LiveVersion:
             return  # A newer configuration has them: a timer or a request of this one was late.
         slow = self.config.slow_start
         for each in self.endpoints:
-            each.weight = effective_weight(self._weights[each], now - each.appeared, slow)
+            each.weight = effective_weight(self._weights[each], now - each.appeared, slow) * each.health.share(now)
         self.available = usable(self.endpoints, now)
-        self._balancer = BALANCERS[self.config.balance.policy](self.available, start=self.worker.index + self.requests)
+        self.on_trial = [each for each in self.available if each.weight > 0 and each.health.is_on_trial(now)]
+        steady = [each for each in self.available if each not in self.on_trial] if self.on_trial else self.available
+        self._balancer = BALANCERS[self.config.balance.policy](steady, start=self.worker.index + self.requests)
         weighted = self._balancer.candidates
-        self.only = weighted[0] if len(weighted) == 1 else None
+        self.only = weighted[0] if len(weighted) == 1 and not self.on_trial else None
         for each in self.endpoints:
             each.is_compared = len(self.endpoints) > 1
         is_able = any(each.weight > 0 and each.health.available(now) for each in self.available)
@@ -129,20 +140,31 @@ class LiveVersion:
         if comes_back is not None:
             self.worker.rebuild_later(self, comes_back - now)
 
-    def failed(self, endpoint: LiveEndpoint, reason: str, now: float) -> None:
-        """A request failed at `endpoint`: it may be ejected for that, which changes the choice."""
+    def failed(self, endpoint: LiveEndpoint, reason: str, now: float, trial: Trial | None = None) -> None:
+        """A request failed at `endpoint`, with which the breaker may open; the endpoint may be ejected for that, which
+        changes the choice."""
         endpoint.failures += 1
         endpoint.is_failing = True
         owner = endpoint.owner or self
+        if owner.home is not None and owner.home.breaker is not None:
+            owner.home.breaker.broke(owner.home, reason, now, trial)
+        if owner.config.ejection.rate:
+            endpoint.settle(now, 1)
         peers = [each.health for each in owner.endpoints if each.weight > 0]
         is_absent = reason in NOBODY_THERE
         is_spare = is_absent and owner.home is not None and owner.home.can_spare(owner)
-        if endpoint.health.failed(reason, now, peers, is_absent=is_absent, is_spare=is_spare):
+        number = trial.number if trial is not None else 0
+        if endpoint.health.failed(reason, now, peers, trial=number, is_absent=is_absent, is_spare=is_spare):
             endpoint.counters.eject()
             self.worker.notice(
                 "endpoint_ejected", service=self.service, endpoint=endpoint.address, reason=endpoint.health.reason(now)
             )
             owner.rebuild(now)
+
+    def returned(self, endpoint: LiveEndpoint, now: float) -> None:
+        """`endpoint` has proved that it is back."""
+        self.worker.notice("endpoint_returned", is_trouble=False, service=self.service, endpoint=endpoint.address)
+        self.rebuild(now)
 
     def _stand(self, standing: int) -> None:
         if standing != self.standing:
@@ -163,6 +185,7 @@ class LiveService:
         self.name = service.name
         self.counters = worker.counters.service(service.name)
         self.budget = RetryBudget()
+        self.breaker = LiveBreaker(worker, service.name, service.breaker) if service.breaker else None
         self.admission: Admission | None = None
         """Who has a place and who waits for one, where the service is limited."""
         self.versions: list[LiveVersion] = []
@@ -212,7 +235,7 @@ class LiveService:
     def elsewhere(self, version: LiveVersion, tried: tuple[LiveEndpoint, ...]) -> LiveVersion:
         """The version for another attempt: the same as long as it has an endpoint that was not tried, else one that
         takes traffic and has. A version whose last process has died costs nobody a request that way."""
-        if any(each not in tried for each in version.available):
+        if any(each not in tried and each not in version.on_trial for each in version.available):
             return version
         others = (each for each in self.versions if each.weight > 0)
         return next((each for each in others if any(one not in tried for one in each.available)), version)
@@ -227,6 +250,12 @@ class LiveService:
         if begun != self._settled:
             self.budget.deposit(now, begun - self._settled)
             self._settled = begun
+        if self.breaker is not None:
+            self.breaker.settle(self, now)
+        if self.config.ejection.rate:
+            for version in self.versions:
+                for endpoint in version.endpoints:
+                    endpoint.settle(now)
 
     def weigh(self, live: Mapping[str, float]) -> None:
         """Take on live weights by version, in the place of those configured; none where there are none."""

@@ -83,8 +83,7 @@ class Tunnel(Exchange):
         took = self.head_after = now - self.started
         endpoint.ewma = observe(endpoint.ewma, endpoint.ewma_at, now, took)
         endpoint.ewma_at = now
-        endpoint.is_failing = False
-        endpoint.health.succeeded()
+        self.note_success(now)
         self.tunnel = True
         self.worker.exchanges.discard(self)
         self.worker.tunnels.watch(self)

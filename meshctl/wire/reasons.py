@@ -47,6 +47,7 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     # choosing where to send it
     "no_endpoint": (503, "The service has no endpoint that can take the request"),
     "overloaded": (503, "The proxy has as much to do as it can"),
+    "breaker_open": (503, "The service fails, and is left alone for a while"),
     "limit_reached": (503, "The service has as many requests under way as it may have"),
     "upstream_busy": (503, "The service's connections are all in use"),
     # the upstream
@@ -79,12 +80,12 @@ _CAUSES: Final = dict.fromkeys(
 """By which refusals of another proxy it is known how far a request got: what they mean for a retry."""
 
 NOBODY_THERE: Final = frozenset(
-    {"upstream_connect", "upstream_identity", "upstream_tls", "connect_timeout", "no_endpoint", "overloaded"}
+    {"upstream_connect", "upstream_identity", "upstream_tls", "connect_timeout", "no_endpoint"}
 )
 """Why an attempt failed where the application had no part in it: there was nobody to take it, here or behind another
 proxy of the mesh."""
 
-HELD_BACK: Final = frozenset(("limit_reached", "overloaded"))
+HELD_BACK: Final = frozenset(("breaker_open", "limit_reached", "overloaded"))
 """Why another proxy of the mesh kept a request from an application that is well: no failure of that."""
 
 CLIENT_GONE_STATUS: Final = 499

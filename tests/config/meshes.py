@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.policy import (
     Balance,
+    Breaker,
     DownstreamTimeouts,
     Ejection,
     HealthCheck,
@@ -91,7 +92,25 @@ versions = st.one_of(
     distinct(some_versions, "name"),
 )
 ejections = some(
-    Ejection, enabled=st.booleans(), failures=counts, base=st.sampled_from([0.5, 7.0]), share=st.just(0.25)
+    Ejection,
+    enabled=st.booleans(),
+    failures=counts,
+    rate=st.sampled_from([0.0, 0.05]),
+    minimum=counts,
+    window=seconds,
+    base=st.sampled_from([0.5, 7.0]),
+    share=st.just(0.25),
+    ramp=seconds,
+)
+breakers = some(
+    Breaker,
+    failures=counts,
+    rate=st.sampled_from([0.0, 0.25]),
+    minimum=counts,
+    window=seconds,
+    open=seconds,
+    probes=counts,
+    ramp=seconds,
 )
 limits = some(Limit, requests=counts, queue=st.integers(0, 9), wait=seconds, adaptive=st.booleans())
 checks = some(
@@ -116,6 +135,7 @@ services = st.builds(
     sticky=st.none() | keys,
     health=st.none() | checks,
     ejection=ejections,
+    breaker=st.none() | breakers,
     limit=st.none() | limits,
     slow_start=st.just(0.0) | seconds,
     tls=some(UpstreamTls, ca=files, server_name=hosts, verify=st.booleans()),

@@ -9,6 +9,7 @@ import pytest
 from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.policy import (
     Balance,
+    Breaker,
     DownstreamTimeouts,
     Ejection,
     HealthCheck,
@@ -270,6 +271,15 @@ VERSIONS = (Version("default", (Endpoint("h", 1),)),)
         ("ejection = false", {"ejection": Ejection(enabled=False)}),
         ("ejection = true", {}),
         ('ejection = { share = "25%" }', {"ejection": Ejection(share=0.25)}),
+        (
+            'ejection = { rate = "50%", minimum = 3, window = "1s", ramp = "0s" }',
+            {"ejection": Ejection(rate=0.5, minimum=3, window=1.0, ramp=0.0)},
+        ),
+        ("breaker = {}", {"breaker": Breaker()}),
+        (
+            'breaker = { failures = 3, rate = "0%", open = "1s", probes = 1, ramp = "0s" }',
+            {"breaker": Breaker(3, 0.0, open=1.0, probes=1, ramp=0.0)},
+        ),
         ("limit = {}", {"limit": Limit()}),
         ("limit = { requests = 8, queue = 0, adaptive = true }", {"limit": Limit(8, 0, adaptive=True)}),
         ('limit = { wait = "50ms" }', {"limit": Limit(wait=0.05)}),

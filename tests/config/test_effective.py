@@ -78,6 +78,7 @@ protocol = "tcp"
         ("services.orders.endpoints[1].weight", 2, "mesh.toml:29"),
         ("services.orders.health.interval", "5s", "default"),
         ("services.orders.ejection.share", "50%", "default"),
+        ("services.orders.ejection.ramp", "10s", "default"),
         ("gateway.overload.lag", "100ms", "default"),
         ("mesh.egress", "deny", "mesh.toml:3"),
         ("mesh.default", "allow", "default"),

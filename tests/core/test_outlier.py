@@ -26,8 +26,14 @@ def group(count: int, ejection: Ejection = DEFAULT, check: HealthCheck | None = 
 
 
 def fail(health: EndpointHealth, peers: list[EndpointHealth], now: float, times: int = 5) -> bool:
-    """Whether the last of `times` failures ejected it."""
-    return [health.failed("connect", now, peers) for _ in range(times)][-1]
+    """Whether one of `times` failures ejected it; the first is its trial where it is on trial."""
+    found = [health.failed("connect", now, peers, trial=health.begin_trial(now)) for _ in range(times)]
+    return any(found)
+
+
+def prove(health: EndpointHealth, now: float) -> None:
+    """Have its trial pass."""
+    assert health.end_trial(health.begin_trial(now), now, is_passed=True)
 
 
 # --- ejection ---------------------------------------------------------------------------------------------------------
@@ -52,12 +58,80 @@ def test_a_success_ends_the_streak() -> None:
     assert peers[0].available(0.0)
 
 
-def test_returns_by_time() -> None:
-    """When its rest is over an endpoint is available again, with a fresh streak and no reason left to show."""
+def test_returns_by_a_trial() -> None:
+    """When its rest is over an endpoint is available again, for a single request; when that passes its share grows from
+    a tenth to the whole, and then no reason is left to show."""
     peers = group(2)
-    assert fail(peers[0], peers, 100.0)
-    assert (peers[0].available(110.0), peers[0].state(110.0), peers[0].reason(110.0)) == (True, "healthy", "")
-    assert not fail(peers[0], peers, 110.0, times=4)
+    health = peers[0]
+    assert fail(health, peers, 100.0)
+    assert (health.begin_trial(109.9), health.available(110.0), health.state(110.0)) == (0, True, "half_open")
+    assert "5 failures in a row: connect" in health.reason(110.0)
+    trial = health.begin_trial(110.0)
+    assert trial
+    assert health.begin_trial(110.0) == 0
+    assert health.end_trial(trial, 111.0, is_passed=True)
+    assert (health.state(111.0), health.ends(111.0)) == ("ramping", 121.0)
+    assert "5 failures in a row: connect" in health.reason(111.0)
+    shares = [health.share(111.0 + seconds) for seconds in range(12)]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[5], shares[10], shares[11]) == (0.1, pytest.approx(0.55), 1.0, 1.0)
+    assert (health.state(121.0), health.reason(121.0), health.ends(121.0)) == ("healthy", "", 0.0)
+    assert not fail(health, peers, 121.0, times=4)
+
+
+def test_a_trial_that_fails_is_a_longer_rest() -> None:
+    """One failed trial ejects for twice the time; failures of requests from before say nothing."""
+    peers = group(2)
+    health = peers[0]
+    assert fail(health, peers, 100.0)
+    trial = health.begin_trial(110.0)
+    assert not any(health.failed("late", 110.0, peers) for _ in range(10))
+    assert health.failed("reset", 112.0, peers, trial=trial)
+    assert (health.until, health.reason(112.0)) == (132.0, "failed again after its rest: reset")
+    assert not health.end_trial(trial, 133.0, is_passed=True), "of an earlier rest"
+    assert health.state(133.0) == "half_open"
+
+
+def test_a_trial_that_proves_nothing_is_given_back() -> None:
+    """A request that ends without an answer makes room for another trial."""
+    peers = group(2)
+    health = peers[0]
+    assert fail(health, peers, 100.0)
+    for _ in range(3):
+        assert not health.end_trial(health.begin_trial(110.0), 110.0, is_passed=False)
+    assert [health.begin_trial(110.0, is_limited=False) for _ in range(3)] == [health.trial] * 3
+    assert health.begin_trial(110.0) == 0
+
+
+def test_ejected_by_a_share_of_failures() -> None:
+    """Half of at least twenty requests within the window eject, though never five in a row fail; fewer requests do not,
+    nor what is long past."""
+    peers = group(2, Ejection(rate=0.5, window=10))
+    health = peers[0]
+
+    def work(now: float, times: int) -> bool:
+        found = []
+        for _ in range(times):
+            health.count(now, 2)
+            health.succeeded()
+            found.append(health.failed("status 500", now, peers))
+        return any(found)
+
+    assert not work(100.0, 9)
+    assert not work(120.0, 9)
+    assert work(120.0, 1)
+    assert health.reason(120.0) == "10 of 20 requests failed in the last 10s: status 500"
+    prove(health, 130.0)
+    assert not work(130.0, 9)
+
+
+def test_no_share_where_none_is_asked() -> None:
+    """By default half of all requests may fail as long as no five in a row do."""
+    peers = group(2)
+    for _ in range(100):
+        peers[0].count(0.0, 2)
+        assert not peers[0].failed("status 500", 0.0, peers)
+        peers[0].succeeded()
 
 
 def test_late_answers_change_nothing() -> None:
@@ -76,7 +150,7 @@ def test_rests_double_up_to_the_longest() -> None:
     now, rests = 0.0, []
     for _ in range(5):
         assert fail(peers[0], peers, now)
-        assert peers[0].reason(now) == "5 failures in a row: connect"
+        assert peers[0].reason(now).endswith(": connect")
         rests.append(peers[0].until - now)
         now = peers[0].until
     assert rests == [10, 20, 40, 60, 60]
@@ -90,6 +164,7 @@ def test_good_service_starts_over(served: float, expected: float) -> None:
     assert fail(peers[0], peers, 0.0)
     assert fail(peers[0], peers, 10.0)
     assert peers[0].until == 30.0
+    prove(peers[0], 30.0)
     assert fail(peers[0], peers, 30.0 + served)
     assert peers[0].until == pytest.approx(30.0 + served + expected)
 
@@ -297,25 +372,46 @@ def test_next_return() -> None:
     assert next_return(endpoints, 13.0) is None
 
 
-events = st.tuples(st.sampled_from(["fail", "fail", "succeed", "up", "down", "wait"]), st.integers(0, 4))
+events = st.tuples(
+    st.sampled_from(["fail", "fail", "late", "try", "give back", "succeed", "up", "down", "wait"]), st.integers(0, 4)
+)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 5), st.sampled_from([0.1, 0.5, 1.0]), st.lists(events, max_size=60))
 def test_never_ejects_itself_away(count: int, share: float, happened: list[tuple[str, int]]) -> None:
-    """Whatever happens, no ejection exceeds the share or takes the last available endpoint, and unless checks fail
-    everywhere somebody is usable."""
+    """Whatever happens, no ejection exceeds the share or takes the last available endpoint, unless checks fail
+    everywhere somebody is usable, nobody on trial has more requests than it may, and all come back."""
     peers = group(count, Ejection(failures=1, share=share, base=5, longest=40), HealthCheck(healthy=1, unhealthy=1))
     endpoints, now = [Endpoint(each) for each in peers], 0.0
+    trials: dict[EndpointHealth, list[int]] = {each: [] for each in peers}
     for event, number in happened:
         health = peers[number % count]
         if event == "wait":
             now += number * 3
+        elif event == "try":
+            if trial := health.begin_trial(now):
+                trials[health].append(trial)
+            assert sum(each == health.trial for each in trials[health]) <= outlier.TRIALS
+        elif event == "give back" and trials[health]:
+            health.end_trial(trials[health].pop(), now, is_passed=False)
         elif event == "succeed":
             health.succeeded()
+            for trial in trials[health]:
+                health.end_trial(trial, now, is_passed=True)
+            trials[health].clear()
         elif event in ("up", "down"):
             health.checked(event == "up")
-        elif health.failed("reset", now, peers):
-            assert any(each.available(now) for each in peers)
-            assert sum(each.is_ejected(now) for each in peers) <= most_resting(count, share)
+        elif event == "late" or not health.is_on_trial(now) or trials[health]:
+            trial = trials[health].pop() if event == "fail" and trials[health] else 0
+            if health.failed("reset", now, peers, trial=trial):
+                assert any(each.available(now) for each in peers)
+                assert sum(each.is_ejected(now) for each in peers) <= most_resting(count, share)
+            health.end_trial(trial, now, is_passed=False)
         assert bool(usable(endpoints, now)) != all(each.is_unhealthy for each in peers)
+    for health in peers:
+        for trial in trials[health]:
+            health.end_trial(trial, now, is_passed=False)
+        health.checked(True)
+        health.end_trial(health.begin_trial(now + 40.0), now + 40.0, is_passed=True)
+    assert {each.state(now + 50.0) for each in peers} == {"healthy"}

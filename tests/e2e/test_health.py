@@ -96,8 +96,10 @@ def test_failures_eject_an_endpoint_for_a_while(
     assert state(gateway, servers.address("y"))[0] == "healthy"
     servers.control("x", status=200)
     servers.control("y", status=200)
-    until(lambda: state(gateway, servers.address("x"))[0] == "healthy", "the rest to end")
+    until(lambda: state(gateway, servers.address("x"))[0] == "half_open", "the rest to end")
     until(lambda: served(http, gateway.url, 2)["x"], "x to be asked again")
+    until(lambda: state(gateway, servers.address("x"))[0] == "ramping", "x to be back")
+    gateway.until_told("endpoint_returned")
 
 
 def test_the_only_endpoint_is_never_ejected(
