@@ -93,14 +93,16 @@ def _steering(session: Session, name: str) -> tuple[Sequence[Fault], Sequence[Mi
 def _show(session: Session, record: ProxyRecord, service: ServiceView, lines: Sequence[tuple[str, str]]) -> None:
     terminal = session.terminal
     live = f"live; `meshctl traffic split {service.name}` tells more" if is_overridden(service.versions) else ""
-    terminal.pairs([
-        ("service", service.name),
-        ("proxy", record.id),
-        ("balance", service.policy),
-        ("weights", live),
-        ("limit", _limited(service.limit)),
-        *lines,
-    ])
+    terminal.pairs(
+        [
+            ("service", service.name),
+            ("proxy", record.id),
+            ("balance", service.policy),
+            ("weights", live),
+            ("limit", _limited(service.limit)),
+            *lines,
+        ]
+    )
     terminal.data("")
     _show_versions(session, service.versions)
     terminal.data("")

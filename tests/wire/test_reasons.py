@@ -30,5 +30,6 @@ def test_causes_are_reasons() -> None:
     """Every refusal that is understood is one that is made."""
     understood = [reason for reason in REASONS if told([b"x-meshctl-reason: " + reason.encode()])[0]]
     assert understood == [
-        "no_endpoint", "overloaded", "upstream_busy", "upstream_connect", "upstream_reset", "connect_timeout",
+        "no_endpoint", "overloaded", "limit_reached", "upstream_busy", "upstream_connect", "upstream_reset",
+        "connect_timeout",
     ]  # fmt: skip
