@@ -17,7 +17,9 @@ from meshctl.errors import MeshError
 
 if TYPE_CHECKING:
     from meshctl.model.steering import Fault, Mirror
-    from meshctl.model.views import LimitView, ProxyRecord, ServiceView, VersionView
+    from meshctl.model.views import BreakerView, LimitView, ProxyRecord, ServiceView, VersionView
+
+_OUT = frozenset({"unhealthy", "ejected", "unresolved"})
 
 
 @examples("""
@@ -36,7 +38,7 @@ def ls(session: Session, output: OutputOption = Output.TABLE) -> None:
     rows = [
         (*((record.id,) if several else ()), *_row(service)) for record, services in answers for service in services
     ]
-    columns = ["SERVICE", "BALANCE", "VERSIONS", "HEALTHY", "REQUESTS>", "FAILURES>"]
+    columns = ["SERVICE", "BALANCE", "VERSIONS", "HEALTHY", "REQUESTS>", "FAILURES>", "BREAKER"]
     session.terminal.table(["PROXY", *columns] if several else columns, rows, empty="no services")
 
 
@@ -70,7 +72,7 @@ def show(
 
 
 def _row(service: ServiceView) -> tuple[str | int, ...]:
-    healthy = sum(endpoint.state in ("healthy", "unknown") for endpoint in service.endpoints)
+    healthy = sum(endpoint.state not in _OUT for endpoint in service.endpoints)
     return (
         service.name,
         service.policy,
@@ -78,7 +80,24 @@ def _row(service: ServiceView) -> tuple[str | int, ...]:
         f"{healthy}/{len(service.endpoints)}",
         sum(endpoint.requests for endpoint in service.endpoints),
         sum(endpoint.failures for endpoint in service.endpoints),
+        _breaker(service.breaker),
     )
+
+
+def _breaker(breaker: BreakerView | None) -> str:
+    """A breaker in a line: "open, 3s left: 10 of 20 requests failed in the last 10s: upstream_timeout"."""
+    if breaker is None:
+        return ""
+    return f"{breaker.state}{_until(breaker.until)}{breaker.reason and f': {breaker.reason}'}"
+
+
+def _until(end: float) -> str:
+    """What is left until a moment; nothing where it is past, or none."""
+    from meshctl import clock
+    from meshctl.cli.lifetimes import left
+
+    now = clock.wall()
+    return f", {left(end, now)} left" if end > now else ""
 
 
 def _steering(session: Session, name: str) -> tuple[Sequence[Fault], Sequence[Mirror]]:
@@ -100,6 +119,7 @@ def _show(session: Session, record: ProxyRecord, service: ServiceView, lines: Se
             ("balance", service.policy),
             ("weights", live),
             ("limit", _limited(service.limit)),
+            ("breaker", _breaker(service.breaker)),
             *lines,
         ]
     )
@@ -112,7 +132,7 @@ def _show(session: Session, record: ProxyRecord, service: ServiceView, lines: Se
             (
                 each.address,
                 each.version,
-                each.state,
+                f"{each.state}{_until(each.until)}",
                 each.requests,
                 each.failures,
                 each.in_flight,

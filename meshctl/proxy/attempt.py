@@ -47,6 +47,8 @@ class Attempt:
     endpoint: LiveEndpoint | None = None
     trial: Trial | None = None
     """What is decided by the outcome of this attempt, if anything."""
+    may_decide = True
+    """Whether anything may be."""
     # The request
     request_id = b""
     traceparent = b""

@@ -177,6 +177,8 @@ class Recorder(Silent):
 class Copy(Exchange):
     """See the module. `original` is how the original was answered."""
 
+    may_decide = False
+
     def __init__(
         self, mirror: LiveMirror, original: Exchange, answer: Record, version: LiveVersion, limit: int
     ) -> None:

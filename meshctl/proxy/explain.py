@@ -13,10 +13,10 @@ from meshctl.core.paths import normalise, replace_prefix
 from meshctl.core.route_table import RouteTable
 from meshctl.core.split import Split, bucket
 from meshctl.model.mesh import Mesh
-from meshctl.model.policy import Key, Limit
+from meshctl.model.policy import Breaker, Ejection, Key, Limit
 from meshctl.model.route import Route
 from meshctl.model.service import Service, Version
-from meshctl.model.units import format_duration, format_size
+from meshctl.model.units import format_duration, format_percent, format_size
 from meshctl.model.views import EndpointView, ExplainView, LoserView, ServiceView
 from meshctl.proxy.described import describe_conditions, describe_match, describe_target
 from meshctl.proxy.service import request_key
@@ -208,9 +208,21 @@ def _policies(mesh: Mesh, route: Route) -> tuple[str, ...]:
         said.append(f"health: {checked} every {format_duration(service.health.interval)}")
     if service.limit is not None:
         said.append(_limit(service.limit, route.priority))
+    if service.breaker is not None:
+        said.append(f"breaker: opens after {_failing(service.breaker)}, for {format_duration(service.breaker.open)}")
     if service.ejection.enabled:
-        said.append(f"ejection: after {service.ejection.failures} failures in a row")
+        said.append(f"ejection: after {_failing(service.ejection)}")
     return tuple(said)
+
+
+def _failing(policy: Breaker | Ejection) -> str:
+    said = []
+    if policy.failures:
+        said.append(f"{policy.failures} failures in a row")
+    if policy.rate:
+        share, window = format_percent(policy.rate), format_duration(policy.window)
+        said.append(f"{share} failures among {policy.minimum} or more requests within {window}")
+    return " or ".join(said) or "no failures at all"
 
 
 def _limit(limit: Limit, priority: str) -> str:

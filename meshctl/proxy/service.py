@@ -107,7 +107,7 @@ class LiveVersion:
 
     def pick(self, exchange: Exchange) -> LiveEndpoint | None:
         """The endpoint for a request, other than those it has tried."""
-        if self.on_trial and not exchange.tried:
+        if self.on_trial and exchange.may_decide and not exchange.tried:
             found = pick_on_trial(self, exchange)
             if found is not None:
                 return found

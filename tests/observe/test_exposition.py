@@ -12,20 +12,30 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from meshctl.model.views import EndpointView, IdentityView, LimitView, ServiceView
+from meshctl.model.views import BreakerView, EndpointView, IdentityView, LimitView, ServiceView, VersionView
 from meshctl.observe.counters import Counters
 from meshctl.observe.exposition import Facts, expose
 from meshctl.observe.sample import Sample
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
-STATES = ("healthy", "unknown", "unhealthy", "ejected", "unresolved")
+STATES = ("healthy", "unknown", "half_open", "ramping", "unhealthy", "ejected", "unresolved")
 ENDPOINTS = tuple(EndpointView(f"127.0.0.1:{9000 + index}", "v1", 1.0, state) for index, state in enumerate(STATES))
 FACTS = Facts(
     "1.2.3",
     revision=7,
     started=1.5e9,
     restarts=2,
-    services=(ServiceView("orders", "random", (), ENDPOINTS, limit=LimitView(9, 8, 7)), ServiceView("web", "", (), ())),
+    services=(
+        ServiceView(
+            "orders",
+            "random",
+            (VersionView("v1", 90.0, 2, 2), VersionView("v2", 10.0, 1, 1)),
+            ENDPOINTS,
+            limit=LimitView(9, 8, 7),
+            breaker=BreakerView("half_open"),
+        ),
+        ServiceView("web", "", (), ()),
+    ),
 )
 
 
@@ -54,6 +64,7 @@ def busy() -> Sample:
     counters.service("orders").connect("timeout")
     counters.service("orders").retry("ok")
     counters.service("orders").eject()
+    counters.service("orders").open_breaker()
     counters.service("orders").limit("full")
     counters.shed("low")
     return counters.export()
@@ -140,6 +151,11 @@ def test_the_histogram() -> None:
         (("meshctl_upstream_connects_total", "result=timeout", "service=orders"), 1),
         (("meshctl_retries_total", "result=ok", "service=orders"), 1),
         (("meshctl_ejections_total", "service=orders"), 1),
+        (("meshctl_breaker_opened_total", "service=orders"), 1),
+        (("meshctl_breaker_state", "service=orders", "state=half_open"), 1),
+        (("meshctl_breaker_state", "service=orders", "state=open"), 0),
+        (("meshctl_version_weight", "service=orders", "version=v1"), 90),
+        (("meshctl_version_weight", "service=orders", "version=v2"), 10),
         (("meshctl_limit_refusals_total", "service=orders", "why=full"), 1),
         (("meshctl_limit_requests", "service=orders"), 9),
         (("meshctl_limit_in_flight", "service=orders"), 8),
@@ -158,7 +174,15 @@ def test_values(key: tuple[str, ...], value: float) -> None:
 def test_endpoint_health() -> None:
     """An endpoint that may get requests, checked or not, is 1; one that may not is 0."""
     found = named(scraped(Sample()), "meshctl_endpoint_healthy")
-    assert [found[f"endpoint={one.address}", "service=orders", "version=v1"] for one in ENDPOINTS] == [1, 1, 0, 0, 0]
+    assert [found[f"endpoint={one.address}", "service=orders", "version=v1"] for one in ENDPOINTS] == [
+        1,
+        1,
+        1,
+        1,
+        0,
+        0,
+        0,
+    ]
 
 
 def test_build_info() -> None:
