@@ -76,6 +76,9 @@ def _bytes(path: Path, table: ServiceTable, service: Service) -> Iterator[Findin
         return
     if table.health and table.health.path is not None:
         yield Finding((*path, "health", "path"), "tcp has no paths", "health = {}, which opens a connection")
+    if service.limit and service.limit.adaptive:
+        message = "has no effect: tcp has no answers whose time could be taken"
+        yield Finding((*path, "limit", "adaptive"), message, severity="warning")
     for name, key in (("sticky", service.sticky), ("balance", service.balance.key)):
         if key is not None and key.kind not in ("client_ip", "identity"):
             message = f"has no effect: tcp has no {'query' if key.kind == 'query' else key.kind + 's'}"

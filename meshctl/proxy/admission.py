@@ -21,6 +21,7 @@ from meshctl.model.policy import Limit
 from meshctl.model.views import LimitView
 
 if TYPE_CHECKING:
+    from meshctl.model.service import Service
     from meshctl.proxy.answering import Answering
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.worker import Worker
@@ -43,17 +44,18 @@ class Admission:
     def __repr__(self) -> str:
         return f"<Admission {self._service} {self._places!r}>"
 
-    def configure(self, config: Limit | None) -> None:
-        """Have this limit from now on; None lets everybody in."""
+    def configure(self, service: Service | None) -> None:
+        """Have this service's limit from now on; None lets everybody in."""
         worker, places = self._worker, self._places
-        if config is None:
+        config = service.limit if service is not None else None
+        if service is None or config is None:
             places.limit = places.in_flight + places.waiting
             self._serve()
             return
         self._config = config
         most = portion(config.requests, worker.index, worker.workers)
         places.room = portion(config.queue, worker.index, worker.workers)
-        if not config.adaptive:
+        if not config.adaptive or service.protocol == "tcp":
             self._gradient = None
         elif self._gradient is None:
             self._gradient = Gradient(most, clock.monotonic())
@@ -120,6 +122,8 @@ class Admission:
 
     def _refuse(self, exchange: Answering, why: str, detail: str) -> None:
         self._counters.limit(why)
+        # Which of the versions it would have been for says nothing of that version.
+        exchange.version = None
         exchange.reply(REASON, f'service "{self._service}": {detail}', retry_after=self._config.wait)
 
     def _serve(self) -> None:

@@ -197,7 +197,7 @@ class Registry:
         for name, service in snapshot.services.items():
             if service.admission is not None:
                 self._admissions[name] = service.admission
-                service.admission.configure(service.config.limit)
+                service.admission.configure(service.config)
         for name in before.keys() - self._admissions.keys():
             before[name].configure(None)
 

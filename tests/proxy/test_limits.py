@@ -167,7 +167,9 @@ def test_a_full_line(counter: Counter) -> None:
     assert counter.serve() == b"/urgent"
     assert urgent.read_response().status == 200
     assert (counter.refused("full"), counter.refused("displaced")) == (before[0] + 2, before[1] + 1)
-    assert counter.proxy.line(lambda line: line["reason"] == "limit_reached")["endpoint"] == ""
+    line = counter.proxy.line(lambda line: line["reason"] == "limit_reached")
+    # No version is to blame, and no endpoint.
+    assert (line["service"], line["version"], line["endpoint"]) == ("app", "", "")
 
 
 def test_no_line_at_all(counter: Counter) -> None:
@@ -306,6 +308,8 @@ def test_raw_connections_keep_theirs(counter: Counter) -> None:
         second.send(b"two")
         counter.until(1, 1)
         assert counter.app.is_silent()
+        with counter.proxy.connect("tcp:app") as third:
+            assert third.read_rest() == b""
         first.close()
         assert counter.app.hear().read_exactly(3) == b"two"
         counter.until(1, 0)
