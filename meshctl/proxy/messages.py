@@ -81,8 +81,8 @@ class Steered(msgspec.Struct, frozen=True, tag=True):
 
 
 class Answered(msgspec.Struct, frozen=True, tag=True):
-    """A worker's word on a request that was mirrored: how it was answered, and its copy, so that the supervisor compares
-    what traffic should not wait for."""
+    """A worker's word on a request that was mirrored: how it and its copy were answered. The supervisor compares what
+    traffic should not wait for."""
 
     service: str
     at: float

@@ -4,6 +4,7 @@ be."""
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -173,6 +174,8 @@ def test_mirror(mine: Upstreams, start_gateway: StartGateway, tmp_path: Path, ht
     mine.control("b", status=200, slow=30.0)
     assert {http.get(gateway.url, timeout=5).status_code for _ in range(20)} == {200}
     until(lambda: mine.control("b")["requests"] == 31, "all copies")
+    metrics = httpx.get(f"{gateway.admin}/metrics", trust_env=False).text
+    assert re.search(r'^meshctl_mirrored_requests_total\{result="answered",service="s"\} [1-9]', metrics, re.MULTILINE)
     split = gateway.meshctl("traffic", "split", "s", "-o", "json").json()
     assert {each["version"]: each["requests"] for each in split["versions"]} == {"v1": 31, "v2": 0}
     assert gateway.meshctl("traffic", "mirror", "s", "--stop").status == 0
