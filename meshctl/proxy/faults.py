@@ -207,7 +207,11 @@ class Dripping:
         if exchange.finished:
             self._held.clear()
             return
-        due = int((clock.monotonic() - self._began) * self._rate) - self._given
+        now = clock.monotonic()
+        if self.is_held_up:
+            # What it did not take meanwhile must not come all at once.
+            self._began, self._given = now, 0
+        due = int((now - self._began) * self._rate) - self._given
         while due > 0 and self._held and not self.is_held_up:
             piece = self._held.popleft()
             if len(piece) > due:

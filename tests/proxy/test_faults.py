@@ -166,6 +166,38 @@ def test_throttled_whole_answer(shop: Shop) -> None:
     assert (line["status"], line["reason"], line["duration_ms"] >= 450) == (200, "", True)
 
 
+@pytest.mark.parametrize(
+    ("method", "answer"),
+    [
+        ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
+        ("GET", b"HTTP/1.1 204 No Content\r\n\r\n"),
+        ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        ("GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Last: 1\r\n\r\n"),
+    ],
+    ids=["head", "no content", "empty", "only trailers"],
+)
+def test_throttled_answer_without_a_body(shop: Shop, method: str, answer: bytes) -> None:
+    """Where there is nothing to pace the answer comes as ever, and the connection serves the next request."""
+    steer(shop, fault(throttle=1, throttle_share=1.0))
+    with shop.proxy.connect() as app:
+        done = answering(shop, answer, 2)
+        for _ in range(2):
+            app.send(f"{method} /a HTTP/1.1\r\nHost: orders\r\n\r\n".encode())
+            assert app.read_response(method=method).body == b""
+        done.join()
+
+
+def test_throttled_client_that_takes_nothing(shop: Shop) -> None:
+    """A client that is slower than the rate gets all of the answer in its own time."""
+    steer(shop, fault(throttle=20_000_000, throttle_share=1.0))
+    body = bytes(4_000_000)
+    with shop.proxy.connect(receive=4096) as app:
+        done = answering(shop, b"HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n" + body)
+        app.send(ASK)
+        assert app.read_response().body == body
+        done.join()
+
+
 def test_throttled_upstream_waits(shop: Shop) -> None:
     """What a throttled client has not taken yet stays with the service: the proxy does not collect it."""
     steer(shop, fault(throttle=1000, throttle_share=1.0))
