@@ -3,7 +3,7 @@ function __meshctl_at
     set -l at ""
     for word in (commandline -opc)[2..-1]
         set -l next (string trim -- "$at $word")
-        if contains -- $next 'demo' 'init' 'up' 'down' 'validate' 'diff' 'apply' 'gateway' 'gateway up' 'gateway status' 'gateway reload' 'gateway down' 'gateway logs' 'sidecar' 'sidecar wrap' 'sidecar ls' 'sidecar drain' 'routes' 'routes ls' 'routes explain' 'services' 'services ls' 'services show' 'traffic' 'traffic split' 'traffic shift' 'traffic promote' 'traffic rollback' 'traffic reset' 'traffic history' 'traffic rollout' 'traffic pause' 'traffic resume' 'traffic abort' 'traffic mirror' 'traffic fault' 'certs' 'certs init' 'certs issue' 'certs ls' 'certs show' 'certs verify' 'certs rotate' 'certs revoke' 'certs bundle' 'certs mtls' 'certs trust' 'certs trust install' 'certs trust uninstall' 'certs trust status' 'config' 'config show' 'config schema' 'config history' 'config rollback' 'completions'
+        if contains -- $next 'demo' 'init' 'up' 'down' 'validate' 'diff' 'apply' 'gateway' 'gateway up' 'gateway status' 'gateway reload' 'gateway down' 'gateway logs' 'sidecar' 'sidecar wrap' 'sidecar ls' 'sidecar drain' 'routes' 'routes ls' 'routes explain' 'services' 'services ls' 'services show' 'traffic' 'traffic split' 'traffic shift' 'traffic promote' 'traffic rollback' 'traffic reset' 'traffic history' 'traffic rollout' 'traffic pause' 'traffic resume' 'traffic abort' 'traffic mirror' 'traffic fault' 'certs' 'certs init' 'certs issue' 'certs ls' 'certs show' 'certs verify' 'certs rotate' 'certs revoke' 'certs bundle' 'certs mtls' 'certs trust' 'certs trust install' 'certs trust uninstall' 'certs trust status' 'config' 'config show' 'config schema' 'config history' 'config rollback' 'doctor' 'completions'
             set at $next
         end
     end
@@ -24,6 +24,7 @@ complete -c meshctl -n '__meshctl_at' -a services -d 'The services behind the ro
 complete -c meshctl -n '__meshctl_at' -a traffic -d 'Which version of a service takes how much: shown, shifted, taken back; nothing restarts, no request fails'
 complete -c meshctl -n '__meshctl_at' -a certs -d 'The mesh'\''s own certificates: who has which, how long, and new ones for all of them while everything runs'
 complete -c meshctl -n '__meshctl_at' -a config -d 'The configuration in force, its schema, and the way back to an earlier one'
+complete -c meshctl -n '__meshctl_at' -a doctor -d 'Look whether everything is all right: this machine, the mesh'\''s home and store, certificates, running proxies'
 complete -c meshctl -n '__meshctl_at' -a completions -d 'Print the completion script of a shell'
 complete -c meshctl -n '__meshctl_at' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
 complete -c meshctl -n '__meshctl_at' -s q -l quiet -d 'Say nothing but data and errors'
@@ -365,6 +366,13 @@ complete -c meshctl -n '__meshctl_at config rollback' -s o -l output -x -a 'tabl
 complete -c meshctl -n '__meshctl_at config rollback' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
 complete -c meshctl -n '__meshctl_at config rollback' -s q -l quiet -d 'Say nothing but data and errors'
 complete -c meshctl -n '__meshctl_at config rollback' -s h -l help -d 'Show this text'
+complete -c meshctl -n '__meshctl_at doctor' -s c -l config -r -F -d 'The configuration (default: the nearest mesh.toml upward)'
+complete -c meshctl -n '__meshctl_at doctor' -s g -l group -r -d 'Only these checks, such as store, proxies; may be given again'
+complete -c meshctl -n '__meshctl_at doctor' -l bundle -r -F -d 'Write an archive (tar.gz) without secrets for a bug report'
+complete -c meshctl -n '__meshctl_at doctor' -s o -l output -x -a 'table json' -d 'A table for people, or one JSON document'
+complete -c meshctl -n '__meshctl_at doctor' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
+complete -c meshctl -n '__meshctl_at doctor' -s q -l quiet -d 'Say nothing but data and errors'
+complete -c meshctl -n '__meshctl_at doctor' -s h -l help -d 'Show this text'
 complete -c meshctl -n '__meshctl_at completions' -a 'bash zsh fish'
 complete -c meshctl -n '__meshctl_at completions' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
 complete -c meshctl -n '__meshctl_at completions' -s q -l quiet -d 'Say nothing but data and errors'

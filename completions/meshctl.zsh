@@ -5,7 +5,7 @@ _meshctl() {
     local -a commands
     for (( index = 2; index < CURRENT; index++ )); do
         case "${at:+$at }${words[index]}" in
-            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
+            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"doctor"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
         esac
     done
     words=(meshctl "${(@)words[last+1,-1]}")
@@ -26,6 +26,7 @@ _meshctl() {
             commands+=('traffic:Which version of a service takes how much: shown, shifted, taken back; nothing restarts, no request fails')
             commands+=('certs:The mesh'\''s own certificates: who has which, how long, and new ones for all of them while everything runs')
             commands+=('config:The configuration in force, its schema, and the way back to an earlier one')
+            commands+=('doctor:Look whether everything is all right: this machine, the mesh'\''s home and store, certificates, running proxies')
             commands+=('completions:Print the completion script of a shell')
             _arguments \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
@@ -531,6 +532,16 @@ _meshctl() {
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:REVISION: ' ;;
+        "doctor")
+            _arguments \
+                '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
+                '*-g[Only these checks, such as store, proxies; may be given again]:GROUP: ' '*--group[Only these checks, such as store, proxies; may be given again]:GROUP: ' \
+                '*--bundle[Write an archive (tar.gz) without secrets for a bug report]:FILE:_files' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
         "completions")
             _arguments \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \

@@ -19,6 +19,7 @@ from meshctl.cli import (
     completions,
     config,
     demo,
+    doctor,
     down,
     gateway,
     project,
@@ -130,6 +131,7 @@ TREE: Final[Mapping[str, Body | Group]] = {
         {"show": config.show, "schema": config.schema, "history": config.history, "rollback": config.rollback},
         "meshctl config history",
     ),
+    "doctor": doctor.doctor,
     "completions": completions.completions,
 }
 

@@ -36,6 +36,9 @@ _COLOURS: Final = {
     "revoked": "red",
     "fails": "red",
     "missing": "yellow",
+    "pass": "green",
+    "warn": "yellow",
+    "fail": "red",
 }
 
 
@@ -131,6 +134,20 @@ class Terminal:
         width = max((len(name) for name, _ in shown), default=0)
         self.data("\n".join(f"{name:<{width}}  {value}" for name, value in shown))
 
+    def sections(self, sections: Iterable[tuple[str, Sequence[tuple[str, str, str, str]]]]) -> None:
+        """Write titled lists to stdout: lines of a state, a name and a text, each with a note below where it has one.
+        On a terminal states are coloured and long texts folded; in a pipe each is one line."""
+        if self.out.isatty():
+            self._rich_sections(sections)
+            return
+        for at, (title, lines) in enumerate(sections):
+            self.data(f"{chr(10) if at else ''}{clean(title)}")
+            width = max((len(line[1]) for line in lines), default=0)
+            for state, name, text, note in lines:
+                self.data(f"  {state:<4}  {clean(name):<{width}}  {clean(text)}")
+                if note:
+                    self.data(f"  {'':<4}  {'':<{width}}  → {clean(note)}")
+
     def page(self, render: Callable[[], Any]) -> Any:
         """A rich Live display on stdout that shows what `render` returns; use as a context manager."""
         from rich.console import Console
@@ -143,6 +160,22 @@ class Terminal:
     def _talk(self, text: str) -> None:
         self.err.write("\n".join(map(clean, text.split("\n"))) + "\n")
         self.err.flush()
+
+    def _rich_sections(self, sections: Iterable[tuple[str, Sequence[tuple[str, str, str, str]]]]) -> None:
+        from rich.console import Console, Group
+        from rich.table import Table
+        from rich.text import Text
+
+        console = Console(file=self.out, highlight=False)
+        for at, (title, lines) in enumerate(sections):
+            grid = Table.grid(padding=(0, 2, 0, 0))
+            for fold in (False, False, True):
+                grid.add_column(no_wrap=not fold, overflow="fold")
+            for state, name, text, note in lines:
+                below = [Text(f"→ {clean(note)}", style="bold")] if note else []
+                mark = Text(f"  {state}", style=_COLOURS.get(state, ""))
+                grid.add_row(mark, Text(clean(name)), Group(Text(clean(text)), *below))
+            console.print(*([""] if at else []), Text(clean(title), style="bold"), grid, sep="\n")
 
     def _rich_table(self, columns: Sequence[str], texts: list[list[str]]) -> None:
         from rich.console import Console

@@ -71,8 +71,12 @@ def acknowledge(store: Store, acknowledgement: Acknowledgement, lease: str) -> N
 
 def proxies(store: Store) -> list[ProxyRecord]:
     """The proxies that run: their lease lives and so does their process (a killed one keeps its lease for a while)."""
-    records = (decode(entry, ProxyRecord) for entry in store.list(_PROXIES))
-    return [record for record in records if _is_alive(record)]
+    return [record for record in recorded(store) if _is_alive(record)]
+
+
+def recorded(store: Store) -> list[ProxyRecord]:
+    """All proxies that the store knows, those included that were killed and whose lease has not run out yet."""
+    return [decode(entry, ProxyRecord) for entry in store.list(_PROXIES)]
 
 
 def acknowledgements(store: Store) -> dict[str, Acknowledgement]:
