@@ -170,6 +170,7 @@ class Authority:
             generation=trust_state.generation(self._store, order.service),
             root=bundle.issuing.fingerprint,
             roots=bundle.fingerprints,
+            intermediate_not_after=intermediate.certificate.not_valid_after_utc.timestamp(),
         )
 
 

@@ -51,6 +51,8 @@ class Credentials(msgspec.Struct, frozen=True):
     """The fingerprint of the root it chains to."""
     roots: tuple[str, ...]
     """The fingerprints of all in `bundle`, sorted."""
+    intermediate_not_after: float = 0.0
+    """When the intermediate in `certificate` ends."""
 
     def __repr__(self) -> str:
         return f"<Credentials {self.identity or self.service} serial {self.serial}>"
@@ -66,6 +68,7 @@ class Credentials(msgspec.Struct, frozen=True):
             not_after=self.not_after,
             generation=self.generation,
             roots=self.roots,
+            intermediate_not_after=self.intermediate_not_after,
         )
 
 

@@ -158,6 +158,8 @@ class IdentityView(msgspec.Struct, frozen=True):
     """See `Identify.generation`."""
     roots: tuple[str, ...] = ()
     """The fingerprints of all roots it trusts, sorted."""
+    intermediate_not_after: float = 0.0
+    """When the intermediate that signed its certificate ends; 0 where that is not known."""
 
 
 class PlainCallerView(msgspec.Struct, frozen=True):

@@ -85,14 +85,20 @@ def _about(facts: Facts) -> Iterator[Metric]:
         "When the proxy's own certificate ends; it is replaced long before.",
         labels=("identity",),
     )
+    intermediate = GaugeMetricFamily(
+        "meshctl_intermediate_expiry_timestamp_seconds",
+        "When the intermediate that signed the proxy's certificate ends.",
+        labels=("root",),
+    )
     if facts.identity is not None:
         certificate.add_metric((facts.identity.spiffe,), facts.identity.not_after)
+        intermediate.add_metric((facts.identity.issuer,), facts.identity.intermediate_not_after)
     root = GaugeMetricFamily(
         "meshctl_root_expiry_timestamp_seconds", "When a root that the mesh trusts ends.", labels=("fingerprint",)
     )
     for fingerprint, not_after in facts.roots:
         root.add_metric((fingerprint,), not_after)
-    yield from (certificate, root)
+    yield from (certificate, intermediate, root)
 
 
 def _requests(sample: Sample) -> Iterator[Metric]:

@@ -39,16 +39,20 @@ FACTS = Facts(
 )
 
 
-IDENTITY = IdentityView("spiffe://shop.mesh/service/orders", "ab", "cd", 1.5e9, 1.6e9, 1)
+IDENTITY = IdentityView(
+    "spiffe://shop.mesh/service/orders", "ab", "cd", 1.5e9, 1.6e9, 1, intermediate_not_after=1.7e9
+)
 
 
 def test_when_certificates_end() -> None:
-    """A proxy with an identity tells when its certificate and the mesh's roots end; one without tells nothing."""
+    """A proxy with an identity tells when its certificate, what signed it and the mesh's roots end; one without tells
+    nothing."""
     facts = Facts("1.2.3", pids=(os.getpid(),), identity=IDENTITY, roots=(("cd", 1.9e9),))
     found = scraped(Sample(), facts)
     own, roots = "meshctl_certificate_expiry_timestamp_seconds", "meshctl_root_expiry_timestamp_seconds"
     assert named(found, own) == {("identity=spiffe://shop.mesh/service/orders",): 1.6e9}
     assert named(found, roots) == {("fingerprint=cd",): 1.9e9}
+    assert named(found, "meshctl_intermediate_expiry_timestamp_seconds") == {("root=cd",): 1.7e9}
     assert named(scraped(Sample()), own) == {}
 
 
