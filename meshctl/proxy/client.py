@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
 from meshctl import clock
+from meshctl.proxy.keys import NOT_STUCK
 from meshctl.proxy.stream import NOTHING_FORWARDED
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.chunks import chunk, last_chunk
@@ -35,8 +36,8 @@ class Client(RequestReader, asyncio.Protocol):
     """See the module."""
 
     is_outgoing = False
-    peer = ""
-    identity = ""
+    peer = identity = ""
+    stuck = NOT_STUCK
 
     def __init__(self, worker: Worker, listener: LiveListener) -> None:
         super().__init__()
@@ -63,9 +64,7 @@ class Client(RequestReader, asyncio.Protocol):
         self._head_bytes = 0
         self._after_upgrade = b""
         self._tunnel: Exchange | None = None
-        self._closing = False
-        self._lingering = False
-        self._starting = False
+        self._closing = self._lingering = self._starting = False
         self._is_alone = False
         """Whether the exchange under way is of the plainest kind and nothing else is going on."""
         self._paused = False

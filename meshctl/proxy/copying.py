@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Final
 from meshctl import clock
 from meshctl.model.policy import Retry
 from meshctl.proxy.exchange import Exchange
+from meshctl.proxy.keys import NOT_STUCK
 from meshctl.proxy.stream import NOTHING_FORWARDED, Forwarded, Stream
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.fields import Fields
 from meshctl.wire.message import Response
 
 if TYPE_CHECKING:
+    from meshctl.proxy.guard import Known
     from meshctl.proxy.mirror import LiveMirror
     from meshctl.proxy.service import LiveVersion
 
@@ -58,6 +60,9 @@ class Record:
 
 class Silent:
     """A client that is not there: who the original's was, and no ear for anything."""
+
+    stuck = NOT_STUCK
+    known: Known | None = None
 
     def __init__(self, original: Stream) -> None:
         self.client = original.client

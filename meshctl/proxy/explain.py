@@ -19,7 +19,7 @@ from meshctl.model.service import Service, Version
 from meshctl.model.units import format_duration, format_percent, format_size
 from meshctl.model.views import EndpointView, ExplainView, LoserView, ServiceView
 from meshctl.proxy.described import describe_conditions, describe_match, describe_target
-from meshctl.proxy.service import request_key
+from meshctl.proxy.keys import request_key
 from meshctl.wire.fields import REQUEST_READ
 from meshctl.wire.message import Request
 from meshctl.wire.reasons import REASONS

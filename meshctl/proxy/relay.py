@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from meshctl import clock
+from meshctl.proxy.keys import NOT_STUCK
 from meshctl.proxy.stream import NOTHING_FORWARDED
 from meshctl.proxy.timers import NEVER
 from meshctl.proxy.tunnel import Tunnel
@@ -20,6 +21,7 @@ from meshctl.wire.message import NO_FIELDS, Request
 from meshctl.wire.reasons import status_of
 
 if TYPE_CHECKING:
+    from meshctl.proxy.guard import Known
     from meshctl.proxy.listener import LiveListener
     from meshctl.proxy.worker import Worker
 
@@ -63,6 +65,8 @@ class Near(TunnelEnd):
     is_outgoing = False
     peer = ""
     identity = ""
+    known: Known | None = None
+    stuck = NOT_STUCK
 
     def __init__(self, worker: Worker, listener: LiveListener, *, is_framed: bool = False) -> None:
         super().__init__(is_framed=is_framed)

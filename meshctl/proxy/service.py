@@ -6,7 +6,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from copy import copy
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from meshctl import clock
 from meshctl.core.balance import BALANCERS, Balancer, decayed
@@ -15,11 +15,11 @@ from meshctl.core.outlier import next_return, usable
 from meshctl.core.retry import RetryBudget
 from meshctl.core.shift import effective
 from meshctl.core.slow_start import effective_weight
-from meshctl.core.split import Split, bucket
-from meshctl.model.policy import Key
+from meshctl.core.split import Split
 from meshctl.model.service import Endpoint, Service
 from meshctl.proxy.breaking import LiveBreaker
 from meshctl.proxy.endpoint import LiveEndpoint
+from meshctl.proxy.keys import Sticky, request_key
 from meshctl.proxy.trial import Trial, pick_on_trial
 from meshctl.wire.reasons import NOBODY_THERE
 
@@ -27,19 +27,9 @@ if TYPE_CHECKING:
     from meshctl.proxy.admission import Admission
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.steering import ServiceSteering
+    from meshctl.proxy.stream import Stream
     from meshctl.proxy.worker import Worker
     from meshctl.wire.message import Request
-
-
-class Caller(Protocol):
-    """What a key may ask of who sent a request."""
-
-    client: str
-    """Its address."""
-    peer: str
-    """The service it proved to be, or ""."""
-    entry: str
-    """Which listener it came in by."""
 
 
 class LiveVersion:
@@ -197,12 +187,12 @@ class LiveService:
         self._settled = 0
         self._whole = self
         """The service that counts: itself, or the one of which it is a part."""
-        self._sticky = service.sticky
+        self._sticky = Sticky(service.sticky, service.name, worker) if service.sticky else None
 
     def __repr__(self) -> str:
         return f"<LiveService {self.name} {len(self.versions)} versions>"
 
-    def choose(self, request: Request, stream: Caller) -> LiveVersion | None:
+    def choose(self, request: Request, stream: Stream) -> LiveVersion | None:
         """The version for a request: the one it asks for, else by its sticky key's bucket where it has one, else by a
         draw."""
         for conditions, version in self._asked:
@@ -212,9 +202,9 @@ class LiveService:
         if split is None:
             return self._weighted
         if self._sticky is not None:
-            key = request_key(self._sticky, request, stream, self._worker.service)
-            if key is not None:
-                return split.by_bucket(bucket(key, self.name))
+            number = self._sticky.bucket(request, stream)
+            if number is not None:
+                return split.by_bucket(number)
         return split.draw(clock.draw())
 
     def pinned(self, version: str) -> LiveService:
@@ -282,17 +272,3 @@ class LiveService:
         self.only = None if self._asked else self._weighted
         # The split takes them all, in order: a weight of 0 keeps the place of a version's buckets.
         self._split = Split(shares) if len(weighted) > 1 else None
-
-
-def request_key(key: Key, request: Request, stream: Caller, own: str = "") -> str | None:
-    """What is hashed of a request; None where it does not carry it. `own` is the service whose proxy this is: what its
-    app sends goes out under that name."""
-    if key.kind == "header":
-        return request.header(key.name)
-    if key.kind == "cookie":
-        return request.cookie(key.name)
-    if key.kind == "query":
-        return request.query(key.name)
-    if key.kind == "identity":
-        return stream.peer or (own if stream.entry != "gateway" else None) or None
-    return stream.client

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from meshctl.proxy.keys import Stuck
 from meshctl.wire.fields import Fields
+
+if TYPE_CHECKING:
+    from meshctl.proxy.guard import Known
 
 
 class Forwarded(NamedTuple):
@@ -42,6 +46,10 @@ class Stream(Protocol):
     """Whether the client is a proxy whose forwarding fields are believed."""
     forwarding: Forwarded
     """What its last request became."""
+    known: Known | None
+    """Who sent it, where that was asked."""
+    stuck: Stuck
+    """And the bucket that one was in."""
 
     def send_head(self, status: int, fields: Fields, length: int, *, body: bool, final: bool = True) -> None:
         """The head of the answer: `length` of the body, negative when unknown; `body` is False where none follows;

@@ -15,6 +15,7 @@ from meshctl.model.policy import Key
 from meshctl.model.registration import Registration
 from meshctl.model.route import Match, Route, ValueMatch
 from meshctl.model.service import Endpoint, Service, Version
+from meshctl.proxy.keys import NOT_STUCK
 from meshctl.proxy.messages import (
     Answer,
     Ask,
@@ -325,11 +326,14 @@ class Asking:
 
     client = "127.0.0.1"
     entry = "gateway"
+    stuck = NOT_STUCK
 
     def __init__(self, peer: str = "", entry: str = "gateway", **headers: str) -> None:
         self.peer = peer
         self.entry = entry
         self._headers = headers
+        self.fields: list[bytes] = []
+        self.special: dict[bytes, bytes] = {}
 
     def header(self, name: str) -> str | None:
         """What it carries."""
