@@ -5,8 +5,8 @@ It never fails: what is wrong in a document is said by `decode` before it and by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from meshctl.config.document import MESH, AccessLogTable, CertificateTable, Document, GatewayTable, ListenerTable
 from meshctl.config.document_allow import AllowTable
@@ -34,10 +34,14 @@ from meshctl.model.policy import (
     Limits,
     Overload,
     Retry,
+    RetryBudget,
     UpstreamTimeouts,
 )
 from meshctl.model.route import HeaderEdits, Match, PathMatch, Redirect, Respond, Rewrite, Route, ValueMatch
 from meshctl.model.service import DIRECT, Endpoint, Service, UpstreamTls, Version
+
+TCP_STREAM: Final = 3600.0
+"""Seconds without a byte for services of raw bytes: pools of database connections rest for longer than any request."""
 
 
 def build(document: Document, folder: str) -> Mesh:
@@ -49,11 +53,12 @@ def build(document: Document, folder: str) -> Mesh:
     shadow = basics.pop("policy", "") == "shadow"
     routes = document.routes or []
     names = _names(routes)
+    services = {name: _service(name, table, folder) for name, table in (document.services or {}).items()}
     return Mesh(
         **basics,
         gateway=_gateway(document.gateway, folder) if document.gateway else Gateway(),
-        routes=tuple(_route(table, name) for table, name in zip(routes, names, strict=True)),
-        services=tuple(_service(name, table, folder) for name, table in (document.services or {}).items()),
+        routes=tuple(_route(table, name, services) for table, name in zip(routes, names, strict=True)),
+        services=tuple(services.values()),
         access=Access(**access, shadow=shadow, rules=_rules(document.allow or [])),
     )
 
@@ -102,7 +107,7 @@ def _access_log(table: AccessLogTable, folder: str) -> AccessLog:
     return AccessLog(**given)
 
 
-def _route(table: RouteTable, name: str) -> Route:
+def _route(table: RouteTable, name: str, services: Mapping[str, Service]) -> Route:
     given = table.given() | {"name": name, "match": _match(table)}
     for condition in ("hosts", "path", "methods", "headers", "cookies", "query"):
         given.pop(condition, None)
@@ -119,6 +124,10 @@ def _route(table: RouteTable, name: str) -> Route:
             given[key] = _edits(given[key])
     if table.retry:
         given["retry"] = _retry(table.retry)
+    # What a route does not say its service does; a table of retries is one thing.
+    service = services.get(table.service or "")
+    if service is not None:
+        given = {"timeout": service.timeout, "retry": service.retry or Retry()} | given
     return Route(**given)
 
 
@@ -164,7 +173,10 @@ def _edits(table: HeaderEditsTable) -> HeaderEdits:
 
 def _retry(table: RetryTable) -> Retry:
     given = table.given()
-    return Retry(**given | ({"on": tuple(dict.fromkeys(given["on"]))} if "on" in given else {}))
+    causes = tuple(dict.fromkeys(given.get("on", Retry().on)))
+    # Whoever limits an attempt wants another one when it ran out.
+    more = ("timeout",) if given.get("per_try") and "timeout" not in causes else ()
+    return Retry(**given | {"on": causes + more})
 
 
 def _names(tables: Sequence[RouteTable]) -> list[str]:
@@ -209,8 +221,15 @@ def _service(name: str, table: ServiceTable, folder: str) -> Service:
     if table.tls:
         files = {"ca": resolve(table.tls.ca, folder)} if table.tls.ca else {}
         given["tls"] = UpstreamTls(**table.tls.given() | files)
-    if table.timeouts:
-        given["timeouts"] = UpstreamTimeouts(**table.timeouts.given())
+    timeouts = table.timeouts.given() if table.timeouts else {}
+    if table.protocol == "tcp":
+        timeouts = {"stream": TCP_STREAM} | timeouts
+    if timeouts:
+        given["timeouts"] = UpstreamTimeouts(**timeouts)
+    if table.retry:
+        given["retry"] = _retry(table.retry)
+    if table.retry_budget:
+        given["retry_budget"] = RetryBudget(**table.retry_budget.given())
     return Service(**given)
 
 

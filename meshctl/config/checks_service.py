@@ -104,6 +104,9 @@ def _policies(path: Path, table: ServiceTable, service: Service) -> Iterator[Fin
     given = table.ejection.model_fields_set if table.ejection else set()
     for key in sorted(given & {"minimum", "window"}) if "rate" not in given else ():
         yield Finding((*path, "ejection", key), "has no effect without a rate", severity="warning")
+    if service.timeout and service.protocol == "tcp":
+        hint = "timeouts.stream ends those that rest"
+        yield Finding((*path, "timeout"), "connections of raw bytes live for as long as they like", hint=hint)
     limit = table.limit
     if limit and limit.queue == 0 and limit.wait is not None:
         yield Finding((*path, "limit", "wait"), "has no effect: nobody may wait where queue is 0", severity="warning")

@@ -112,8 +112,11 @@ class RetryTable(Table):
     attempts: Annotated[int, Field(ge=0, le=10)] | None = Field(None, description="Extra attempts; 0 is none.")
     on: list[RetryCondition] | None = Field(
         None,
-        description='"connect", "reset", "timeout" or a status such as "503".',
-        examples=[["connect", "reset", "503"]],
+        description='"connect", "reset", "refused" (by a proxy of the mesh), "timeout" or a status such as "503".',
+        examples=[["connect", "reset", "refused", "503"]],
+    )
+    per_try: Duration | None = Field(
+        None, description='For one attempt, up to the answer\'s head; it adds "timeout" to "on". "0" is no such limit.'
     )
 
 
@@ -158,7 +161,9 @@ class RouteTable(Table):
     request_headers: HeaderEditsTable | None = Field(None, description="Edits to the forwarded request's headers.")
     response_headers: HeaderEditsTable | None = Field(None, description="Edits to the answer's headers.")
     timeout: Duration | None = Field(None, description='For the whole exchange; "0" is none, so that streams live.')
-    retry: RetryTable | None = Field(None, description="When a request may be sent again.")
+    retry: RetryTable | None = Field(
+        None, description="When a request may be sent again; left out, what the service says."
+    )
     priority: Literal["high", "normal", "low"] | None = Field(
         None, description="Who waits first for a limited service, and is refused last by a proxy that cannot keep up."
     )

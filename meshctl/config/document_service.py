@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
-from meshctl.config.document_route import Condition, Headers
+from meshctl.config.document_route import Condition, Headers, RetryTable
 from meshctl.config.endpoints import parse_endpoint
 from meshctl.config.problems import Wrong, did_you_mean, quoted
-from meshctl.config.scalars import Command, Duration, Label, Percent, Period, PlainHost, PlainText, kind_of, text
+from meshctl.config.scalars import Command, Duration, Label, Percent, Period, PlainHost, PlainText, Rate, kind_of, text
 from meshctl.config.scalars_http import HeaderName, UrlPath
 from meshctl.config.table import ONE_KEY, Table, either, several
 
@@ -157,6 +157,13 @@ class LimitTable(Table):
     )
 
 
+class RetryBudgetTable(Table):
+    """How much of the service's traffic each worker may send again, over ten seconds."""
+
+    ratio: Percent | None = Field(None, description="A share of its requests.", examples=["20%"])
+    floor: Rate | None = Field(None, description="So many besides.", examples=["10/s"])
+
+
 class UpstreamTlsTable(Table):
     """How https endpoints are verified."""
 
@@ -244,6 +251,11 @@ class ServiceTable(Table):
     )
     tls: UpstreamTlsTable | None = Field(None, description="How https endpoints are verified.")
     timeouts: UpstreamTimeoutsTable | None = Field(None, description="How long the service may take.")
+    timeout: Duration | None = Field(
+        None, description='For a whole exchange, on routes without their own and from within the mesh; "0" is none.'
+    )
+    retry: RetryTable | None = Field(None, description="When a request may be sent again, for the same.")
+    retry_budget: RetryBudgetTable | None = Field(None, description="How much of its traffic may be sent again.")
     protocol: Literal["http", "tcp"] | None = Field(
         None, description='What the service speaks; "tcp" is bytes that nobody reads, from sidecar to sidecar only.'
     )

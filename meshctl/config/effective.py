@@ -12,7 +12,7 @@ from meshctl.config.positions import Positions
 from meshctl.config.problems import Path, path_text
 from meshctl.config.render import basics, gateway, render, route, service
 from meshctl.model.mesh import Gateway, Mesh
-from meshctl.model.policy import Breaker, HealthCheck, Limit
+from meshctl.model.policy import Breaker, HealthCheck, Limit, Retry
 from meshctl.model.route import Redirect, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
 
@@ -24,7 +24,12 @@ _NAMED: Final[tuple[Path, ...]] = (("routes",), ("allow",))
 # With every optional table, so that their defaults show where a file has the table but not the key.
 _ROUTE = Route("", service="", redirect=Redirect(), respond=Respond())
 _SERVICE = Service(
-    "", versions=(Version("", (Endpoint(tls=True),)),), health=HealthCheck(), breaker=Breaker(), limit=Limit()
+    "",
+    versions=(Version("", (Endpoint(tls=True),)),),
+    health=HealthCheck(),
+    breaker=Breaker(),
+    limit=Limit(),
+    retry=Retry(),
 )
 
 
@@ -50,8 +55,17 @@ def effective(loaded: Loaded) -> list[Setting]:
         if path[0] in ("routes", "services"):
             key = path[-1:] if path[-1] == "weight" else path[2:]
             is_default = key in defaults[path[0]] and defaults[path[0]][key] == value
-        found.append(Setting(path_text(shown), value, _origin(positions, loaded.name, path, is_default=is_default)))
+        said = _of_service(positions, path, document)
+        found.append(Setting(path_text(shown), value, _origin(positions, loaded.name, said, is_default=is_default)))
     return found
+
+
+def _of_service(positions: Positions, path: Path, document: dict[str, Any]) -> Path:
+    """Where a route's key stands that its service says for it; else the path itself."""
+    if path[:1] != ("routes",) or path[2] not in ("timeout", "retry") or positions.exact(path[:3]):
+        return path
+    service: Path = ("services", document["routes"][path[1]].get("service", ""), *path[2:])
+    return service if positions.exact(service[:3]) else path
 
 
 def _origin(positions: Positions, name: str, path: Path, *, is_default: bool) -> str:

@@ -22,11 +22,12 @@ from meshctl.model.policy import (
     Limits,
     Overload,
     Retry,
+    RetryBudget,
     UpstreamTimeouts,
 )
 from meshctl.model.route import HeaderEdits, Match, PathMatch, Redirect, Respond, Rewrite, Route, ValueMatch
 from meshctl.model.service import DIRECT, Endpoint, Service, UpstreamTls, Version
-from meshctl.model.units import format_duration, format_percent, format_size
+from meshctl.model.units import format_duration, format_percent, format_rate, format_size
 
 Table = dict[str, Any]
 
@@ -36,10 +37,11 @@ _DURATIONS: Final = {
     *((HealthCheck, name) for name in ("interval", "timeout")),
     *((Ejection, name) for name in ("window", "base", "longest", "ramp")),
     *((Breaker, name) for name in ("window", "open", "ramp")),
-    *((Limit, "wait"), (Overload, "lag")),
+    *((Limit, "wait"), (Overload, "lag"), (Retry, "per_try")),
 }
 _SIZES: Final = {(Limits, "head_bytes"), (Limits, "body_bytes")}
-_PERCENTS: Final = {(Ejection, "share"), (Ejection, "rate"), (Breaker, "rate")}
+_PERCENTS: Final = {(Ejection, "share"), (Ejection, "rate"), (Breaker, "rate"), (RetryBudget, "ratio")}
+_RATES: Final = {(RetryBudget, "floor")}
 
 
 def render(mesh: Mesh) -> Table:
@@ -133,6 +135,9 @@ def service(value: Service) -> Table:
         "slow_start": format_duration(value.slow_start),
         "tls": _plain(value.tls) if value.tls != UpstreamTls() or _speaks_tls(value) else None,
         "timeouts": _plain(value.timeouts),
+        "timeout": format_duration(value.timeout),
+        "retry": None if value.retry is None else _plain(value.retry),
+        "retry_budget": _plain(value.retry_budget),
         "protocol": value.protocol,
         "mtls": value.mtls,
         "command": value.command,
@@ -168,7 +173,7 @@ _ROUTE: Final = Route("")
 
 def _plain(
     struct: AccessLog | DownstreamTimeouts | UpstreamTimeouts | Limits | Retry | HealthCheck | Ejection
-    | Breaker
+    | Breaker | RetryBudget
     | Limit | Overload | Redirect | Respond | Rewrite | UpstreamTls | Certificate,
 ) -> Table:  # fmt: skip
     """A struct whose fields are the table's keys. Absent where they are None."""
@@ -181,6 +186,7 @@ def _human(kind: type, name: str, value: Any) -> Any:
         (_DURATIONS, format_duration),
         (_SIZES, format_size),
         (_PERCENTS, format_percent),
+        (_RATES, format_rate),
     )
     for fields, form in formats:
         if (kind, name) in fields:

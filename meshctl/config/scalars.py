@@ -85,6 +85,11 @@ def percent(value: object) -> float:
     return float(checked(value, units.parse_percent, 'a percentage such as "50%"'))
 
 
+def rate(value: object) -> float:
+    """Events per second."""
+    return float(checked(value, units.parse_rate, 'a rate such as "10/s"'))
+
+
 def label(value: object) -> str:
     """A DNS label: the name of a mesh, a service, a version."""
     given = text(value)
@@ -199,6 +204,7 @@ Period = Annotated[float, BeforeValidator(period, json_schema_input_type=_TIME)]
 Size = Annotated[int, BeforeValidator(size, json_schema_input_type=_BYTES)]
 HeadSize = Annotated[int, BeforeValidator(head_size, json_schema_input_type=_BYTES)]
 Percent = Annotated[float, BeforeValidator(percent, json_schema_input_type=string("50%", pattern=r"^[0-9.]+ ?%$"))]
+Rate = Annotated[float, BeforeValidator(rate, json_schema_input_type=string("10/s", pattern=r"^[0-9.]+ ?/ ?[smhd]$"))]
 Label = Annotated[str, BeforeValidator(label, json_schema_input_type=string("orders", pattern=f"^{_LABEL_PATTERN}$"))]
 Member = Annotated[
     str,

@@ -110,9 +110,9 @@ def regex(value: object) -> str:
 
 
 def retry_condition(value: object) -> str:
-    """ "connect", "reset", "timeout" or a status."""
-    words = ("connect", "reset", "timeout")
-    expected = '"connect", "reset", "timeout" or a status such as "503"'
+    """ "connect", "reset", "refused", "timeout" or a status."""
+    words = ("connect", "reset", "refused", "timeout")
+    expected = '"connect", "reset", "refused", "timeout" or a status such as "503"'
     if isinstance(value, int) and not isinstance(value, bool):
         raise Wrong(f"{value} is not a string", expected=expected, hint=f'did you mean "{value}"?')
     given = text(value, expected)
@@ -129,5 +129,6 @@ UrlPath = Annotated[str, BeforeValidator(url_path, json_schema_input_type=string
 PrefixPath = Annotated[str, BeforeValidator(prefix_path, json_schema_input_type=string("/v1/orders", pattern="^/"))]
 Regex = Annotated[str, BeforeValidator(regex, json_schema_input_type=string("v[0-9]+"))]
 RetryCondition = Annotated[
-    str, BeforeValidator(retry_condition, json_schema_input_type=string("connect", "reset", "timeout", "503"))
+    str,
+    BeforeValidator(retry_condition, json_schema_input_type=string("connect", "reset", "refused", "timeout", "503")),
 ]

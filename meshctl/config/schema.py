@@ -14,7 +14,7 @@ from meshctl.model.policy import Breaker, HealthCheck, Limit
 from meshctl.model.route import Redirect, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
 
-_SERVICE_KEYS: Final = ("balance", "slow_start", "protocol", "mtls", "after", "restart")
+_SERVICE_KEYS: Final = ("balance", "slow_start", "timeout", "protocol", "mtls", "after", "restart")
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -69,6 +69,7 @@ def _defaults() -> dict[str, Any]:
         "RespondTable": route["respond"],
         "ServiceTable": {key: service[key] for key in _SERVICE_KEYS},
         "HealthTable": service["health"],
+        "RetryBudgetTable": service["retry_budget"],
         "EjectionTable": service["ejection"],
         "BreakerTable": service["breaker"],
         "LimitTable": service["limit"],

@@ -6,9 +6,10 @@ Knows neither connections nor endpoints: whoever forwards says what happened and
 
 from __future__ import annotations
 
-from math import floor
+from math import floor, inf
 from typing import Final
 
+from meshctl.model import policy
 from meshctl.model.policy import Retry
 
 # RFC 9110 §9.2.2. What is not listed, extension methods included, may do something twice.
@@ -18,13 +19,17 @@ _BASE: Final = 0.025
 _LONGEST: Final = 0.25
 _BUCKETS: Final = 10
 
+LONGEST_WAIT: Final = 3.0
+"""Seconds that a request is held because an endpoint asks for it (Retry-After); the answer that asks for more goes to
+the client, who knows better what it can wait for."""
+
 
 def may_retry(retry: Retry, *, method: str, reason: str, sent: bool, attempt: int, replayable: bool) -> bool:
     """True where the policy and the meaning of the method allow another attempt; the budget is asked after this.
 
-    `reason` is "connect", "reset", "timeout" or a status such as "503"; `sent`: any byte of the request may have
-    reached the application, which a status proves by itself; `attempt`: extra attempts made so far; `replayable`: the
-    whole body can be sent again.
+    `reason` is "connect", "reset", "refused", "timeout" or a status such as "503"; `sent`: any byte of the request may
+    have reached the application, which a status proves by itself; `attempt`: extra attempts made so far; `replayable`:
+    the whole body can be sent again.
     """
     if attempt >= retry.attempts or not replayable or reason not in retry.on:
         return False
@@ -37,6 +42,15 @@ def backoff(attempt: int, dice: float) -> float:
     together."""
     ceiling = min(_BASE * 2.0 ** min(attempt, 10), _LONGEST)
     return ceiling * (1.0 - dice / 2)
+
+
+def pause(attempt: int, dice: float, asked: float, *, same: bool) -> float:
+    """Seconds to wait where an answer `asked` for that many: it speaks for its own endpoint alone, so they count only
+    where the next attempt is for the `same`. Infinity where that is too long to hold a request."""
+    usual = backoff(attempt, dice)
+    if not same or asked <= usual:
+        return usual
+    return asked if asked <= LONGEST_WAIT else inf
 
 
 class RetryBudget:
@@ -54,6 +68,11 @@ class RetryBudget:
         self._withdrawals = [0] * _BUCKETS
         self._requests = 0
         self._retries = 0
+
+    def configure(self, config: policy.RetryBudget) -> None:
+        """Allow so much from now on; what was spent stays spent."""
+        self._ratio = config.ratio
+        self._allowance = config.floor * self._width * _BUCKETS
 
     def deposit(self, now: float, count: int = 1) -> None:
         """Requests (not retries) have begun."""

@@ -58,8 +58,20 @@ class Retry(msgspec.Struct, frozen=True):
     application is only repeated if its method is idempotent (RFC 9110 §9.2.2)."""
 
     attempts: int = 1
-    on: tuple[str, ...] = ("connect", "reset")
-    """"connect", "reset", "timeout" or a status such as "503"."""
+    on: tuple[str, ...] = ("connect", "reset", "refused")
+    """"connect", "reset", "refused", "timeout" or a status such as "503". Refused is what another proxy of the mesh did
+    before the application saw the request."""
+    per_try: float = 0.0
+    """Seconds for one attempt, from its start, or the request's last byte where that comes later, to the answer's head;
+    0 is as long as the service's response timeout."""
+
+
+class RetryBudget(msgspec.Struct, frozen=True):
+    """How much of a service's traffic one worker may send again, over ten seconds: a share of its requests, and a few a
+    second besides, so that there are retries where there is little traffic."""
+
+    ratio: float = 0.2
+    floor: float = 10.0
 
 
 class Limit(msgspec.Struct, frozen=True):

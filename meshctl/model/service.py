@@ -6,7 +6,17 @@ from typing import Final, Literal
 
 import msgspec
 
-from meshctl.model.policy import Balance, Breaker, Ejection, HealthCheck, Key, Limit, UpstreamTimeouts
+from meshctl.model.policy import (
+    Balance,
+    Breaker,
+    Ejection,
+    HealthCheck,
+    Key,
+    Limit,
+    Retry,
+    RetryBudget,
+    UpstreamTimeouts,
+)
 from meshctl.model.route import Match
 
 DIRECT: Final = "default"
@@ -80,6 +90,11 @@ class Service(msgspec.Struct, frozen=True):
     """Seconds over which a new endpoint's share grows from 10 % to its whole; 0 is at once."""
     tls: UpstreamTls = UpstreamTls()
     timeouts: UpstreamTimeouts = UpstreamTimeouts()
+    timeout: float = 0.0
+    """Seconds for a whole exchange, for routes without their own and for callers within the mesh; 0 is none."""
+    retry: Retry | None = None
+    """When requests may be sent again, for the same; None is as it is by default."""
+    retry_budget: RetryBudget = RetryBudget()
     command: str | None = None
     """What `meshctl up` runs, wrapped, by the shell in the configuration's directory: for each version that has no
     command of its own."""

@@ -108,3 +108,9 @@ def parse_rate(text: str) -> float:
     if not found:
         raise ValueError('expected a rate such as "100/s" or "6000/m"')
     return float(found[1]) / _DURATION[found[2]]
+
+
+def format_rate(rate: float) -> str:
+    """The text `parse_rate` reads back: 10.0 → "10/s", 0.5 → "30/m"."""
+    per = next((unit for unit in ("s", "m", "h", "d") if round(rate * _DURATION[unit], 9).is_integer()), "s")
+    return f"{_decimal(rate * _DURATION[per])}/{per}"

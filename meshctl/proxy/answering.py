@@ -10,10 +10,11 @@ from meshctl import clock
 from meshctl.core.balance import observe
 from meshctl.core.concurrency import whole_seconds
 from meshctl.proxy.attempt import Attempt
+from meshctl.proxy.timers import NEVER
 from meshctl.wire.dates import date_line
 from meshctl.wire.fields import Fields, make, passing_trailers, without
 from meshctl.wire.message import Response
-from meshctl.wire.reasons import HELD_BACK, problem, reason_told, status_of
+from meshctl.wire.reasons import problem, status_of
 
 
 class Answering(Attempt):
@@ -54,19 +55,21 @@ class Answering(Attempt):
         else:
             endpoint.ewma = took
         if status >= 500:
-            why = (endpoint.config.mesh and reason_told(response.fields)) or f"status {status}"
-            if why not in HELD_BACK:
-                self.note_failure(why)
-            if self.retry_status(status) or (endpoint.config.mesh and self.retry_told(response)):
+            if self.retry_failure(response):
                 return False
-        elif endpoint.is_failing:
-            self.note_success(now)
+        else:
+            if endpoint.is_failing:
+                self.note_success(now)
+            if status >= 400 and self.retry_answer(response):
+                return False
         self.status = status
         if status == 101:
+            self.until = self.total_deadline
             self.open_tunnel(response)
             return True
         if body is None:
             self.deadline_reason = "stream_timeout"
+            self.until = self.total_deadline
             self.deadline = min(now + endpoint.timeouts.stream, self.total_deadline)
         self.answer(response, body)
         return True
@@ -149,6 +152,14 @@ class Answering(Attempt):
         self.finish(clock.monotonic())
 
     # answers of our own
+
+    def on_deadline(self, now: float) -> None:
+        is_in_line = self.deadline_reason == "limit_reached" and not self.status and now < self.total_deadline
+        if is_in_line and self.admission is not None:
+            self.deadline = NEVER
+            self.admission.give_up(self, now)
+        else:
+            super().on_deadline(now)
 
     def reply(self, reason: str, detail: str, *, retry_after: float = 0.0) -> bool:
         """Answer with a refusal of our own, and after how many seconds it may be otherwise, where that is known. Always

@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
-from meshctl.core.retry import backoff, may_retry
+from meshctl.core.retry import backoff, may_retry, pause
 from meshctl.proxy.timers import NEVER
+from meshctl.proxy.timing import Timing
 from meshctl.wire.chunks import chunk, last_chunk
 from meshctl.wire.fields import Fields, passing_trailers
 from meshctl.wire.message import CHUNKED
-from meshctl.wire.reasons import told
+from meshctl.wire.reasons import HELD_BACK, reason_told, told
+from meshctl.wire.retry_after import wait_asked
 
 if TYPE_CHECKING:
     from meshctl.proxy.admission import Admission
@@ -31,7 +33,7 @@ REPLAY_LIMIT: Final = 65_536
 """Bytes of a request body kept for a retry; a longer one is not sent twice."""
 
 
-class Attempt:
+class Attempt(Timing):
     """See the module. What starts equal for every request is a class attribute: setting forty of them on each cost 1
     µs."""
 
@@ -71,10 +73,6 @@ class Attempt:
     # The answer
     status = 0
     finished = False
-    # The clock
-    deadline = NEVER
-    deadline_reason = ""
-    total_deadline = NEVER
 
     def fail(self, reason: str, detail: str) -> None:
         """Give up."""
@@ -83,17 +81,6 @@ class Attempt:
     def resend(self) -> None:
         """Choose an endpoint anew and forward."""
         raise NotImplementedError  # pragma: no cover - an interface
-
-    def wait(self, seconds: float, reason: str) -> None:
-        """Set the deadline for what is awaited now."""
-        self.deadline = min(clock.monotonic() + seconds, self.total_deadline)
-        self.deadline_reason = reason
-
-    def move(self) -> None:
-        """Bytes moved: the stream timeout starts anew."""
-        endpoint = self.endpoint
-        if endpoint is not None:
-            self.deadline = min(clock.monotonic() + endpoint.timeouts.stream, self.total_deadline)
 
     def on_body(self, data: bytes) -> None:
         """A piece of the request's body."""
@@ -111,7 +98,11 @@ class Attempt:
         self.body_ended = True
         if self.request.length == CHUNKED:
             self.send_part(last_chunk(passing_trailers(trailers)))
-        if self.connection is not None and not self.status:
+        if self.status:
+            return
+        if self.endpoint is not None:
+            self.begin_try()
+        if self.connection is not None:
             self.wait(self.connection.endpoint.timeouts.response, "upstream_timeout")
 
     def send_part(self, data: bytes) -> None:
@@ -184,35 +175,56 @@ class Attempt:
         if trial is not None:
             trial.ended(clock.monotonic())
 
-    def retry_status(self, status: int) -> bool:
-        """Whether an answer of this status is dropped and another endpoint asked."""
-        route = self.route
-        if route is None or str(status) not in route.retry.on or not self.may_retry(str(status), sent=True):
-            return False
-        self.release()
-        self.again(delay=backoff(self.attempt, clock.draw()))
-        return True
+    def retry_answer(self, response: Response) -> bool:
+        """Whether an answer of this status is dropped and another endpoint asked, or the same one again."""
+        route, why = self.route, str(response.status)
+        return route is not None and why in route.retry.on and self._drop(response, why, sent=True)
 
-    def retry_told(self, response: Response) -> bool:
-        """Whether an answer of the endpoint's own proxy is dropped and another endpoint asked: it says why there is
-        none of the application, and so whether that may have seen the request."""
-        why, sent = told(response.fields)
-        if not why or not self.may_retry(why, sent=sent):
+    def retry_failure(self, response: Response) -> bool:
+        """The same of an answer that tells of a failure. One of the endpoint's own proxy says why there is none of the
+        application, and so whether that may have seen the request."""
+        endpoint = self.endpoint
+        reason = reason_told(response.fields) if endpoint is not None and endpoint.config.mesh else ""
+        if reason == "deadline_exceeded" and self.total_deadline != NEVER:
+            # What it was given is what was left here, so nobody but who set the deadline is to blame.
+            is_ours = self.total_reason == "route_timeout"
+            if is_ours:
+                self.overdue()
+            return is_ours
+        if reason not in HELD_BACK:
+            self.note_failure(reason or f"status {response.status}")
+        if self.retry_answer(response):
+            return True
+        why, sent = told(response.fields) if reason else ("", True)
+        return bool(why) and self._drop(response, why, sent=sent)
+
+    def _drop(self, response: Response, why: str, *, sent: bool) -> bool:
+        service, version, endpoint = self.service, self.version, self.endpoint
+        if service is None or version is None or endpoint is None:
+            return False
+        asked = wait_asked(response.fields, clock.wall())
+        tried = (*self.tried, endpoint)
+        others = service.elsewhere(version, tried).available if asked else ()
+        same = not any(each not in tried for each in others if each.weight > 0)
+        delay = pause(self.attempt, clock.draw(), asked, same=same)
+        if not self.may_retry(why, sent=sent, delay=delay):
             return False
         self.release()
-        self.again(delay=backoff(self.attempt, clock.draw()))
+        self.again(delay)
         return True
 
     def retry_or_fail(self, reason: str, detail: str, why: str, *, sent: bool) -> None:
         """The endpoint did not answer: ask another one if that is safe and allowed, else give up."""
         self.note_failure(reason)
-        if self.may_retry(why, sent=sent):
-            self.again(delay=0.0 if why == "connect" else backoff(self.attempt, clock.draw()))
+        delay = 0.0 if why == "connect" else backoff(self.attempt, clock.draw())
+        if self.may_retry(why, sent=sent, delay=delay):
+            self.again(delay)
         else:
             self.fail(reason, detail)
 
-    def may_retry(self, why: str, *, sent: bool) -> bool:
-        """The one question, answered in one place (`core.retry`), within the service's budget."""
+    def may_retry(self, why: str, *, sent: bool, delay: float) -> bool:
+        """The one question, answered in one place (`core.retry`), within the service's budget, where there is time left
+        for another attempt in `delay` seconds."""
         route, service = self.route, self.service
         if route is None or service is None or self.finished or self.status:
             return False
@@ -222,10 +234,12 @@ class Attempt:
                          replayable=self.replayable):  # fmt: skip
             return False
         now = clock.monotonic()
+        if now + delay >= self.total_deadline:
+            return False
         service.settle(now)
-        allowed = service.budget.withdraw(now)
-        service.counters.retry("sent" if allowed else "budget")
-        return allowed
+        is_allowed = service.budget.withdraw(now)
+        service.counters.retry("sent" if is_allowed else "budget")
+        return is_allowed
 
     def again(self, delay: float) -> None:
         """Ask another endpoint, after `delay` seconds."""
@@ -237,6 +251,7 @@ class Attempt:
         self.tried = (*self.tried, endpoint)
         endpoint.in_flight -= 1
         self.endpoint = None
+        self.until = self.total_deadline
         self.wait(delay + 1.0, "connect_timeout")
         # Never from within the failure: many endpoints failing at once would recurse.
         self.worker.loop.call_later(delay, self.resend)

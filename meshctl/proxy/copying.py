@@ -216,7 +216,7 @@ class Copy(Exchange):
         """Choose an endpoint of the version and forward."""
         self.started = clock.monotonic()
         assert self.route is not None
-        self.total_deadline = self.started + (self.route.timeout or LONGEST)
+        self.total_deadline = self.until = self.started + (self.route.timeout or LONGEST)
         if self.balance() and self.admit():
             self.forward()
 
@@ -269,7 +269,7 @@ class Copy(Exchange):
     def note_failure(self, reason: str) -> None:
         """No endpoint is blamed for what only a copy met."""
 
-    def may_retry(self, why: str, *, sent: bool) -> bool:
+    def may_retry(self, why: str, *, sent: bool, delay: float) -> bool:
         """It is sent once."""
         return False
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshctl import clock
+from meshctl.core.deadline import GRPC_TIMEOUT, REQUEST_TIMEOUT
 from meshctl.core.paths import normalise
 from meshctl.proxy.answering import Answering
 from meshctl.proxy.egress import elsewhere
@@ -56,7 +57,7 @@ class Exchange(Answering):
         self.reason = ""
         self.finished = False
         self.deadline_reason = ""
-        self.total_deadline = NEVER
+        self.until = NEVER
 
     def __repr__(self) -> str:
         where = self.endpoint.address if self.endpoint else "nowhere"
@@ -113,8 +114,9 @@ class Exchange(Answering):
         if limit and (request.length > limit or self.received > limit):
             return self.reply("body_too_large", f"the body may have at most {limit} bytes")
         if route.timeout:
-            self.total_deadline = self.started + route.timeout
-        return True
+            self.total_deadline = self.until = self.started + route.timeout
+        special = request.special
+        return self.hurry() if REQUEST_TIMEOUT in special or GRPC_TIMEOUT in special else True
 
     def filter(self) -> bool:
         """What the route's filters say: all continue, or one replies. A redirect or fixed answer is the last of
@@ -162,12 +164,15 @@ class Exchange(Answering):
 
     def forward(self) -> None:
         """Send the request on: at once over a kept connection, else when one is open."""
-        endpoint = self.endpoint
+        endpoint, route = self.endpoint, self.route
         assert endpoint is not None
+        assert route is not None
         exchanges = self.worker.exchanges
         exchanges.add(self)
         if not exchanges.is_ticking:
             exchanges.start()
+        if route.per_try and self.body_ended:
+            self.begin_try()
         if endpoint.idle:
             # The last one used is the least likely to be closed by the endpoint right now.
             self.on_connected(endpoint.idle.pop())
@@ -230,7 +235,7 @@ class Exchange(Answering):
             # The clock of an attempt that found its connection at once is as good as now.
             now = clock.monotonic() if self.attempt or self.deadline_reason else self.started
             deadline = now + timeouts.response
-            self.deadline = deadline if deadline < self.total_deadline else self.total_deadline
+            self.deadline = deadline if deadline < self.until else self.until
             self.deadline_reason = "upstream_timeout"
         else:
             self.wait(timeouts.stream, "upstream_timeout")
@@ -256,11 +261,15 @@ class Exchange(Answering):
         service, version = self.service, self.version
         if self.finished or service is None or version is None:
             return
+        now = clock.monotonic()
+        if now >= self.total_deadline:
+            self.on_deadline(now)
+            return
         self.version = service.elsewhere(version, self.tried)
         if self.balance() and self.admit():
             self.forward()
 
-    # calls from the stream and the clock
+    # calls from the stream
 
     def on_client_gone(self) -> None:
         """The client has closed its connection: the endpoint need not go on."""
@@ -274,24 +283,3 @@ class Exchange(Answering):
             self.connection = None
         self.release()
         self.finish(clock.monotonic())
-
-    def on_deadline(self, now: float) -> None:
-        """A timeout ran out."""
-        reason = "route_timeout" if now >= self.total_deadline else self.deadline_reason
-        endpoint = self.endpoint
-        address = endpoint.address if endpoint else "the service"
-        self.deadline = NEVER
-        if reason == "stream_timeout" or self.status:
-            self.fail("route_timeout" if reason == "route_timeout" else "stream_timeout", "")
-            return
-        self.release()
-        detail = f"{address} did not answer within {now - self.started:.3g}s"
-        if reason == "route_timeout":
-            self.note_failure(reason)
-            self.fail(reason, f"the route allows {self.total_deadline - self.started:g}s for the whole exchange")
-        elif reason == "limit_reached" and self.admission is not None:
-            self.admission.give_up(self, now)
-        elif reason == "connect_timeout":
-            self.retry_or_fail(reason, detail, "connect", sent=False)
-        else:
-            self.retry_or_fail(reason, detail, "timeout", sent=True)

@@ -202,7 +202,8 @@ def _policies(mesh: Mesh, route: Route) -> tuple[str, ...]:
     )
     retry = route.retry
     if retry.attempts:
-        said.append(f"retry: {retry.attempts} more on {', '.join(retry.on)}, where it is safe")
+        tried = f", each within {format_duration(retry.per_try)}" if retry.per_try else ""
+        said.append(f"retry: {retry.attempts} more on {', '.join(retry.on)}, where it is safe{tried}")
     if service.health is not None:
         checked = f"GET {service.health.path}" if service.health.path else "TCP connect"
         said.append(f"health: {checked} every {format_duration(service.health.interval)}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import TYPE_CHECKING, Final
 
+from meshctl.core.deadline import GRPC_TIMEOUT, REQUEST_TIMEOUT, encode, encode_grpc
 from meshctl.proxy.stream import Forwarded
+from meshctl.proxy.timers import NEVER
 from meshctl.wire.fields import CRLF, without
 from meshctl.wire.message import CHUNKED
 
@@ -18,6 +20,7 @@ VIA: Final = b"Via: 1.1 meshctl"
 
 _WHO_WAS_IT: Final = (b"X-Forwarded-For", b"X-Forwarded-Proto", b"X-Forwarded-Host", b"Forwarded")
 _SAID: Final = tuple((name.lower(), name + b": ") for name in (*_WHO_WAS_IT, b"Via"))
+_ID: Final = b"\r\nX-Request-Id: "
 _TOLD_ON: Final = frozenset((*(name.lower() for name in _WHO_WAS_IT), b"via"))
 
 
@@ -49,7 +52,7 @@ def encode_request(exchange: Exchange) -> bytes:
     return b"".join((
         request.method.encode(), b" ", request.target, b" HTTP/1.1\r\n",
         block,
-        b"\r\nX-Request-Id: ", exchange.request_id,
+        _ID if exchange.until == NEVER else b"\r\n" + _time_left(exchange) + b"X-Request-Id: ", exchange.request_id,
         b"\r\ntraceparent: ", exchange.traceparent, b"\r\n\r\n",
     ))  # fmt: skip
 
@@ -63,7 +66,9 @@ def _encode_anew(exchange: Exchange) -> bytes:
         _said(exchange, route.authority or request.authority or endpoint_authority(exchange), drop),
         *without(request.fields, drop),
         *route.request_added,
-        b"X-Request-Id: %b\r\ntraceparent: %b" % (exchange.request_id, exchange.traceparent),
+        b"%bX-Request-Id: %b\r\ntraceparent: %b" % (
+            _time_left(exchange), exchange.request_id, exchange.traceparent
+        ),
         _framing(request, exchange.attempt),
         b"",
     ))  # fmt: skip
@@ -94,6 +99,20 @@ def _framing(request: Request, attempt: int) -> bytes:
     if request.expects_continue and not request.is_http10 and request.length and not attempt:
         said += b"Expect: 100-continue\r\n"
     return said
+
+
+def _time_left(exchange: Exchange) -> bytes:
+    """What is left of the time for the whole exchange, as lines with their ends, in our field and in gRPC's where the
+    caller used that. Nothing where there is no such time, or where the route takes the field out or sets it itself."""
+    route = exchange.route
+    assert route is not None
+    if exchange.total_deadline == NEVER:
+        return b""
+    left = exchange.left()
+    lines = b"" if REQUEST_TIMEOUT in route.request_drop else b"X-Request-Timeout: %b\r\n" % encode(left)
+    if GRPC_TIMEOUT in exchange.request.special and GRPC_TIMEOUT not in route.request_drop:
+        lines += b"grpc-timeout: %b\r\n" % encode_grpc(left)
+    return lines
 
 
 def forwarded_target(exchange: Exchange) -> str:

@@ -113,6 +113,8 @@ class Registry:
         self._weights = snapshot.weights
         self._sweep(snapshot)
         self._limit(snapshot)
+        for service in snapshot.services.values():
+            service.budget.configure(service.config.retry_budget)
         live = {series.key for route in snapshot.routes for series in route.series.values()}
         self._worker.counters.retire(live | UNCONFIGURED)
 

@@ -174,7 +174,7 @@ class LiveService:
         self.config = service
         self.name = service.name
         self.counters = worker.counters.service(service.name)
-        self.budget = RetryBudget()
+        self.budget = RetryBudget(service.retry_budget.ratio, service.retry_budget.floor)
         self.breaker = LiveBreaker(worker, service.name, service.breaker) if service.breaker else None
         self.admission: Admission | None = None
         """Who has a place and who waits for one, where the service is limited."""

@@ -39,6 +39,7 @@ class CompiledRoute:
         self.service = service
         self.timeout = route.timeout
         self.retry = route.retry
+        self.per_try = route.retry.per_try
         self.body_bytes = route.body_bytes or body_limit
         self.rank = RANKS.index(route.priority)
         config = service.config if service is not None else None

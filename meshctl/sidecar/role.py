@@ -9,12 +9,12 @@ gateway   as configured, where it is one     → the routes of the configuration
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from meshctl.model.mesh import AccessLog, Gateway, Listener, Mesh
-from meshctl.model.policy import Ejection
+from meshctl.model.policy import Ejection, Retry
 from meshctl.model.route import Match, Rewrite, Route
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.pki.identity import mesh_names
@@ -98,11 +98,17 @@ class SidecarRole(msgspec.Struct):
         yield Route(INBOUND, service=self.local, entry=INBOUND)
         for service in services:
             hosts = mesh_names(service.name, mesh.trust_domain)
-            yield Route(f"{OUTBOUND}:{service.name}", Match(hosts=hosts), service=service.name, entry=OUTBOUND)
+            yield self._route(f"{OUTBOUND}:{service.name}", service, OUTBOUND, match=Match(hosts=hosts))
+        by_name = {service.name: service for service in services}
         for upstream in self.upstreams:
             # The app asks for 127.0.0.1 there: who is called should see a name that means something to it.
             rewrite = Rewrite() if upstream.is_raw else Rewrite(host=upstream.service)
-            yield Route(upstream.entry, service=upstream.service, rewrite=rewrite, entry=upstream.entry)
+            yield self._route(upstream.entry, by_name[upstream.service], upstream.entry, rewrite=rewrite)
+
+    def _route(self, name: str, service: Service, entry: str, **more: Any) -> Route:
+        """A route that nobody wrote: all about it is the service's."""
+        retry = service.retry or Retry()
+        return Route(name, service=service.name, entry=entry, timeout=service.timeout, retry=retry, **more)
 
     def _app(self, configured: Service) -> Service:
         """The app: one endpoint, which is never set aside, because there is no other to take its place. Whether it is

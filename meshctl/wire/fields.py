@@ -31,6 +31,9 @@ HOP_BY_HOP: Final = frozenset(
 
 _FORWARDING: Final = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"))
 
+_DEADLINES: Final = frozenset((b"x-request-timeout", b"grpc-timeout"))
+"""How long a caller will wait, which is less at each hop (`core.deadline`)."""
+
 _IDENTITY: Final = b"x-meshctl-identity"
 """Says to an app which member of the mesh calls it. Read only so that what a client sends of it never passes."""
 
@@ -38,7 +41,11 @@ IDENTIFIERS: Final = frozenset((b"x-request-id", b"traceparent"))
 """By what a request is followed: another one each time, where the rest of a head mostly repeats."""
 
 REQUEST_READ: Final = (
-    HOP_BY_HOP | _FORWARDING | IDENTIFIERS | {b"host", b"content-length", b"expect", b"via", b"user-agent", _IDENTITY}
+    HOP_BY_HOP
+    | _FORWARDING
+    | _DEADLINES
+    | IDENTIFIERS
+    | {b"host", b"content-length", b"expect", b"via", b"user-agent", _IDENTITY}
 )
 """Request fields the proxy reads and writes anew; everything else passes untouched."""
 

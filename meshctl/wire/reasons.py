@@ -60,6 +60,7 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "upstream_timeout": (504, "The service did not answer in time"),
     "connect_timeout": (504, "The service could not be reached in time"),
     "route_timeout": (504, "The route's time for the whole exchange ran out"),
+    "deadline_exceeded": (504, "The time that the caller allows ran out"),
     "fault": (503, "The mesh injects a fault on purpose"),
     "internal": (500, "The gateway failed; this is a defect in it"),
 }
@@ -73,10 +74,11 @@ CUT: Final[dict[str, str]] = {
 }
 """How an exchange can end after its answer began: seen in the access log and metrics, no longer in a header."""
 
-_CAUSES: Final = dict.fromkeys(
-    ("no_endpoint", "overloaded", "limit_reached", "upstream_busy", "upstream_connect", "connect_timeout"),
-    ("connect", False),
-) | {"upstream_reset": ("reset", True)}
+_CAUSES: Final = (
+    dict.fromkeys(("upstream_connect", "connect_timeout"), ("connect", False))
+    | dict.fromkeys(("no_endpoint", "overloaded", "upstream_busy", "limit_reached"), ("refused", False))
+    | {"upstream_reset": ("reset", True)}
+)
 """By which refusals of another proxy it is known how far a request got: what they mean for a retry."""
 
 NOBODY_THERE: Final = frozenset(

@@ -19,6 +19,7 @@ from meshctl.model.policy import (
     Limits,
     Overload,
     Retry,
+    RetryBudget,
     UpstreamTimeouts,
 )
 from meshctl.model.route import HeaderEdits, Match, PathMatch, Redirect, Respond, Rewrite, Route, ValueMatch
@@ -113,6 +114,9 @@ breakers = some(
     ramp=seconds,
 )
 limits = some(Limit, requests=counts, queue=st.integers(0, 9), wait=seconds, adaptive=st.booleans())
+retries = some(
+    Retry, attempts=st.integers(0, 10), on=st.sampled_from([(), ("connect",), ("503", "timeout")])
+) | st.builds(Retry, on=st.just(("refused", "timeout")), per_try=seconds)
 checks = some(
     HealthCheck,
     path=paths,
@@ -140,6 +144,8 @@ services = st.builds(
     slow_start=st.just(0.0) | seconds,
     tls=some(UpstreamTls, ca=files, server_name=hosts, verify=st.booleans()),
     timeouts=some(UpstreamTimeouts, **all_of(UpstreamTimeouts, seconds)),
+    retry=st.none() | retries,
+    retry_budget=some(RetryBudget, ratio=st.sampled_from([0.0, 0.05]), floor=st.sampled_from([0.0, 0.5, 3.0])),
     command=commands,
     restart=st.sampled_from(["no", "on-failure", "always"]),
     mtls=st.sampled_from(["strict", "permissive"]),
@@ -155,7 +161,6 @@ matches = st.builds(
 )
 redirects = some(Redirect, scheme=st.just("https"), host=hosts, port=counts, status=st.sampled_from([301, 308]))
 responds = some(Respond, status=statuses, body=words, content_type=st.just("text/html"))
-retries = some(Retry, attempts=st.integers(0, 10), on=st.sampled_from([(), ("connect",), ("503", "timeout")]))
 rewrites = st.one_of(st.just(Rewrite()), some(Rewrite, path=paths, host=hosts), some(Rewrite, host=hosts))
 listeners = st.builds(
     lambda host, port, secured: Listener(host, port, **secured),

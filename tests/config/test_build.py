@@ -18,6 +18,7 @@ from meshctl.model.policy import (
     Limits,
     Overload,
     Retry,
+    RetryBudget,
     UpstreamTimeouts,
 )
 from meshctl.model.route import HeaderEdits, Match, PathMatch, Redirect, Respond, Rewrite, Route, ValueMatch
@@ -291,7 +292,21 @@ VERSIONS = (Version("default", (Endpoint("h", 1),)),)
         ("port = 9001", {"port": 9001}),
         ('mtls = "permissive"', {"mtls": "permissive"}),
         ('mtls = "strict"', {}),
-        ('protocol = "tcp"', {"protocol": "tcp"}),
+        ('protocol = "tcp"', {"protocol": "tcp", "timeouts": UpstreamTimeouts(stream=3600.0)}),
+        (
+            'protocol = "tcp"\ntimeouts = { stream = "1m", idle = "1s" }',
+            {"protocol": "tcp", "timeouts": UpstreamTimeouts(stream=60.0, idle=1.0)},
+        ),
+        ('timeout = "5s"', {"timeout": 5.0}),
+        ("retry = {}", {"retry": Retry()}),
+        ('retry = { attempts = 2, on = ["503", "503"] }', {"retry": Retry(2, ("503",))}),
+        (
+            'retry = { per_try = "500ms" }',
+            {"retry": Retry(on=("connect", "reset", "refused", "timeout"), per_try=0.5)},
+        ),
+        ('retry = { on = ["timeout", "503"], per_try = "1s" }', {"retry": Retry(on=("timeout", "503"), per_try=1.0)}),
+        ('retry_budget = { ratio = "5%" }', {"retry_budget": RetryBudget(0.05)}),
+        ('retry_budget = { floor = "30/m" }', {"retry_budget": RetryBudget(floor=0.5)}),
         ('protocol = "http"', {}),
         ('restart = "no"', {"restart": "no"}),
         ('restart = "always"', {"restart": "always"}),

@@ -71,7 +71,7 @@ protocol = "tcp"
         ("routes.v1.path", "/v1", "mesh.toml:18"),
         ("routes.v1.service", "orders", "mesh.toml:19"),
         ("routes.v1.retry.attempts", 3, "mesh.toml:20"),
-        ("routes.v1.retry.on", ["connect", "reset"], "default"),
+        ("routes.v1.retry.on", ["connect", "reset", "refused"], "default"),
         ("routes.v1.timeout", "0s", "default"),
         ("services.orders.balance", "least_load", "default"),
         ("services.orders.endpoints[0]", "h:1", "mesh.toml:28"),

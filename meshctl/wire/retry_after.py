@@ -1,0 +1,68 @@
+"""How long an answer asks its client to wait (Retry-After, RFC 9110 §10.2.3): seconds, or a date in one of the three
+forms that §5.6.7 has recipients accept.
+
+The library's parsers of dates take megabytes of modules that an idle proxy does without. Pure: now is an argument.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from meshctl.wire.fields import Fields
+
+_NAME: Final = b"retry-after"
+_SECONDS: Final = re.compile(rb"[0-9]{1,9}").fullmatch
+_TIME: Final = rb"(?P<h>[0-2][0-9]):(?P<i>[0-5][0-9]):(?P<s>[0-6][0-9])"
+_DATES: Final = (
+    re.compile(rb"[A-Z][a-z]{2}, (?P<d>[0-9]{2}) (?P<m>[A-Z][a-z]{2}) (?P<y>[0-9]{4}) " + _TIME + rb" GMT").fullmatch,
+    re.compile(rb"[A-Z][a-z]{5,8}, (?P<d>[0-9]{2})-(?P<m>[A-Z][a-z]{2})-(?P<y>[0-9]{2}) " + _TIME + rb" GMT").fullmatch,
+    re.compile(rb"[A-Z][a-z]{2} (?P<m>[A-Z][a-z]{2}) (?P<d>[ 0-9][0-9]) " + _TIME + rb" (?P<y>[0-9]{4})").fullmatch,
+)
+_MONTHS: Final = {
+    name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)
+}
+_DAY: Final = 86_400
+_HALF_CENTURY: Final = 50
+
+
+def wait_asked(fields: Fields, now: float) -> float:
+    """Seconds from `now`, on the wall clock, until the answer's sender wants to be asked again; 0 where it does not
+    say, or says what cannot be understood."""
+    for line in fields:
+        name, _, value = line.partition(b":")
+        if name.lower() == _NAME:
+            return _wait(value.strip(b" \t"), now)
+    return 0.0
+
+
+def _wait(value: bytes, now: float) -> float:
+    if _SECONDS(value):
+        return float(value)
+    for form in _DATES:
+        if found := form(value):
+            return max(0.0, _moment(found, now) - now)
+    return 0.0
+
+
+def _moment(found: re.Match[bytes], now: float) -> float:
+    """The Unix time of a date; `now` where there is no such month."""
+    month = _MONTHS.get(found["m"], 0)
+    if not month:
+        return now
+    year = int(found["y"])
+    if len(found["y"]) == 2:
+        # A year that appears to be more than fifty years ahead is the last one that ends so (§5.6.7).
+        this = 1970 + int(now / (365.2425 * _DAY))
+        year += this - this % 100
+        year -= 100 if year > this + _HALF_CENTURY else 0
+    days = _days(year, month, int(found["d"]))
+    return days * _DAY + int(found["h"]) * 3600 + int(found["i"]) * 60 + int(found["s"])
+
+
+def _days(year: int, month: int, day: int) -> int:
+    """Days from 1970-01-01 in the Gregorian calendar. Years are counted from March, so that the day that may be there
+    or not is the last one."""
+    year -= month <= 2
+    since_march = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    return year * 365 + year // 4 - year // 100 + year // 400 + since_march - 719_468
