@@ -22,6 +22,7 @@ from meshctl.cli import (
     doctor,
     down,
     gateway,
+    keys,
     project,
     rollout,
     routes,
@@ -105,6 +106,11 @@ TREE: Final[Mapping[str, Body | Group]] = {
             "fault": traffic_fault.fault,
         },
         "meshctl traffic shift orders v2=10",
+    ),
+    "keys": Group(
+        "API keys: made, listed, replaced, revoked; every proxy knows at once.",
+        {"create": keys.create, "ls": keys.ls, "rotate": keys.rotate, "revoke": keys.revoke},
+        "meshctl keys create --owner acme",
     ),
     "certs": Group(
         "The mesh's own certificates: who has which, how long, and new ones for all of them while everything runs.",

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from meshctl.config.build_auth import auth, need, path_match, rules
 from meshctl.config.document import MESH, AccessLogTable, CertificateTable, Document, GatewayTable, ListenerTable
 from meshctl.config.document_allow import AllowTable
-from meshctl.config.document_route import HeaderEditsTable, PathTable, RetryTable, RouteTable, ValueTable
+from meshctl.config.document_route import HeaderEditsTable, RetryTable, RouteTable, ValueTable
 from meshctl.config.document_service import (
     BalanceTable,
     EndpointTable,
@@ -53,12 +54,12 @@ def build(document: Document, folder: str) -> Mesh:
     shadow = basics.pop("policy", "") == "shadow"
     routes = document.routes or []
     names = _names(routes)
-    services = {name: _service(name, table, folder) for name, table in (document.services or {}).items()}
     return Mesh(
         **basics,
         gateway=_gateway(document.gateway, folder) if document.gateway else Gateway(),
-        routes=tuple(_route(table, name, services) for table, name in zip(routes, names, strict=True)),
-        services=tuple(services.values()),
+        routes=tuple(_route(table, name) for table, name in zip(routes, names, strict=True)),
+        services=tuple(_service(name, table, folder) for name, table in (document.services or {}).items()),
+        auth=tuple(auth(name, table, folder) for name, table in (document.auth or {}).items()),
         access=Access(**access, shadow=shadow, rules=_rules(document.allow or [])),
     )
 
@@ -124,10 +125,10 @@ def _route(table: RouteTable, name: str, services: Mapping[str, Service]) -> Rou
             given[key] = _edits(given[key])
     if table.retry:
         given["retry"] = _retry(table.retry)
-    # What a route does not say its service does; a table of retries is one thing.
-    service = services.get(table.service or "")
-    if service is not None:
-        given = {"timeout": service.timeout, "retry": service.retry or Retry()} | given
+    if table.auth:
+        given["auth"] = need(table.auth)
+    if table.require is not None:
+        given["require"] = rules(table.require)
     return Route(**given)
 
 
@@ -135,7 +136,7 @@ def _route(table: RouteTable, name: str, services: Mapping[str, Service]) -> Rou
 def _match(table: RouteTable) -> Match:
     return Match(
         hosts=tuple(dict.fromkeys(table.hosts or ())),
-        path=_path(table.path) if table.path else PathMatch(),
+        path=path_match(table.path) if table.path else PathMatch(),
         methods=tuple(dict.fromkeys(table.methods or ())),
         **_conditions(table),
     )
@@ -147,14 +148,6 @@ def _conditions(table: RouteTable | VersionMatchTable) -> dict[str, Any]:
         key: tuple(_value(name, value) for name, value in sorted((values or {}).items()))
         for key, values in given.items()
     }
-
-
-def _path(table: PathTable) -> PathMatch:
-    if table.exact is not None:
-        return PathMatch("exact", table.exact)
-    if table.regex is not None:
-        return PathMatch("regex", table.regex)
-    return PathMatch("prefix", table.prefix) if table.prefix is not None else PathMatch()
 
 
 def _value(name: str, table: ValueTable) -> ValueMatch:
@@ -196,7 +189,7 @@ def _rules(tables: Sequence[AllowTable]) -> tuple[Allow, ...]:
     for table in tables:
         sources, targets = tuple(dict.fromkeys(table.sources)), tuple(dict.fromkeys(table.targets))
         name = table.name or names.free(made_rule_name(sources, targets))
-        paths = tuple(dict.fromkeys(map(_path, table.paths or ())))
+        paths = tuple(dict.fromkeys(map(path_match, table.paths or ())))
         found.append(Allow(name, sources, targets, tuple(dict.fromkeys(table.methods or ())), paths))
     return tuple(found)
 
@@ -267,6 +260,8 @@ def _key(table: KeyTable) -> Key:
         return Key("cookie", table.cookie)
     if table.query is not None:
         return Key("query", table.query)
+    if table.claim is not None:
+        return Key("claim", table.claim)
     return Key("identity" if table.identity else "client_ip")
 
 

@@ -48,6 +48,9 @@ def _keyed(mesh: Mesh) -> dict[str, Any]:
     document = render(mesh)
     document["gateway"]["listen"] = {each.address: _listener(each) for each in mesh.gateway.listeners}
     document["routes"] = {table.pop("name"): table for table in document["routes"]}
+    for table in document["routes"].values():
+        if "require" in table:
+            table["require"] = {rule.pop("name"): rule for rule in table["require"]}
     document["allow"] = {table.pop("name"): table for table in document["allow"]}
     for service in mesh.services:
         table = document["services"][service.name]

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, Field
 
 from meshctl.config.document_allow import AllowTable
+from meshctl.config.document_auth import AuthTable
 from meshctl.config.document_route import RouteTable
 from meshctl.config.document_service import ServiceTable
 from meshctl.config.problems import Wrong
@@ -208,6 +209,7 @@ class Document(Table):
     gateway: GatewayTable | None = Field(None, description="The entry for traffic from outside.")
     routes: list[RouteTable] | None = Field(None, description="Which requests go where; the most specific route wins.")
     services: dict[Label, ServiceTable] | None = Field(None, description="Where requests go, by name.")
+    auth: dict[Label, AuthTable] | None = Field(None, description="Ways to know who calls, by name.")
     allow: list[AllowTable] | None = Field(
         None,
         description="Which services may call which; a service that any rule is about takes no other calls.",

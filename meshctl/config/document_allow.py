@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from meshctl.config.document_route import PathSpec
+from meshctl.config.document_path import PathSpec
 from meshctl.config.scalars import Member, RouteName
 from meshctl.config.scalars_http import Method
 from meshctl.config.table import Table, several

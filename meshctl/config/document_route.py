@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from meshctl.config.document_auth import NeedSpec, Rules
+from meshctl.config.document_path import PathSpec
 from meshctl.config.scalars import Duration, HostPattern, Label, PlainHost, RouteName, Size
 from meshctl.config.scalars_http import (
     EditableHeader,
@@ -20,11 +22,6 @@ from meshctl.config.scalars_http import (
 from meshctl.config.table import ONE_KEY, Table, distinct_keys, either, shorthand
 
 
-def _path(value: object) -> object:
-    expected = '"/prefix", { exact = "/path" } or { regex = "…" }'
-    return either(shorthand(value, "prefix", expected), "prefix", "exact", "regex")
-
-
 def _value(value: object) -> object:
     expected = '"value", { regex = "…" } or { present = true }'
     return either(shorthand(value, "exact", expected), "exact", "regex", "present")
@@ -32,19 +29,6 @@ def _value(value: object) -> object:
 
 def _values(value: object) -> object:
     return [value] if isinstance(value, str) else value
-
-
-Prefix = Annotated[str, Field(pattern="^/")]
-
-
-class PathTable(Table):
-    """A condition on the path: one of prefix, exact and regex."""
-
-    model_config = ConfigDict(json_schema_extra=ONE_KEY)
-
-    prefix: PrefixPath | None = Field(None, description="The path begins with these segments.")
-    exact: UrlPath | None = Field(None, description="The path is this.")
-    regex: Regex | None = Field(None, description="The whole path matches this regular expression.")
 
 
 class ValueTable(Table):
@@ -120,7 +104,6 @@ class RetryTable(Table):
     )
 
 
-PathSpec = Annotated[PathTable, BeforeValidator(_path, json_schema_input_type=Prefix | PathTable)]
 Condition = Annotated[ValueTable, BeforeValidator(_value, json_schema_input_type=str | ValueTable)]
 Headers = Annotated[
     dict[HeaderName, Condition], BeforeValidator(distinct_keys, json_schema_input_type=dict[str, str | ValueTable])
@@ -167,4 +150,8 @@ class RouteTable(Table):
     priority: Literal["high", "normal", "low"] | None = Field(
         None, description="Who waits first for a limited service, and is refused last by a proxy that cannot keep up."
     )
+    auth: NeedSpec | None = Field(
+        None, description="How callers must be known: the name of an [auth] table, { any = […] } or { all = […] }."
+    )
+    require: Rules | None = Field(None, description="What callers must have; the first rule that is not met refuses.")
     body_bytes: Size | None = Field(None, description='The longest request body; "0B" takes the gateway\'s limit.')

@@ -22,13 +22,11 @@ _POLICIES = ("least_load", "round_robin", "random")
 
 
 def _key(value: object) -> object:
-    expected = '"client_ip", "identity", { header = "…" }, { cookie = "…" } or { query = "…" }'
+    expected = '"client_ip", "identity", { header = "…" }, { cookie = "…" }, { query = "…" } or { claim = "…" }'
     if value in ("client_ip", "identity"):
         return {value: True}
     if isinstance(value, dict):
-        if "claim" in value:
-            raise Wrong("no claims are known: this version does not verify tokens", expected=expected)
-        return either(value, "header", "cookie", "query", "client_ip", "identity")
+        return either(value, "header", "cookie", "query", "claim", "client_ip", "identity")
     shown = quoted(value) if isinstance(value, str) else kind_of(value)
     raise Wrong(f"{shown} is not valid here", expected=expected)
 
@@ -61,6 +59,7 @@ class KeyTable(Table):
     header: HeaderName | None = Field(None, description="A header's name.")
     cookie: PlainText | None = Field(None, description="A cookie's name.")
     query: PlainText | None = Field(None, description="A query parameter's name.")
+    claim: PlainText | None = Field(None, description="A claim of the caller, on routes with auth.", examples=["sub"])
     client_ip: Literal[True] | None = Field(None, description="The client's address.")
     identity: Literal[True] | None = Field(None, description="The service of the mesh that calls.")
 
@@ -75,7 +74,7 @@ class BalanceTable(Table):
         None, description="How an endpoint is chosen."
     )
     hash: KeySpec | None = Field(
-        None, description='The key: "client_ip", "identity" or a header, cookie or query parameter.'
+        None, description='The key: "client_ip", "identity" or a header, cookie, query parameter or claim.'
     )
 
 

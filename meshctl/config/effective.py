@@ -11,6 +11,8 @@ from meshctl.config.files import Loaded
 from meshctl.config.positions import Positions
 from meshctl.config.problems import Path, path_text
 from meshctl.config.render import basics, gateway, render, route, service
+from meshctl.config.render_auth import auth
+from meshctl.model.auth import ApiKey, Auth, Jwt
 from meshctl.model.mesh import Gateway, Mesh
 from meshctl.model.policy import Breaker, HealthCheck, Limit, Retry
 from meshctl.model.route import Redirect, Respond, Route
@@ -23,6 +25,7 @@ _NAMED: Final[tuple[Path, ...]] = (("routes",), ("allow",))
 
 # With every optional table, so that their defaults show where a file has the table but not the key.
 _ROUTE = Route("", service="", redirect=Redirect(), respond=Respond())
+_AUTH = Auth("", jwt=Jwt(), api_key=ApiKey())
 _SERVICE = Service(
     "",
     versions=(Version("", (Endpoint(tls=True),)),),
@@ -52,7 +55,9 @@ def effective(loaded: Loaded) -> list[Setting]:
     for path, value in _leaves((), document):
         shown = path if path[:1] not in _NAMED else (path[0], document[str(path[0])][path[1]]["name"], *path[2:])
         is_default = path in defaults["gateway"] and defaults["gateway"][path] == value
-        if path[0] in ("routes", "services"):
+        if path[-1] == "forward":
+            is_default = value == ("jwt" in document["auth"][path[1]])
+        elif path[0] in ("routes", "services", "auth"):
             key = path[-1:] if path[-1] == "weight" else path[2:]
             is_default = key in defaults[path[0]] and defaults[path[0]][key] == value
         said = _of_service(positions, path, document)
@@ -96,5 +101,6 @@ def _defaults() -> dict[str, dict[Path, Any]]:
     return {
         "gateway": dict(_leaves(("gateway",), gateway(Gateway()))) | dict(_leaves(("mesh",), basics(Mesh()))),
         "routes": dict(_leaves((), route(_ROUTE))),
+        "auth": dict(_leaves((), auth(_AUTH))),
         "services": dict(_leaves((), service(_SERVICE))) | {("weight",): 1},
     }

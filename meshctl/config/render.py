@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from meshctl.config.render_auth import auth, need, path, rule
 from meshctl.model.mesh import AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.policy import (
     Balance,
@@ -22,12 +23,11 @@ from meshctl.model.policy import (
     Limits,
     Overload,
     Retry,
-    RetryBudget,
     UpstreamTimeouts,
 )
-from meshctl.model.route import HeaderEdits, Match, PathMatch, Redirect, Respond, Rewrite, Route, ValueMatch
+from meshctl.model.route import HeaderEdits, Match, Redirect, Respond, Rewrite, Route, ValueMatch
 from meshctl.model.service import DIRECT, Endpoint, Service, UpstreamTls, Version
-from meshctl.model.units import format_duration, format_percent, format_rate, format_size
+from meshctl.model.units import format_duration, format_percent, format_size
 
 Table = dict[str, Any]
 
@@ -51,6 +51,7 @@ def render(mesh: Mesh) -> Table:
         "gateway": gateway(mesh.gateway),
         "routes": [route(each) for each in mesh.routes],
         "services": {each.name: service(each) for each in mesh.services},
+        "auth": {each.name: auth(each) for each in mesh.auth},
         "allow": [_allow(each) for each in mesh.access.rules],
     }
 
@@ -94,7 +95,7 @@ def route(value: Route) -> Table:
     table: Table = {
         "name": value.name,
         "hosts": list(match.hosts),
-        "path": _path(match.path),
+        "path": path(match.path),
         "methods": list(match.methods),
         **_conditions(match),
         "service": value.service,
@@ -104,6 +105,8 @@ def route(value: Route) -> Table:
         "rewrite": _plain(value.rewrite),
         "request_headers": _edits(value.request_headers),
         "response_headers": _edits(value.response_headers),
+        "auth": value.auth and need(value.auth),
+        "require": [rule(each) for each in value.require],
     }
     table = {key: each for key, each in table.items() if each not in (None, [], {})}
     policies = {
@@ -206,13 +209,9 @@ def _allow(value: Allow) -> Table:
         "from": list(value.sources),
         "to": list(value.targets),
         "methods": list(value.methods),
-        "paths": [_path(each) for each in value.paths],
+        "paths": [path(each) for each in value.paths],
     }
     return {key: each for key, each in table.items() if each}
-
-
-def _path(value: PathMatch) -> Any:
-    return value.value if value.kind == "prefix" else {value.kind: value.value}
 
 
 def _conditions(match: Match) -> Table:

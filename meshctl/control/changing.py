@@ -18,6 +18,7 @@ from meshctl.control.acks import acknowledge
 from meshctl.control.discovery import Name, Registrations, extended
 from meshctl.control.fleet import PATIENCE, Fleet
 from meshctl.control.identity import Identity
+from meshctl.control.keyring import Keyring
 from meshctl.control.revisions import Revision, current, nothing, pointer
 from meshctl.control.roles import Role
 from meshctl.control.roll import Roll
@@ -55,6 +56,7 @@ class Changing:
         self._proxy = proxy
         self._lease = lease
         self._roll = Roll()
+        self._keyring = Keyring(store, fleet)
         self._known: frozenset[Name] = frozenset()
         self._said = (-1, "")
         self._count = 0
@@ -93,6 +95,7 @@ class Changing:
             synced = self._store.revision()
             self.weights = live_weights(self._store)
             self.steering = live_steering(self._store)
+            self._keyring.refresh()
             revision = current(self._store) or nothing()
             self._roll.refresh(self._store)
             refusal = await self._change_to(revision)
@@ -187,9 +190,10 @@ class Changing:
             self._events.error("no_identity", error=error.message, hint=error.hint)
 
     async def _weigh(self, serving: Serving) -> None:
-        """Have traffic follow the live weights, faults and mirrors, before anything that might take longer."""
+        """Have traffic follow the live weights, faults, mirrors and keys, before anything that might take longer."""
+        is_keyed = self._keyring.refresh()
         weights, steering = live_weights(self._store), live_steering(self._store)
-        if weights == self.weights and steering == self.steering:
+        if weights == self.weights and steering == self.steering and not is_keyed:
             return
         if weights != self.weights:
             self.weights = serving.weights = weights

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from meshctl.model.auth import Auth
 from meshctl.model.policy import DownstreamTimeouts, Limits, Overload
 from meshctl.model.route import PathMatch, Route
 from meshctl.model.service import Service
@@ -96,6 +97,8 @@ class Mesh(msgspec.Struct, frozen=True):
     routes: tuple[Route, ...] = ()
     services: tuple[Service, ...] = ()
     access: Access = Access()
+    auth: tuple[Auth, ...] = ()
+    """The ways to know who calls."""
     egress: Literal["allow", "deny"] = "allow"
     """Whether sidecars pass requests on to hosts outside the mesh."""
 

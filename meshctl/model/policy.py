@@ -147,10 +147,10 @@ class Breaker(msgspec.Struct, frozen=True):
 
 
 class Key(msgspec.Struct, frozen=True):
-    """What of a request is hashed: a header, cookie or query parameter by name, the client's address, or the service
-    that the caller proved to be."""
+    """What of a request is hashed: a header, cookie, query parameter or claim by name, the client's address, or the
+    service that the caller proved to be."""
 
-    kind: Literal["header", "cookie", "query", "client_ip", "identity"]
+    kind: Literal["header", "cookie", "query", "claim", "client_ip", "identity"]
     name: str = ""
 
 

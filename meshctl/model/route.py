@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from meshctl.model.auth import Need
 from meshctl.model.policy import Retry
 
 
@@ -73,6 +74,26 @@ class Respond(msgspec.Struct, frozen=True):
     content_type: str = "text/plain; charset=utf-8"
 
 
+class Require(msgspec.Struct, frozen=True):
+    """A rule: a request of these methods and paths must have all that is asked. Empty asks nothing; of `scopes` and
+    `claims` all must be there, of everything else one."""
+
+    name: str
+    methods: tuple[str, ...] = ()
+    paths: tuple[PathMatch, ...] = ()
+    scopes: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    claims: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Names with the values that will do."""
+    subjects: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    """Of API keys."""
+    identities: tuple[str, ...] = ()
+    """SPIFFE IDs, or services of the mesh by name."""
+    addresses: tuple[str, ...] = ()
+    """Networks (CIDR) of clients."""
+
+
 class Route(msgspec.Struct, frozen=True):
     """One rule. Exactly one of `service`, `redirect` and `respond` is given."""
 
@@ -93,6 +114,10 @@ class Route(msgspec.Struct, frozen=True):
     """Who waits first where a service is limited, and who is refused last where the proxy cannot keep up."""
     body_bytes: int = 0
     """The longest request body accepted, in bytes; 0 takes the gateway's limit."""
+    auth: Need | None = None
+    """How its callers must be known; None asks nobody."""
+    require: tuple[Require, ...] = ()
+    """What they must have then. The first rule that is not met refuses."""
     entry: str = "gateway"
     """Which listeners it is for (`Listener.entry`). What a configuration writes is for the gateway's; a sidecar makes
     its own for the others."""

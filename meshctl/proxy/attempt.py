@@ -64,6 +64,8 @@ class Attempt(Timing):
     parts: list[bytes] | None = None
     parts_size = 0
     replayable = True
+    query_credential: bytes | None = None
+    """What the query had of who calls, and has no more."""
     attempt = 0
     tried: tuple[LiveEndpoint, ...] = ()
     admission: Admission | None = None
@@ -97,13 +99,13 @@ class Attempt(Timing):
         """The request's body is complete."""
         self.body_ended = True
         if self.request.length == CHUNKED:
-            self.send_part(last_chunk(passing_trailers(trailers)))
-        if self.status:
-            return
-        if self.endpoint is not None:
-            self.begin_try()
-        if self.connection is not None:
+            self.send_part(last_chunk(self.passing_trailers(trailers)))
+        if self.connection is not None and not self.status:
             self.wait(self.connection.endpoint.timeouts.response, "upstream_timeout")
+
+    def passing_trailers(self, trailers: Fields) -> Fields:
+        """The trailers that may pass."""
+        return passing_trailers(trailers)
 
     def send_part(self, data: bytes) -> None:
         """Pass a piece of the request on, and keep it while a retry may need it."""

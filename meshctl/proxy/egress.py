@@ -96,7 +96,7 @@ class Egress:
         self._version = _AnyHost(worker, config, "", 1.0, ())
         self._version.hosts = self
         service.set_versions([self._version])
-        self.route = CompiledRoute(Route(NAME, service=NAME, retry=_RETRY), service, 0, worker)
+        self.route = CompiledRoute(Route(NAME, service=NAME, retry=_RETRY), service, 0, worker, None)
 
     def __repr__(self) -> str:
         return f"<Egress {len(self._hosts)} hosts>"

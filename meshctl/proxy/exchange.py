@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from meshctl import clock
 from meshctl.core.deadline import GRPC_TIMEOUT, REQUEST_TIMEOUT
 from meshctl.core.paths import normalise
-from meshctl.proxy.answering import Answering
 from meshctl.proxy.egress import elsewhere
+from meshctl.proxy.filtering import Filtering
 from meshctl.proxy.forward import encode_request
 from meshctl.proxy.timers import NEVER
 from meshctl.proxy.trial import rescue
@@ -26,7 +26,6 @@ from meshctl.wire.reasons import CLIENT_GONE_STATUS
 from meshctl.wire.tracing import valid_request_id, valid_traceparent
 
 if TYPE_CHECKING:
-    from meshctl.proxy.filters import Filter
     from meshctl.proxy.stream import Stream
     from meshctl.proxy.upstream import UpstreamConnection
     from meshctl.proxy.worker import Worker
@@ -35,10 +34,9 @@ if TYPE_CHECKING:
 _SLASH = ord("/")
 
 
-class Exchange(Answering):
+class Exchange(Filtering):
     """See the module. Calls come from the stream (`on_body`…), from the connection (`on_response`…) and the clock."""
 
-    filters: tuple[Filter, ...] = ()
     is_steered = False
     """Whether faults and mirrors of its service have had their turn."""
 
@@ -117,16 +115,6 @@ class Exchange(Answering):
             self.total_deadline = self.until = self.started + route.timeout
         special = request.special
         return self.hurry() if REQUEST_TIMEOUT in special or GRPC_TIMEOUT in special else True
-
-    def filter(self) -> bool:
-        """What the route's filters say: all continue, or one replies. A redirect or fixed answer is the last of
-        them."""
-        for apply in self.filters:
-            answer = apply(self)
-            if answer is not None:
-                self.answer_with(answer.status, answer.fields, answer.body, answer.reason)
-                return False
-        return True
 
     def split(self) -> bool:
         """Which version of the service."""
@@ -283,3 +271,26 @@ class Exchange(Answering):
             self.connection = None
         self.release()
         self.finish(clock.monotonic())
+
+    def on_deadline(self, now: float) -> None:
+        """A timeout ran out."""
+        reason = "route_timeout" if now >= self.total_deadline else self.deadline_reason
+        endpoint = self.endpoint
+        address = endpoint.address if endpoint else "the service"
+        self.deadline = NEVER
+        if reason == "stream_timeout" or self.status:
+            self.fail("route_timeout" if reason == "route_timeout" else "stream_timeout", "")
+            return
+        self.release()
+        detail = f"{address} did not answer within {now - self.started:.3g}s"
+        if reason == "route_timeout":
+            self.note_failure(reason)
+            self.fail(reason, f"the route allows {self.total_deadline - self.started:g}s for the whole exchange")
+        elif self.pending is not None:
+            self.fail(reason, f"waited {now - self.started:.3g}s for what a filter needs to know")
+        elif reason == "limit_reached" and self.admission is not None:
+            self.admission.give_up(self, now)
+        elif reason == "connect_timeout":
+            self.retry_or_fail(reason, detail, "connect", sent=False)
+        else:
+            self.retry_or_fail(reason, detail, "timeout", sent=True)

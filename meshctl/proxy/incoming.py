@@ -15,6 +15,7 @@ from meshctl.wire.fields import Fields
 from meshctl.wire.message import Malformed, Request
 
 if TYPE_CHECKING:
+    from meshctl.proxy.guard import Known
     from meshctl.proxy.listener import LiveListener
     from meshctl.proxy.worker import Worker
 
@@ -26,6 +27,8 @@ DISCARD_LIMIT: Final = 1_048_576
 
 class Incoming(Client):
     """See the module."""
+
+    known: Known | None = None
 
     def __init__(self, worker: Worker, listener: LiveListener) -> None:
         super().__init__(worker, listener)

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from meshctl.model.api_key import StoredKey
 from meshctl.model.registration import Registration
 from meshctl.model.steering import Shown, Steering
 from meshctl.model.weights import Shares
@@ -78,6 +79,12 @@ class Steered(msgspec.Struct, frozen=True, tag=True):
     """The faults and mirrors that hold from now on, in the place of those of the last such message."""
 
     steering: Steering
+
+
+class Keyed(msgspec.Struct, frozen=True, tag=True):
+    """The API keys that hold from now on, in the place of those of the last such message."""
+
+    keys: tuple[StoredKey, ...]
 
 
 class Answered(msgspec.Struct, frozen=True, tag=True):
@@ -177,6 +184,7 @@ Message = (
     | Discovered
     | Weighted
     | Steered
+    | Keyed
     | Ask
     | Drain
     | Guard

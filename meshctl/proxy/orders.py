@@ -22,6 +22,7 @@ from meshctl.proxy.messages import (
     Drain,
     Guard,
     Identify,
+    Keyed,
     Message,
     Prepare,
     Prepared,
@@ -114,6 +115,8 @@ class Orders:
                 worker.registry.weigh(weights)
             case Steered(steering):
                 worker.steering.take(steering)
+            case Keyed():
+                worker.vouching.take(message)
             case Ask(number, what):
                 self.send(Answer(number, self._answer(what)))
             case Reopen():

@@ -24,6 +24,7 @@ from meshctl.wire.fields import Fields, make, without
 from meshctl.wire.message import Response
 
 if TYPE_CHECKING:
+    from meshctl.proxy.guard import Stripping
     from meshctl.proxy.service import LiveService
     from meshctl.proxy.worker import Worker
 
@@ -33,8 +34,11 @@ _NOTHING: frozenset[bytes] = frozenset()
 class CompiledRoute:
     """A route with its edits as bytes, its filters as calls and its service live."""
 
-    def __init__(self, route: Route, service: LiveService | None, body_limit: int, worker: Worker) -> None:
+    def __init__(
+        self, route: Route, service: LiveService | None, body_limit: int, worker: Worker, guard: Stripping | None
+    ) -> None:
         self.config = route
+        self.guard = guard
         self.name = route.name
         self.service = service
         self.timeout = route.timeout
@@ -44,7 +48,7 @@ class CompiledRoute:
         self.rank = RANKS.index(route.priority)
         config = service.config if service is not None else None
         self.filters: tuple[Filter, ...] = tuple(
-            made for make_filter in FILTERS.values() if (made := make_filter(route, config))
+            made for make_filter in FILTERS.values() if (made := make_filter(route, config, guard))
         )
         # Towards the endpoint
         self.target = _target(route)
@@ -67,9 +71,11 @@ class CompiledRoute:
     def __repr__(self) -> str:
         return f"<CompiledRoute {self.name}>"
 
-    def fits(self, route: Route, service: LiveService | None, body_limit: int) -> bool:
+    def fits(self, route: Route, service: LiveService | None, body_limit: int, guard: Stripping | None) -> bool:
         """Whether it is what would be made of these."""
-        return self.service is service and self.body_bytes == (route.body_bytes or body_limit) and self.config == route
+        limit = route.body_bytes or body_limit
+        is_same = self.service is service and self.guard is guard and self.body_bytes == limit
+        return is_same and self.config == route
 
     def edit_response(self, response: Response) -> Fields:
         """The answer's fields that pass to the client, with the route's edits; a new list."""
@@ -104,8 +110,11 @@ class Snapshot:
         self.timeouts = gateway.timeouts
         self.forwarded = gateway.forwarded
         known = {route.name: route for route in before.routes} if before else {}
+        guards = worker.vouching.guards(mesh)
         self.routes: list[CompiledRoute] = [
-            _compiled(route, _service(route, services), self.body_limit, worker, known.get(route.name))
+            _compiled(
+                route, _service(route, services), self.body_limit, worker, known.get(route.name), guards.get(route.name)
+            )
             for route in mesh.routes
         ]
         self._by_entry: dict[str, list[CompiledRoute]] = {}
@@ -145,11 +154,16 @@ def _about_own(mesh: Mesh, worker: Worker) -> tuple[Rules | None, str]:
 
 
 def _compiled(
-    route: Route, service: LiveService | None, body_limit: int, worker: Worker, before: CompiledRoute | None
+    route: Route,
+    service: LiveService | None,
+    body_limit: int,
+    worker: Worker,
+    before: CompiledRoute | None,
+    guard: Stripping | None,
 ) -> CompiledRoute:
-    if before is not None and before.fits(route, service, body_limit):
+    if before is not None and before.fits(route, service, body_limit, guard):
         return before
-    return CompiledRoute(route, service, body_limit, worker)
+    return CompiledRoute(route, service, body_limit, worker, guard)
 
 
 def _table(routes: list[CompiledRoute]) -> RouteTable[CompiledRoute]:

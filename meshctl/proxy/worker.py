@@ -31,6 +31,7 @@ from meshctl.proxy.snapshot import Snapshot
 from meshctl.proxy.steering import LiveSteering
 from meshctl.proxy.timers import COARSE, FINE, Deadlines
 from meshctl.proxy.upstream import UpstreamConnection
+from meshctl.proxy.vouching import Vouching
 from meshctl.wire.tracing import Identifiers
 
 HARD_STOP: Final = 1.0
@@ -52,6 +53,7 @@ class Worker:
         self.plain_callers = PlainCallers()
         self.complaints = Complaints(self)
         self.registry = Registry(self)
+        self.vouching = Vouching(self)
         self.snapshot = Snapshot(0, Mesh(), {}, self)
         self.steering = LiveSteering(self)
         self.overload = Overload(self)

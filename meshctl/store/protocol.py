@@ -7,7 +7,7 @@ vanish when it is released or when its time to live runs out without `keep_alive
 Keys in use: `config/current`, `config/revisions/<number, 10 digits>` (who and when), `config/meshes/<number>` (what),
 `proxies/<id>`, `acks/<id>`, `pki/bundle`, `pki/issued/<serial>`, `pki/revoked/<serial>`, `pki/generation/<service>`,
 `pki/rotation`, `traffic/weights/<service>` (live weights), `traffic/history/<service>/<number>` (their changes),
-`traffic/steering/…` (faults, mirrors),
+`traffic/steering/…` (faults, mirrors), `auth/keys/<id>` (API keys, as digests),
 `traffic/rollouts/<service>`, `traffic/past/<service>/<number>` (earlier rollouts), `duties/<name>` (who does what).
 """
 

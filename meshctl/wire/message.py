@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
+from meshctl.wire.claims import NO_CLAIMS, claim_text
 from meshctl.wire.fields import IDENTIFIERS, REQUEST_READ, Fields, pairs
 
 CHUNKED: Final = -1
@@ -32,9 +34,9 @@ class Request:
     connection, so nobody changes them."""
 
     __slots__ = (
-        "authority", "fields", "host", "is_bare", "is_http10", "is_marked", "is_normal", "keep_alive", "length",
-        "method", "named", "path", "query_string", "request_id", "special", "target", "target_text", "traceparent",
-        "upgrade",
+        "authority", "claims", "fields", "host", "is_bare", "is_http10", "is_marked", "is_normal", "keep_alive",
+        "length", "method", "named", "path", "query_string", "request_id", "special", "target", "target_text",
+        "traceparent", "upgrade",
     )  # fmt: skip
 
     method: str
@@ -68,6 +70,8 @@ class Request:
     """X-Request-Id as sent, if it was."""
     traceparent: bytes | None
     """The W3C trace context as sent, if it was."""
+    claims: Mapping[str, object]
+    """What is known of who sent it. Set where that was asked, and nowhere else."""
 
     def __init__(self, fields: Fields, special: dict[bytes, bytes]) -> None:
         self.fields = fields
@@ -122,6 +126,10 @@ class Request:
             if mark and key == name:
                 return value.strip('"')
         return None
+
+    def claim(self, name: str) -> str | None:
+        """The value of a claim of who sent it, or None."""
+        return claim_text(getattr(self, "claims", NO_CLAIMS), name)
 
     def _identifier(self, name: bytes) -> bytes | None:
         return self.request_id if name == b"x-request-id" else self.traceparent

@@ -37,6 +37,14 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "peer_expired": (403, "The caller's certificate is not valid now"),
     "peer_revoked": (403, "The caller's certificate is revoked"),
     "peer_unfit": (403, "The caller's certificate is not for this use"),
+    # who calls, and may they
+    "unauthenticated": (401, "The request does not say who calls"),
+    "token_invalid": (401, "The token is not accepted"),
+    "token_expired": (401, "The token has expired"),
+    "key_invalid": (401, "The API key is not accepted"),
+    "key_expired": (401, "The API key has expired"),
+    "password_invalid": (401, "The name and the password are not accepted"),
+    "keys_unavailable": (503, "The keys that tokens are verified with are not known yet"),
     # routing
     "no_route": (404, "No route takes this request"),
     "unknown_service": (404, "The mesh has no service of this name"),

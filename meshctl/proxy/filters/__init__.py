@@ -1,8 +1,8 @@
 """The filters, in the order in which a request meets them: one file each, listed here and nowhere else.
 
-A factory takes a route and the service it leads to, if any, and returns a filter, or None where the route does not ask
-for it: what is not configured costs nothing. A filter takes the exchange and returns None to let it go on, or the
-`Reply` that ends it.
+A factory takes a route, the service it leads to, if any, and the guard that knows its callers, if it asks for them. It
+returns a filter, or None where the route does not ask for it: what is not configured costs nothing. A filter takes the
+exchange and returns None to let it go on, the `Reply` that ends it, or `LATER` where it has to be asked again.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from meshctl.proxy.filters import access, raw_only, redirect, respond
-from meshctl.proxy.filters.reply import Filter, Reply
+from meshctl.proxy.filters import access, auth, raw_only, redirect, require, respond
+from meshctl.proxy.filters.reply import LATER, Filter, Reply
 
 if TYPE_CHECKING:
     from meshctl.model.route import Route
     from meshctl.model.service import Service
 
-__all__ = ["FILTERS", "Filter", "Reply"]
+__all__ = ["FILTERS", "LATER", "Filter", "Reply"]
 
-FILTERS: Final[dict[str, Callable[[Route, Service | None], Filter | None]]] = {
+FILTERS: Final[dict[str, Callable[[Route, Service | None, Filter | None], Filter | None]]] = {
     "access": access.compile_filter,
     "raw_only": raw_only.compile_filter,
+    "auth": auth.compile_filter,
+    "require": require.compile_filter,
     "redirect": redirect.compile_filter,
     "respond": respond.compile_filter,
 }

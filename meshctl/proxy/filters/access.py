@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
 
 
-def compile_filter(route: Route, _service: Service | None) -> Filter | None:
+def compile_filter(route: Route, _service: Service | None, _guard: Filter | None) -> Filter | None:
     """The filter of a route to the wrapped app."""
     return check if route.entry == "inbound" else None
 

@@ -15,7 +15,7 @@ _CONNECTIONS: Final = frozenset(("TCP", "CONNECT"))
 """The methods of what carries bytes. The first comes from no client: there is no such request."""
 
 
-def compile_filter(_route: Route, service: Service | None) -> Filter | None:
+def compile_filter(_route: Route, service: Service | None, _guard: Filter | None) -> Filter | None:
     """The filter of a route to a service with `protocol = "tcp"`."""
     return check if service is not None and service.protocol == "tcp" else None
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-def compile_filter(route: Route, _service: Service | None) -> Filter | None:
+def compile_filter(route: Route, _service: Service | None, _guard: Filter | None) -> Filter | None:
     """The filter of a route with `redirect`."""
     redirect = route.redirect
     if redirect is None:

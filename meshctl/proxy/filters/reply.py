@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -23,11 +23,16 @@ class Reply(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+LATER: Final = Reply(0, [])
+"""Said by a filter that has to wait for what it needs to know: it is asked again then (`filtering.Waiting`)."""
+
 Filter = Callable[["Exchange"], Reply | None]
 
 
-def refusal(exchange: Exchange, reason: str, detail: str) -> Reply:
-    """A reply that says why, as RFC 9457 has it."""
+def refusal(exchange: Exchange, reason: str, detail: str, *challenges: str) -> Reply:
+    """A reply that says why, as RFC 9457 has it, and how the client may prove who it is."""
     body = problem(reason, detail=detail, request_id=exchange.request_id.decode(), instance=exchange.request.path)
     fields = make("Content-Type", "application/problem+json", "X-Meshctl-Reason", reason)
+    for each in challenges:
+        fields += make("WWW-Authenticate", each)
     return Reply(status_of(reason), fields, body, reason)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
 
 
-def compile_filter(route: Route, _service: Service | None) -> Filter | None:
+def compile_filter(route: Route, _service: Service | None, _guard: Filter | None) -> Filter | None:
     """The filter of a route with `respond`."""
     respond = route.respond
     if respond is None:

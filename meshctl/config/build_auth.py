@@ -1,0 +1,81 @@
+"""`[auth.NAME]` tables, and a route's `auth` and `require`, as the model has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from meshctl.config.document_auth import ApiKeyTable, AuthTable, JwtTable, NeedTable, RequireTable
+from meshctl.config.document_path import PathTable
+from meshctl.config.endpoints import resolve
+from meshctl.config.naming import Names
+from meshctl.model.auth import ApiKey, Auth, Basic, ClientCertificate, Jwt, Need
+from meshctl.model.route import PathMatch, Require
+
+
+def auth(name: str, table: AuthTable, folder: str) -> Auth:
+    """A way to know who calls; relative file paths stand in `folder`."""
+    found: dict[str, Any] = {}
+    if table.jwt is not None:
+        found["jwt"] = _jwt(table.jwt, folder)
+    if table.api_key is not None:
+        found["api_key"] = _api_key(table.api_key)
+    if table.basic is not None:
+        found["basic"] = Basic(resolve(table.basic.users, folder), table.basic.realm or "")
+    if table.certificate is not None:
+        found["certificate"] = ClientCertificate()
+    headers = tuple(sorted((table.headers or {}).items()))
+    # A token is made for services to read; keys and passwords are the gateway's business alone.
+    forward = table.jwt is not None if table.forward is None else table.forward
+    return Auth(name, headers=headers, forward=forward, **found)
+
+
+def need(table: NeedTable) -> Need:
+    """Which ways a route asks for."""
+    if table.all is not None:
+        return Need(tuple(dict.fromkeys(table.all)), every=True)
+    return Need(tuple(dict.fromkeys(table.any or ())))
+
+
+def rules(tables: Sequence[RequireTable]) -> tuple[Require, ...]:
+    """The rules of a route."""
+    names = Names(table.name for table in tables if table.name)
+    return tuple(_rule(table, names) for table in tables)
+
+
+def path_match(table: PathTable) -> PathMatch:
+    """A condition on the path."""
+    if table.exact is not None:
+        return PathMatch("exact", table.exact)
+    if table.regex is not None:
+        return PathMatch("regex", table.regex)
+    return PathMatch("prefix", table.prefix) if table.prefix is not None else PathMatch()
+
+
+def _jwt(table: JwtTable, folder: str) -> Jwt:
+    given = table.given()
+    for key in ("audience", "algorithms"):
+        if key in given:
+            given[key] = tuple(dict.fromkeys(given[key]))
+    if "keys" in given:
+        given["keys"] = resolve(given["keys"], folder)
+    return Jwt(**given)
+
+
+def _api_key(table: ApiKeyTable) -> ApiKey:
+    return ApiKey(**table.given())
+
+
+def _rule(table: RequireTable, names: Names) -> Require:
+    given = table.given()
+    claims = {name: tuple(dict.fromkeys(values)) for name, values in sorted(given.pop("claims", {}).items())}
+    lists = {key: tuple(dict.fromkeys(value)) for key, value in given.items() if isinstance(value, list)}
+    if table.paths is not None:
+        lists["paths"] = tuple(dict.fromkeys(map(path_match, table.paths)))
+    return Require(table.name or names.free(_made(table)), claims=tuple(claims.items()), **lists)
+
+
+def _made(table: RequireTable) -> str:
+    """A name out of what is asked first."""
+    asked = ("scopes", "roles", "claims", "subjects", "owners", "identities", "addresses")
+    return next((key for key in asked if getattr(table, key)), "nobody")

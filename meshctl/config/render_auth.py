@@ -1,0 +1,73 @@
+"""Ways to know who calls, and what routes ask of them, in the file's shape. The inverse of `build_auth`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from meshctl.model.auth import Auth, Basic, Jwt, Need
+from meshctl.model.route import PathMatch, Require
+from meshctl.model.units import format_duration
+
+Table = dict[str, Any]
+
+
+def auth(value: Auth) -> Table:
+    """One [auth.NAME] table."""
+    table: Table = {}
+    if value.jwt is not None:
+        table["jwt"] = _jwt(value.jwt)
+    if value.api_key is not None:
+        table["api_key"] = msgspec.structs.asdict(value.api_key) | {"header": value.api_key.header or False}
+        if not value.api_key.query:
+            del table["api_key"]["query"]
+    if value.basic is not None:
+        table["basic"] = _basic(value.basic)
+    if value.certificate is not None:
+        table["certificate"] = {}
+    if value.headers:
+        table["headers"] = dict(value.headers)
+    return table | {"forward": value.forward}
+
+
+def need(value: Need) -> Any:
+    """A route's `auth`."""
+    if value.every:
+        return {"all": list(value.names)}
+    return value.names[0] if len(value.names) == 1 else {"any": list(value.names)}
+
+
+def rule(value: Require) -> Table:
+    """One of a route's `require`."""
+    table: Table = {
+        "name": value.name,
+        "methods": list(value.methods),
+        "paths": [path(each) for each in value.paths],
+        "scopes": list(value.scopes),
+        "roles": list(value.roles),
+        "claims": {name: list(values) for name, values in value.claims},
+        "subjects": list(value.subjects),
+        "owners": list(value.owners),
+        "identities": list(value.identities),
+        "addresses": list(value.addresses),
+    }
+    return {key: each for key, each in table.items() if each}
+
+
+def path(value: PathMatch) -> Any:
+    """A condition on the path."""
+    return value.value if value.kind == "prefix" else {value.kind: value.value}
+
+
+def _jwt(value: Jwt) -> Table:
+    table = msgspec.structs.asdict(value) | {
+        "audience": list(value.audience),
+        "algorithms": list(value.algorithms),
+        "leeway": format_duration(value.leeway),
+    }
+    return {key: each for key, each in table.items() if each not in ("", [])}
+
+
+def _basic(value: Basic) -> Table:
+    return {key: each for key, each in msgspec.structs.asdict(value).items() if each}

@@ -1,0 +1,86 @@
+"""Who calls: named ways to know a caller, and which of them a route asks for. What callers may is a matter of routes.
+
+Exactly one of a way's kinds is given. What is secret stands nowhere here: API keys live in the store as digests,
+passwords in a file of hashes.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Jwt(msgspec.Struct, frozen=True):
+    """A signed token in `Authorization: Bearer`. Keys come from a file, from `jwks`, or, where neither is given, from
+    where the issuer's OpenID configuration says."""
+
+    issuer: str = ""
+    """What `iss` must be; "" asks nothing."""
+    audience: tuple[str, ...] = ()
+    """One of these must be in `aud`; none asks nothing."""
+    algorithms: tuple[str, ...] = ("RS256", "ES256")
+    keys: str = ""
+    """A JWK Set or a PEM public key, as an absolute path."""
+    jwks: str = ""
+    """The URL of a JWK Set."""
+    leeway: float = 30.0
+    """Seconds by which clocks may differ."""
+    scopes: str = "scope"
+    """The claim that scopes stand in: words with spaces between them, or a list."""
+    roles: str = "roles"
+
+    @property
+    def source(self) -> str:
+        """Where keys are fetched from: a URL, "issuer " and the issuer's where that is to be asked first, or ""."""
+        if self.keys:
+            return ""
+        return self.jwks or f"issuer {self.issuer}"
+
+
+class ApiKey(msgspec.Struct, frozen=True):
+    """A key that `meshctl keys create` made: in a header, in a query parameter, or as a bearer token."""
+
+    header: str = "x-api-key"
+    """In lower case; "" is none."""
+    query: str = ""
+    bearer: bool = False
+
+
+class Basic(msgspec.Struct, frozen=True):
+    """A name and a password (RFC 7617), against a file of `name:hash` lines; hashes are argon2 or bcrypt."""
+
+    users: str
+    """An absolute path."""
+    realm: str = ""
+    """"" is the mesh's name."""
+
+
+class ClientCertificate(msgspec.Struct, frozen=True):
+    """The identity that the caller proved by its certificate of the mesh."""
+
+
+class Auth(msgspec.Struct, frozen=True):
+    """A way to know who calls. `headers` tell the service of it: each gets a claim's value, and what the client sent
+    under that name never passes. With `forward` the service gets the credential, too."""
+
+    name: str
+    jwt: Jwt | None = None
+    api_key: ApiKey | None = None
+    basic: Basic | None = None
+    certificate: ClientCertificate | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    forward: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Which kind it is."""
+        return next((name for name in KINDS if getattr(self, name) is not None), "")
+
+
+KINDS = ("jwt", "api_key", "basic", "certificate")
+
+
+class Need(msgspec.Struct, frozen=True):
+    """Which ways a route asks for: one of them is enough, or with `every` all of them."""
+
+    names: tuple[str, ...]
+    every: bool = False

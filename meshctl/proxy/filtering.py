@@ -1,0 +1,101 @@
+"""The phase `filter` of an exchange: all filters of its route continue, or one replies, or one has to wait for what it
+needs to know and is asked again when that has come.
+
+    filter ──▶ each says None ─────────────────────────────▶ split …
+          ├──▶ one replies ──▶ answered
+          └──▶ one says LATER ──▶ Waiting ──▶ ask_again ──▶ the same one, and those after it
+                                         └──▶ the wait was too long, or the client has left
+
+While an exchange waits no more of its body is read. It does not know what is waited for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET, UnsetType
+
+from meshctl.proxy.answering import Answering
+from meshctl.proxy.filters.reply import LATER, Reply
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from meshctl.core.principal import Principal
+    from meshctl.proxy.filters.reply import Filter
+    from meshctl.wire.fields import Fields
+
+
+class Filtering(Answering):
+    """See the module."""
+
+    filters: tuple[Filter, ...] = ()
+    principal: Principal | None = None
+    """Who calls, where the route asks for that."""
+    user: str | UnsetType = UNSET
+    """The same in a word, for the access log."""
+    pending: Waiting | None = None
+    """What a filter waits for."""
+
+    def filter(self) -> bool:
+        """What the route's filters say: all continue, or one replies. A redirect or fixed answer is the last of
+        them."""
+        for apply in self.filters:
+            answer = apply(self)  # type: ignore[arg-type]
+            if answer is not None:
+                return self._filtered(apply, answer)
+        return True
+
+    def ask_again(self) -> None:
+        """What a filter waited for has come, or will not: ask it again and go on from there."""
+        if self.finished or self.pending is None:
+            return
+        self.pending = None
+        self.deadline = self.total_deadline
+        if self.filter():
+            self.proceed()
+
+    def passing_trailers(self, trailers: Fields) -> Fields:
+        """The trailers that may pass: nobody says in one who they are."""
+        found = super().passing_trailers(trailers)
+        guard = self.route.guard if self.route is not None else None
+        return found if guard is None or not found else guard.visible(found)
+
+    def proceed(self) -> None:
+        """Go on with the next phase."""
+        raise NotImplementedError  # pragma: no cover - an interface
+
+    def _filtered(self, apply: Filter, answer: Reply) -> bool:
+        if answer is LATER:
+            # Those before it have had their say.
+            self.filters = self.filters[self.filters.index(apply) :]
+        else:
+            self.answer_with(answer.status, answer.fields, answer.body, answer.reason)
+        return False
+
+
+class Waiting:
+    """Something that filters wait for, up to `patience` seconds, after which requests are refused with `reason`."""
+
+    def __init__(self, reason: str, patience: float) -> None:
+        self._reason = reason
+        self._patience = patience
+        self._exchanges: list[Filtering] = []
+
+    def __repr__(self) -> str:
+        return f"<Waiting {self._reason}, {len(self._exchanges)} exchanges>"
+
+    def hold(self, exchange: Filtering) -> Reply:
+        """Have `exchange` wait; what its filter answers."""
+        self._exchanges = [each for each in self._exchanges if not each.finished]
+        self._exchanges.append(exchange)
+        exchange.pending = self
+        exchange.wait(self._patience, self._reason)
+        exchange.worker.exchanges.watch(exchange)  # type: ignore[arg-type]
+        return LATER
+
+    def over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have all who wait ask again, each in a turn of the loop of its own."""
+        exchanges, self._exchanges = self._exchanges, []
+        for each in exchanges:
+            loop.call_soon(each.ask_again)

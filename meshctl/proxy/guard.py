@@ -1,0 +1,200 @@
+"""Who calls a route: the ways it asks for, put together, and what of the request then goes on to the service.
+
+Nothing that a client says of who it is reaches a service which is told that by the gateway: the headers that carry
+claims are taken out in every spelling that an upstream could take for them, also where Connection names them or a
+trailer has them, and credentials pass only where the configuration says so. What was found for a connection's fields is
+kept beside them: as long as its reader gives the same fields again, nothing is looked at twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote_plus
+
+from meshctl import clock
+from meshctl.core.principal import Principal, Refused, joined
+from meshctl.proxy.filtering import Waiting
+from meshctl.proxy.filters.reply import Reply, refusal
+from meshctl.wire.claims import claim_text
+from meshctl.wire.fields import Fields
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meshctl.proxy.exchange import Exchange
+    from meshctl.proxy.vouching import Vouching
+    from meshctl.proxy.ways import Way
+    from meshctl.wire.message import Request
+
+_AUTHORIZATION = b"authorization"
+
+
+class Known(NamedTuple):
+    """Who sent a connection's last request, and the fields that went on."""
+
+    fields: Fields
+    guard: Guard
+    epoch: object
+    until: float
+    principal: Principal
+    passing: Fields
+
+
+class Stripping:
+    """The filter of a route without `auth` whose service is told claims on another one: nobody invents them. `hidden`
+    are the headers that tell."""
+
+    def __init__(self, hidden: frozenset[bytes]) -> None:
+        self.hidden = hidden
+
+    def __call__(self, exchange: Exchange) -> Reply | None:
+        """Always None."""
+        request = exchange.request
+        for line in request.fields:
+            if plain(line[: line.index(b":")]) in self.hidden:
+                request.fields = self.visible(request.fields)
+                break
+        return None
+
+    def visible(self, fields: Fields) -> Fields:
+        """The fields but for those that are hidden, in any spelling; a new list."""
+        return visible(fields, self.hidden)
+
+
+class Guard(Stripping):
+    """The filter of a route with `auth`. `hidden` are the headers by which its service is told claims, on whatever
+    route."""
+
+    def __init__(
+        self, vouching: Vouching, ways: Sequence[Way], hidden: frozenset[bytes], realm: str, *, every: bool
+    ) -> None:
+        keys = frozenset(
+            plain(each.config.api_key.header.encode())
+            for each in ways
+            if each.config.api_key is not None and each.config.api_key.header and not each.config.forward
+        )
+        super().__init__(hidden | keys)
+        self._vouching = vouching
+        self._ways = tuple(ways)
+        self._every = every
+        self._realm = realm
+        self._queries = frozenset(
+            each.config.api_key.query for each in ways if each.config.api_key is not None and each.config.api_key.query
+        )
+
+    def __repr__(self) -> str:
+        return f"<Guard {', '.join(each.name for each in self._ways)}>"
+
+    def __call__(self, exchange: Exchange) -> Reply | None:
+        """None for a caller who is known."""
+        request = exchange.request
+        known = exchange.stream.known
+        if (
+            known is None
+            or known.fields is not request.fields
+            or known.guard is not self
+            or known.epoch is not self._vouching.epoch
+            or known.until <= clock.wall()
+        ):
+            return self._ask(exchange)
+        principal = exchange.principal = known.principal
+        exchange.user = principal.subject
+        request.claims = principal.claims
+        request.fields = known.passing
+        if request.named:
+            request.named = protected(request.named, self.hidden)
+        return None
+
+    def _ask(self, exchange: Exchange) -> Reply | None:
+        request = exchange.request
+        if self._queries:
+            _take_from_query(exchange, self._queries)
+        found = [way.find(exchange) for way in self._ways]
+        principals = [each for each in found if isinstance(each, Principal)]
+        if len(principals) < (len(found) if self._every else 1):
+            return self._refused(exchange, found)
+        principal = joined(principals if self._every else principals[:1])
+        exchange.principal = principal
+        exchange.user = principal.subject
+        passing = self._passing(request, principals if self._every else principals[:1])
+        if not self._queries:
+            epoch = self._vouching.epoch
+            exchange.stream.known = Known(request.fields, self, epoch, principal.until, principal, passing)
+        request.claims = principal.claims
+        request.fields = passing
+        if request.named:
+            request.named = protected(request.named, self.hidden)
+        return None
+
+    def _refused(self, exchange: Exchange, found: Sequence[Principal | Refused | Waiting]) -> Reply:
+        """The answer to who is not known: the first credential that is not accepted tells why."""
+        refusals = [each for each in found if isinstance(each, Refused)]
+        waiting = next((each for each in found if isinstance(each, Waiting)), None)
+        if waiting is not None and not (self._every and refusals):
+            return waiting.hold(exchange)
+        why = next((each for each in refusals if not each.is_silent), refusals[0])
+        pairs = zip(self._ways, found, strict=True)
+        said = [way.challenge(self._realm, each) for way, each in pairs if isinstance(each, Refused)]
+        detail = why.detail
+        if why.is_silent and not self._every:
+            detail = "; or ".join(dict.fromkeys(each.detail for each in refusals))
+        return refusal(exchange, why.reason, detail, *dict.fromkeys(said))
+
+    def _passing(self, request: Request, principals: Sequence[Principal]) -> Fields:
+        """The fields that go on."""
+        names = {each.way for each in principals}
+        used = [way for way in self._ways if way.name in names]
+        hidden = self.hidden
+        readers = [way for way in self._ways if way.uses_authorization]
+        trusted = [way for way in used if way.uses_authorization]
+        if readers and not (trusted and all(way.config.forward for way in trusted)):
+            # A token that nobody here has looked at must not look as if somebody had.
+            hidden = hidden | {_AUTHORIZATION}
+        fields = visible(request.fields, hidden)
+        for way, principal in zip(used, principals, strict=True):
+            for name, claim in way.config.headers:
+                text = claim_text(principal.claims, claim)
+                # What cannot stand in a header is left out: the service sees nobody rather than somebody else.
+                if text is not None and text.isprintable():
+                    fields.append(f"{name}: {text.strip()}".encode())
+        return fields
+
+
+def plain(name: bytes) -> bytes:
+    """A field's name as CGI and its children read it: case and "_" for "-" make no difference to them (RFC 3875
+    §4.1.18)."""
+    return name.lower().replace(b"_", b"-")
+
+
+def visible(fields: Fields, hidden: frozenset[bytes]) -> Fields:
+    """The fields but for those that are hidden, in any spelling; a new list."""
+    return [line for line in fields if plain(line[: line.index(b":")]) not in hidden]
+
+
+def protected(named: frozenset[bytes], hidden: frozenset[bytes]) -> frozenset[bytes]:
+    """What Connection may have dropped: not what the gateway itself says of the caller."""
+    return frozenset(each for each in named if plain(each) not in hidden)
+
+
+def _take_from_query(exchange: Exchange, names: frozenset[str]) -> None:
+    """Take credentials out of the query, so that they are neither passed on nor logged."""
+    request = exchange.request
+    query = request.query_string
+    if query is None or exchange.query_credential is not None:
+        return
+    kept, taken = [], []
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if unquote_plus(name) in names:
+            taken.append(unquote_plus(value))
+        else:
+            kept.append(part)
+    if not taken:
+        return
+    # One that is there twice is none.
+    exchange.query_credential = taken[0].encode("utf-8", "replace") if len(taken) == 1 else b""
+    rest = "&".join(kept)
+    request.query_string = rest or None
+    path, _, _ = request.target_text.partition("?")
+    request.target_text = f"{path}?{rest}" if rest else path
+    request.target = request.target_text.encode("latin-1")

@@ -1,0 +1,114 @@
+"""What one worker knows of callers: API keys, the keys that tokens are verified with, and the ways and guards made of
+them, kept over revisions. Without `auth` in the configuration there is nothing here, and nothing is loaded for it.
+
+Keys come from the supervisor, which follows the store and fetches what has to be fetched. Whenever any of it changes a
+new epoch begins: whatever was found before has to be found again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshctl.model.auth import Auth, Need
+from meshctl.model.route import Route
+
+if TYPE_CHECKING:
+    from meshctl.model.api_key import StoredKey
+    from meshctl.model.mesh import Mesh
+    from meshctl.proxy.guard import Guard, Stripping
+    from meshctl.proxy.messages import Keyed
+    from meshctl.proxy.ways import Way
+    from meshctl.proxy.worker import Worker
+
+GuardKey = tuple[Need, tuple[Auth, ...], frozenset[bytes], str]
+
+
+class Vouching:
+    """See the module."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self.epoch = object()
+        """Another one whenever anything changes."""
+        self.keys: dict[bytes, StoredKey] = {}
+        """The API keys by their digests."""
+        self._ways: dict[Auth, Way] = {}
+        self._guards: dict[GuardKey, tuple[tuple[Way, ...], Guard]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Vouching {len(self.keys)} API keys, {len(self._ways)} ways>"
+
+    def take(self, keyed: Keyed) -> None:
+        """These API keys hold from the next request on, in the place of those before."""
+        self.keys.clear()
+        self.keys.update((each.digest, each) for each in keyed.keys)
+        self.change()
+
+    def change(self) -> None:
+        """Begin a new epoch."""
+        self.epoch = object()
+        for way in self._ways.values():
+            way.forget()
+
+    def guards(self, mesh: Mesh) -> dict[str, Stripping]:
+        """The guards of a configuration by route. Raises ValueError where a way cannot be made."""
+        if not mesh.auth:
+            return {}
+        from meshctl.proxy.guard import Stripping
+
+        configs = {each.name: each for each in mesh.auth}
+        self._ways = {config: self._way(config) for config in mesh.auth}
+        hidden = _hidden(mesh.routes, configs)
+        found: dict[str, Stripping] = {}
+        before, self._guards = self._guards, {}
+        for route in mesh.routes:
+            told = hidden.get(route.service or "", frozenset())
+            if route.auth is not None:
+                found[route.name] = self._guard(route.auth, configs, told, mesh.name, before)
+            elif told and route.entry == "gateway":
+                found[route.name] = Stripping(told)
+        return found
+
+    def _guard(
+        self,
+        need: Need,
+        configs: dict[str, Auth],
+        hidden: frozenset[bytes],
+        realm: str,
+        before: dict[GuardKey, tuple[tuple[Way, ...], Guard]],
+    ) -> Guard:
+        from meshctl.proxy.guard import Guard
+
+        asked = tuple(configs[name] for name in need.names)
+        ways = tuple(self._ways[each] for each in asked)
+        key = need, asked, hidden, realm
+        known = self._guards.get(key) or before.get(key)
+        if known is None or known[0] != ways:
+            known = ways, Guard(self, ways, hidden, realm, every=need.every)
+        self._guards[key] = known
+        return known[1]
+
+    def _way(self, config: Auth) -> Way:
+        """The way that a configuration describes; the one there is where nothing about it has changed."""
+        known = self._ways.get(config)
+        if known is not None:
+            return known
+        from meshctl.proxy.ways import CertificateWay, KeyWay
+
+        if config.api_key is not None:
+            return KeyWay(config, self.keys)
+        if config.certificate is not None:
+            return CertificateWay(config)
+        raise ValueError(f'auth "{config.name}": this kind is not known')
+
+
+def _hidden(routes: tuple[Route, ...], configs: dict[str, Auth]) -> dict[str, frozenset[bytes]]:
+    """The headers by which each service is told claims, whatever route leads to it."""
+    from meshctl.proxy.guard import plain
+
+    found: dict[str, frozenset[bytes]] = {}
+    for route in routes:
+        for name in route.auth.names if route.auth else ():
+            told = frozenset(plain(header.encode()) for header, _ in configs[name].headers)
+            found[route.service or ""] = found.get(route.service or "", frozenset()) | told
+    return found

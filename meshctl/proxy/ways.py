@@ -1,0 +1,165 @@
+"""The ways to know who calls, as they are asked of a request: what is common to all, API keys and certificates. Tokens
+and passwords, which need libraries, have modules of their own (`tokens`, `passwords`).
+
+A way says who it is, why it cannot be said, or what it has to wait for. It never says what it was shown.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from meshctl import clock
+from meshctl.core.principal import Principal, Refused
+from meshctl.model.api_key import PREFIX
+from meshctl.model.auth import Auth
+from meshctl.wire.challenge import challenge
+from meshctl.wire.fields import Fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meshctl.model.api_key import StoredKey
+    from meshctl.proxy.exchange import Exchange
+    from meshctl.proxy.filtering import Waiting
+
+AUTHORIZATION: Final = b"authorization:"
+_KEY: Final = PREFIX.encode()
+_LONGEST_KEY: Final = 512
+
+
+class Way:
+    """A way to know who calls."""
+
+    uses_authorization = False
+    """Whether the credential stands in Authorization."""
+
+    def __init__(self, config: Auth, silent: str) -> None:
+        self.config = config
+        self.name = config.name
+        self.silent = Refused("unauthenticated", silent)
+        """What it says of a request without such a credential."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def find(self, exchange: Exchange) -> Principal | Refused | Waiting:
+        """Who calls."""
+        raise NotImplementedError  # pragma: no cover - an interface
+
+    def challenge(self, realm: str, refused: Refused) -> str:
+        """What the client is told that is not known."""
+        raise NotImplementedError  # pragma: no cover - an interface
+
+    def forget(self) -> None:
+        """What was found so far need no longer hold."""
+
+
+class KeyWay(Way):
+    """API keys."""
+
+    def __init__(self, config: Auth, keys: Mapping[bytes, StoredKey]) -> None:
+        assert config.api_key is not None
+        self._config = config.api_key
+        said = self._config
+        places = [f"the header {said.header}"] * bool(said.header) + ["Authorization: Bearer"] * said.bearer
+        places += [f"the query parameter {said.query}"] * bool(said.query)
+        super().__init__(config, f"an API key is needed, in {' or '.join(places)}")
+        self.uses_authorization = said.bearer
+        self._keys = keys
+        self._start = said.header.encode() + b":" if said.header else b""
+        self._known: dict[bytes, Principal] = {}
+
+    def find(self, exchange: Exchange) -> Principal | Refused:
+        """See `Way`."""
+        shown = self._shown(exchange)
+        if shown is None:
+            return self.silent
+        digest = sha256(shown).digest()
+        found = self._known.get(digest)
+        if found is None:
+            stored = self._keys.get(digest)
+            if stored is None or len(shown) > _LONGEST_KEY or stored.revoked:
+                return Refused("key_invalid", "the API key is unknown or revoked")
+            found = self._known[digest] = self._principal(stored)
+        if found.until <= clock.wall():
+            return Refused("key_expired", "the API key has expired")
+        return found
+
+    def challenge(self, realm: str, refused: Refused) -> str:
+        """See `Way`: no scheme is registered for keys outside of Bearer."""
+        if self._config.bearer:
+            return bearer_challenge(realm, refused)
+        return challenge("ApiKey", realm=realm, header=self._config.header, query=self._config.query)
+
+    def forget(self) -> None:
+        """See `Way`."""
+        self._known.clear()
+
+    def _shown(self, exchange: Exchange) -> bytes | None:
+        fields = exchange.request.fields
+        shown = value_of(fields, self._start) if self._start else None
+        if shown is None and self._config.bearer:
+            shown = bearer(fields)
+            if shown is not None and not shown.startswith(_KEY):
+                return None  # A token, which is another way's business.
+        if shown is None and self._config.query:
+            return exchange.query_credential
+        return shown
+
+    def _principal(self, stored: StoredKey) -> Principal:
+        claims: dict[str, object] = {"sub": stored.owner, "owner": stored.owner, "key": stored.id}
+        if stored.scopes:
+            claims["scope"] = " ".join(stored.scopes)
+        until = stored.expires or inf
+        return Principal(stored.owner, self.name, claims, frozenset(stored.scopes), owner=stored.owner, until=until)
+
+
+class CertificateWay(Way):
+    """The caller's certificate of the mesh, which was verified when it connected."""
+
+    def __init__(self, config: Auth) -> None:
+        super().__init__(config, "a certificate of the mesh is needed")
+
+    def find(self, exchange: Exchange) -> Principal | Refused:
+        """See `Way`."""
+        stream = exchange.stream
+        if not stream.peer:
+            return self.silent
+        claims = {"sub": stream.peer, "identity": stream.identity}
+        return Principal(stream.peer, self.name, claims, identity=stream.identity)
+
+    def challenge(self, realm: str, refused: Refused) -> str:
+        """See `Way`."""
+        return challenge("Certificate", realm=realm)
+
+
+def value_of(fields: Fields, start: bytes) -> bytes | None:
+    """The value of the field that begins with `start`, its name in lower case and a colon; b"" where it stands there
+    twice, which is no value that could be meant; None where there is none."""
+    size = len(start)
+    found = None
+    for line in fields:
+        if line[:size].lower() == start:
+            if found is not None:
+                return b""
+            found = line[size:].strip(b" \t")
+    return found
+
+
+def bearer(fields: Fields) -> bytes | None:
+    """The bearer token of a request (RFC 6750 §2.1); None where there is none."""
+    value = value_of(fields, AUTHORIZATION)
+    if value == b"":
+        return b""
+    if value is None or value[:7].lower() != b"bearer ":
+        return None
+    return value[7:].strip(b" ")
+
+
+def bearer_challenge(realm: str, refused: Refused) -> str:
+    """What a client is told whose token was not there or not accepted (RFC 6750 §3)."""
+    if refused.is_silent:
+        return challenge("Bearer", realm=realm)
+    return challenge("Bearer", realm=realm, error="invalid_token", error_description=refused.detail)
