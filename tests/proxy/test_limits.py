@@ -13,7 +13,7 @@ import pytest
 
 from meshctl.core.gradient import FEWEST, FIRST
 from meshctl.model.mesh import Mesh
-from meshctl.model.policy import Limit, Retry
+from meshctl.model.policy import Breaker, Limit, Retry
 from meshctl.model.route import Match, Route, ValueMatch
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.model.views import LimitView, ServiceView
@@ -42,7 +42,8 @@ class Counter:
     def _mesh(self, limit: Limit | None, **route: Any) -> Mesh:
         hosts = ("127.0.0.1", "localhost")[: route.pop("count", 1)]
         endpoints = tuple(Endpoint(host, self.app.port) for host in hosts)
-        service = Service("app", (Version("v1", endpoints),), limit=limit, protocol=route.pop("protocol", "http"))
+        settings = {name: route.pop(name) for name in ("protocol", "breaker") if name in route}
+        service = Service("app", (Version("v1", endpoints),), limit=limit, **settings)
         routes = [
             Route(priority, _asking(priority), service="app", priority=priority, **({"retry": Retry(0)} | route))
             for priority in ("high", "normal", "low")
@@ -328,6 +329,32 @@ def test_a_retry_keeps_its_place(counter: Counter) -> None:
     assert (counter.view().in_flight, counter.view().waiting) == (1, 1)
     second.send(OK)
     assert client.read_response().status == 200
+
+
+def test_who_waits_tries_nothing_out(counter: Counter) -> None:
+    """A request that the breaker lets through as its one probe, and that then waits for a place, keeps nobody else from
+    being that: the first to get a place is."""
+    breaker = Breaker(failures=1, rate=0.0, open=0.05, probes=1, ramp=0.0)
+    counter.limit(Limit(2, 5, LONG), breaker=breaker)
+    slow, bad = counter.ask(b"/slow"), counter.ask(b"/bad")
+    wires = {request.target: wire for wire, request in (counter.hear(), counter.hear())}
+    counter.limit(Limit(1, 5, LONG), breaker=breaker)
+    wires[b"/bad"].send(b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n")
+    assert bad.read_response().status == 500
+    counter.proxy.until(lambda: _waits(counter))
+    second = counter.ask(b"/second")
+    counter.until(1, 2)
+    wires[b"/slow"].send(OK)
+    assert slow.read_response().status == 200
+    assert [counter.serve(), counter.serve()] == [b"/probe", b"/second"]
+    assert second.read_response().status == 200
+
+
+def _waits(counter: Counter) -> bool:
+    """Whether a request waits now, rather than being refused by the breaker."""
+    client = counter.ask(b"/probe")
+    counter.proxy.until(lambda: counter.view().waiting == 1 or not client.is_silent())
+    return counter.view().waiting == 1
 
 
 def test_requests_behind_each_other(counter: Counter) -> None:
