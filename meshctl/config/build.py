@@ -54,11 +54,12 @@ def build(document: Document, folder: str) -> Mesh:
     shadow = basics.pop("policy", "") == "shadow"
     routes = document.routes or []
     names = _names(routes)
+    services = {name: _service(name, table, folder) for name, table in (document.services or {}).items()}
     return Mesh(
         **basics,
         gateway=_gateway(document.gateway, folder) if document.gateway else Gateway(),
-        routes=tuple(_route(table, name) for table, name in zip(routes, names, strict=True)),
-        services=tuple(_service(name, table, folder) for name, table in (document.services or {}).items()),
+        routes=tuple(_route(table, name, services) for table, name in zip(routes, names, strict=True)),
+        services=tuple(services.values()),
         auth=tuple(auth(name, table, folder) for name, table in (document.auth or {}).items()),
         access=Access(**access, shadow=shadow, rules=_rules(document.allow or [])),
     )
@@ -129,6 +130,10 @@ def _route(table: RouteTable, name: str, services: Mapping[str, Service]) -> Rou
         given["auth"] = need(table.auth)
     if table.require is not None:
         given["require"] = rules(table.require)
+    # What a route does not say its service does; a table of retries is one thing.
+    service = services.get(table.service or "")
+    if service is not None:
+        given = {"timeout": service.timeout, "retry": service.retry or Retry()} | given
     return Route(**given)
 
 

@@ -23,11 +23,12 @@ from meshctl.model.policy import (
     Limits,
     Overload,
     Retry,
+    RetryBudget,
     UpstreamTimeouts,
 )
 from meshctl.model.route import HeaderEdits, Match, Redirect, Respond, Rewrite, Route, ValueMatch
 from meshctl.model.service import DIRECT, Endpoint, Service, UpstreamTls, Version
-from meshctl.model.units import format_duration, format_percent, format_size
+from meshctl.model.units import format_duration, format_percent, format_rate, format_size
 
 Table = dict[str, Any]
 

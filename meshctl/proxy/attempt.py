@@ -100,7 +100,11 @@ class Attempt(Timing):
         self.body_ended = True
         if self.request.length == CHUNKED:
             self.send_part(last_chunk(self.passing_trailers(trailers)))
-        if self.connection is not None and not self.status:
+        if self.status:
+            return
+        if self.endpoint is not None:
+            self.begin_try()
+        if self.connection is not None:
             self.wait(self.connection.endpoint.timeouts.response, "upstream_timeout")
 
     def passing_trailers(self, trailers: Fields) -> Fields:

@@ -271,26 +271,3 @@ class Exchange(Filtering):
             self.connection = None
         self.release()
         self.finish(clock.monotonic())
-
-    def on_deadline(self, now: float) -> None:
-        """A timeout ran out."""
-        reason = "route_timeout" if now >= self.total_deadline else self.deadline_reason
-        endpoint = self.endpoint
-        address = endpoint.address if endpoint else "the service"
-        self.deadline = NEVER
-        if reason == "stream_timeout" or self.status:
-            self.fail("route_timeout" if reason == "route_timeout" else "stream_timeout", "")
-            return
-        self.release()
-        detail = f"{address} did not answer within {now - self.started:.3g}s"
-        if reason == "route_timeout":
-            self.note_failure(reason)
-            self.fail(reason, f"the route allows {self.total_deadline - self.started:g}s for the whole exchange")
-        elif self.pending is not None:
-            self.fail(reason, f"waited {now - self.started:.3g}s for what a filter needs to know")
-        elif reason == "limit_reached" and self.admission is not None:
-            self.admission.give_up(self, now)
-        elif reason == "connect_timeout":
-            self.retry_or_fail(reason, detail, "connect", sent=False)
-        else:
-            self.retry_or_fail(reason, detail, "timeout", sent=True)

@@ -17,6 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from meshctl.proxy.answering import Answering
 from meshctl.proxy.filters.reply import LATER, Reply
+from meshctl.proxy.timers import NEVER
 
 if TYPE_CHECKING:
     import asyncio
@@ -54,6 +55,13 @@ class Filtering(Answering):
         self.deadline = self.total_deadline
         if self.filter():
             self.proceed()
+
+    def on_deadline(self, now: float) -> None:
+        if self.pending is not None and now < self.total_deadline:
+            self.deadline = NEVER
+            self.fail(self.deadline_reason, f"waited {now - self.started:.3g}s for what a filter needs to know")
+        else:
+            super().on_deadline(now)
 
     def passing_trailers(self, trailers: Fields) -> Fields:
         """The trailers that may pass: nobody says in one who they are."""
