@@ -12,6 +12,7 @@ from meshctl.cli.command import Output, OutputOption, examples
 from meshctl.cli.proxies import ask_running, with_proxy
 from meshctl.cli.render import Row, milliseconds, share
 from meshctl.cli.session import Session
+from meshctl.cli.steered import remind
 from meshctl.errors import DONE, NOT_FOUND, MeshError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def ls(session: Session, output: OutputOption = Output.TABLE) -> None:
     ]
     columns = ["PROXY", *COLUMNS] if several else COLUMNS
     session.terminal.table(columns, rows, empty="no routes; every request is answered 404 no_route")
+    remind(session)
 
 
 @examples("""

@@ -12,7 +12,7 @@ from meshctl.cli.proxies import ask_running, with_proxy
 from meshctl.cli.render import milliseconds, share
 from meshctl.cli.routes import is_overridden, versions
 from meshctl.cli.session import Session
-from meshctl.cli.steered import steered
+from meshctl.cli.steered import remind, steered
 from meshctl.errors import MeshError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def ls(session: Session, output: OutputOption = Output.TABLE) -> None:
     ]
     columns = ["SERVICE", "BALANCE", "VERSIONS", "HEALTHY", "REQUESTS>", "FAILURES>", "BREAKER"]
     session.terminal.table(["PROXY", *columns] if several else columns, rows, empty="no services")
+    remind(session)
 
 
 @examples("""

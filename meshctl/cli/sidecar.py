@@ -10,6 +10,7 @@ from meshctl.cli.changes import TimeoutOption
 from meshctl.cli.command import Output, OutputOption, examples, takes_a_command
 from meshctl.cli.proxies import running
 from meshctl.cli.session import Session
+from meshctl.cli.steered import remind
 from meshctl.errors import DONE, FAILED, MeshError
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def ls(session: Session, output: OutputOption = Output.TABLE) -> None:
         session.terminal.document(rows)
         return
     show(session, rows)
+    remind(session)
 
 
 @examples("""

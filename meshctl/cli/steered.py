@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from meshctl.cli.session import Session
+
 if TYPE_CHECKING:
     from meshctl.model.steering import Fault, Mirror
 
@@ -20,3 +22,13 @@ def steered(faults: Iterable[Fault], mirrors: Iterable[Mirror], *, by_service: b
     lines = [("fault", each.service, told(each, now)) for each in active(tuple(faults), now)]
     lines += [("mirror", each.service, described(each)) for each in mirrors]
     return [(name, f"{service}: {text}" if by_service else text) for name, service, text in lines]
+
+
+def remind(session: Session) -> None:
+    """Say on stderr which faults and mirrors hold, beside a table that has no place for them."""
+    from meshctl.control.steered import live_steering
+
+    with session.store() as store:
+        steering = live_steering(store)
+    for name, text in steered(steering.faults, steering.mirrors, by_service=True):
+        session.terminal.say(f"{name} at {text}")
