@@ -21,7 +21,7 @@ from meshctl.core.paths import normalise
 from meshctl.errors import MeshError
 from meshctl.model.address import parse_address
 from meshctl.model.mesh import Listener, Mesh
-from meshctl.model.names import GATEWAY, check_host_pattern
+from meshctl.model.names import TAKEN, check_host_pattern
 from meshctl.model.route import Match, PathMatch, Rewrite, Route
 from meshctl.model.service import DIRECT, Endpoint, Service, Version
 
@@ -55,7 +55,7 @@ def routes_mesh(specs: Sequence[str], base: Mesh | None, *, folder: str = "/") -
             raise _usage(spec, "is given twice")
         same.append(rule)
     route_names = Names(route.name for route in mesh.routes)
-    service_names = Names([GATEWAY, *(service.name for service in mesh.services)])
+    service_names = Names([*TAKEN, *(service.name for service in mesh.services)])
     routes, services = [], []
     for group in rules.values():
         hosts = (group[0].host,) if group[0].host else ()

@@ -8,7 +8,7 @@ from meshctl.config.decode import Decoded
 from meshctl.config.document_service import ServiceTable
 from meshctl.config.problems import Finding, Path, quoted
 from meshctl.model.mesh import Mesh
-from meshctl.model.names import GATEWAY
+from meshctl.model.names import TAKEN
 from meshctl.model.service import Service, Version
 
 
@@ -42,8 +42,8 @@ def _version_path(path: Path, table: ServiceTable, version: Version) -> Path:
 def _shape(path: Path, table: ServiceTable, service: Service) -> Iterator[Finding]:
     if table.endpoints is not None and table.versions is not None:
         yield Finding((*path, "endpoints"), '"versions" is given too', "endpoints or versions")
-    if service.name == GATEWAY:
-        yield Finding(path, f"{quoted(GATEWAY)} is the gateway's own identity", "another name")
+    if service.name in TAKEN:
+        yield Finding(path, f"{quoted(service.name)} is {TAKEN[service.name]}", "another name")
 
 
 def _weights(path: Path, table: ServiceTable, service: Service) -> Iterator[Finding]:

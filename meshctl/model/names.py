@@ -7,6 +7,10 @@ from typing import Final
 
 GATEWAY: Final = "gateway"
 """The gateway's own name among services: no service may have it."""
+EGRESS: Final = "egress"
+"""Under which all is counted that leaves the mesh: no service may be called so."""
+TAKEN: Final = {GATEWAY: "the gateway's own name", EGRESS: "the name of what leaves the mesh"}
+"""Names that no service may have, and whose they are."""
 
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _PRINTABLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", re.ASCII)

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from meshctl.model.names import EGRESS
 from meshctl.observe.histogram import Distribution
 
 CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
@@ -19,7 +20,7 @@ CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 Key = tuple[str, str, str]
 """A series' name: route, service and version; empty where a request came to none."""
 
-UNCONFIGURED: Final[frozenset[Key]] = frozenset({("", "", ""), ("egress", "egress", "")})
+UNCONFIGURED: Final[frozenset[Key]] = frozenset({("", "", ""), (EGRESS, EGRESS, "")})
 """What every proxy may count whatever its configuration: requests that no route took, and those that left the mesh."""
 
 

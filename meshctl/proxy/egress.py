@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from meshctl.model.address import parse_address
+from meshctl.model.names import EGRESS
 from meshctl.model.policy import Ejection, Retry, UpstreamTimeouts
 from meshctl.model.route import Route
 from meshctl.model.service import Endpoint, Service, Version
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.worker import Worker
 
-NAME: Final = "egress"
-"""The route and the service under which all of it is counted."""
+NAME: Final = EGRESS
 MOST_HOSTS: Final = 1_024
 SWEEP_EVERY: Final = 30.0
 """Seconds between two looks for hosts that nobody uses."""

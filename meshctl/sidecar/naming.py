@@ -12,7 +12,7 @@ from typing import Final
 
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Mesh
-from meshctl.model.names import GATEWAY, check_label
+from meshctl.model.names import GATEWAY, TAKEN, check_label
 
 DEFAULT_VERSION: Final = "default"
 
@@ -33,9 +33,9 @@ def check_service(name: str) -> str:
         check_label(name)
     except ValueError as error:
         raise MeshError("usage", f'"{name}" is no name for a service: {error}', hint=_suggestion(name)) from error
-    if name == GATEWAY:
-        hint = "name it otherwise; `--gateway ADDR` exposes the mesh's routes from any sidecar"
-        raise MeshError("usage", f'"{GATEWAY}" is the gateway\'s own name', hint=hint)
+    if name in TAKEN:
+        also = "; `--gateway ADDR` exposes the mesh's routes from any sidecar" if name == GATEWAY else ""
+        raise MeshError("usage", f'"{name}" is {TAKEN[name]}', hint=f"name it otherwise{also}")
     return name
 
 
@@ -51,7 +51,7 @@ def service_name(command: Sequence[str]) -> str:
         if word.startswith("-") or "=" in word or _RUNNERS.fullmatch(name):
             continue
         label = _label(PurePath(name).stem if "." in name.strip(".") else name)
-        if label and label != GATEWAY:
+        if label and label not in TAKEN:
             return label
     raise MeshError("usage", "the command does not say what the service is called", hint="give it with --service NAME")
 
@@ -85,4 +85,4 @@ def _label(text: str) -> str:
 
 def _suggestion(name: str) -> str:
     label = _label(name)
-    return f'for example "{label}"' if label and label != GATEWAY else ""
+    return f'for example "{label}"' if label and label not in TAKEN else ""

@@ -70,10 +70,13 @@ def test_names_that_are_refused(name: str, hint: str) -> None:
     assert (refused.value.code, refused.value.hint) == ("usage", hint)
 
 
-def test_the_gateways_name_is_taken() -> None:
-    """No sidecar is the gateway."""
-    with pytest.raises(MeshError, match="the gateway's own name"):
-        check_service("gateway")
+@pytest.mark.parametrize(
+    ("name", "whose"), [("gateway", "the gateway's own name"), ("egress", "the name of what leaves the mesh")]
+)
+def test_names_that_are_taken(name: str, whose: str) -> None:
+    """No sidecar is the gateway, nor what is outside the mesh."""
+    with pytest.raises(MeshError, match=whose):
+        check_service(name)
 
 
 @pytest.mark.parametrize(
