@@ -9,7 +9,7 @@ import typer
 from meshctl.cli.changes import TimeoutOption
 from meshctl.cli.command import Output, OutputOption, examples
 from meshctl.cli.follow import await_live, settle_live
-from meshctl.cli.render import share
+from meshctl.cli.render import milliseconds, share
 from meshctl.cli.rollout import ForceOption, ServiceArgument, skip_the_rest
 from meshctl.cli.session import Session
 from meshctl.cli.steered import steered
@@ -171,7 +171,7 @@ def _show(session: Session, view: SplitView) -> None:
     terminal.pairs([("service", view.service), ("weights", where), ("changed", said), ("rollout", view.rollout), *also])
     terminal.data("")
     terminal.table(
-        ["VERSION", "FILE>", "LIVE>", "LAST MINUTE>", "REQUESTS>", "ERRORS>", "HEALTHY"],
+        ["VERSION", "FILE>", "LIVE>", "LAST MINUTE>", "REQUESTS>", "ERRORS>", "P50>", "P99>", "HEALTHY"],
         [
             (
                 each.version,
@@ -180,6 +180,8 @@ def _show(session: Session, view: SplitView) -> None:
                 "" if each.share is None else share(each.share),
                 each.requests,
                 share(each.errors / each.requests) if each.requests else "",
+                milliseconds(each.p50),
+                milliseconds(each.p99),
                 f"{'?' if each.healthy is None else each.healthy}/{each.endpoints}",
             )
             for each in view.versions

@@ -23,6 +23,7 @@ from meshctl.errors import MeshError
 from meshctl.model.steering import Fault, Mirror
 from meshctl.model.views import ProxyRecord
 from meshctl.model.weights import Shares, State
+from meshctl.observe.histogram import Distribution
 from meshctl.observe.tally import VersionTally
 from meshctl.store.protocol import Store
 
@@ -42,6 +43,9 @@ class VersionSplit(msgspec.Struct, frozen=True):
     errors: int = 0
     share: float | None = None
     """Of the requests of the last minute, 0 to 1; None where there were none."""
+    p50: float = 0.0
+    """Seconds that half of them took at most; 0 where there were none."""
+    p99: float = 0.0
 
 
 class SplitView(msgspec.Struct, frozen=True):
@@ -87,6 +91,9 @@ def split(store: Store, name: str) -> SplitView:
     for version in declared:
         seen = [each for answer in told.values() for each in answer if each.version == version]
         requests = sum(each.minute.requests for each in seen)
+        latency = Distribution()
+        for tally in seen:
+            latency = latency.plus(tally.minute.latency)
         versions.append(
             VersionSplit(
                 version,
@@ -97,6 +104,8 @@ def split(store: Store, name: str) -> SplitView:
                 requests,
                 sum(each.minute.errors for each in seen),
                 requests / whole if whole else None,
+                latency.quantile(0.5),
+                latency.quantile(0.99),
             )
         )
     is_live = bool(held and held.now.weights)

@@ -31,7 +31,7 @@ class Tally(msgspec.Struct, frozen=True):
 
 class VersionTally(msgspec.Struct, frozen=True):
     """A version of a service as one proxy sees it: how many endpoints it has and how many of them may take requests,
-    what was counted since the proxy started, and in the last minute, of which latencies are not kept."""
+    what was counted since the proxy started, and in the last minute, whose latencies begin up to a fourth earlier."""
 
     version: str
     total: Tally = Tally()

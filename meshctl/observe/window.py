@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from meshctl.observe.histogram import Distribution
+from meshctl.observe.marks import Marks
 from meshctl.observe.past import Past
 from meshctl.observe.sample import Key, Sample, SeriesSample
 from meshctl.observe.tally import Tally, VersionTally
@@ -38,11 +40,12 @@ class Fare(msgspec.Struct, frozen=True):
 class Window:
     """The last ten seconds of a proxy by route, and its last minute by version."""
 
-    __slots__ = ("_at", "_last", "_routes", "_versions")
+    __slots__ = ("_at", "_last", "_latencies", "_routes", "_versions")
 
     def __init__(self) -> None:
         self._routes: Past[str] = Past(SPAN)
         self._versions: Past[Version] = Past(MINUTE)
+        self._latencies: Marks[Version] = Marks(MINUTE)
         self._last: dict[Key, SeriesSample] = {}
         self._at: float | None = None
 
@@ -54,6 +57,7 @@ class Window:
         called at any moment, to have the newest requests in an answer."""
         before, self._last = self._last, {series.key: series for series in sample.series}
         started, self._at = self._at, now
+        self._latencies.offer(now, self._by_version)
         if started is None:
             return
         changes = [
@@ -62,7 +66,7 @@ class Window:
             if series is not before.get(key) and (change := _since(before.get(key), series)).requests
         ]
         self._routes.add(started, now, ((route, change) for (route, _, _), change in changes))
-        # Without latencies, which are most of the work with thousands of busy routes.
+        # Without latencies (see `marks`).
         self._versions.add(
             started,
             now,
@@ -91,9 +95,21 @@ class Window:
         for (_, name, version), series in self._last.items():
             if name == service and version:
                 totals[version] = totals.get(version, Tally()).plus(_tally(series))
-        return [
-            VersionTally(version, total, minute.get((service, version), Tally())) for version, total in totals.items()
-        ]
+        found = []
+        for version, total in totals.items():
+            tally = minute.get((service, version), Tally())
+            if tally.requests:
+                latency = self._latencies.since(now, (service, version), total.latency)
+                tally = Tally(tally.requests, tally.errors, latency)
+            found.append(VersionTally(version, total, tally))
+        return found
+
+    def _by_version(self) -> dict[Version, Distribution]:
+        found: dict[Version, Distribution] = {}
+        for (_, service, version), series in self._last.items():
+            if version:
+                found[service, version] = found.get((service, version), Distribution()).plus(series.latency)
+        return found
 
     def _fare(self, tally: Tally) -> Fare:
         if not tally.requests:

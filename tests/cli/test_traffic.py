@@ -47,10 +47,10 @@ def test_split(meshctl: Meshctl, applied: Path) -> None:
         ["service", "orders"],
         ["weights", "the", "file's"],
         [],
-        ["VERSION", "FILE", "LIVE", "LAST", "MINUTE", "REQUESTS", "ERRORS", "HEALTHY"],
-        ["v1", "75%", "75%", "–", "0", "–", "?/1"],
-        ["v2", "25%", "25%", "–", "0", "–", "?/1"],
-        ["v3", "0%", "0%", "–", "0", "–", "?/0"],
+        ["VERSION", "FILE", "LIVE", "LAST", "MINUTE", "REQUESTS", "ERRORS", "P50", "P99", "HEALTHY"],
+        ["v1", "75%", "75%", "–", "0", "–", "–", "–", "?/1"],
+        ["v2", "25%", "25%", "–", "0", "–", "–", "–", "?/1"],
+        ["v3", "0%", "0%", "–", "0", "–", "–", "–", "?/0"],
     ]
     assert "nothing runs" in ended.err
 

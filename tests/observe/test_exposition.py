@@ -39,9 +39,7 @@ FACTS = Facts(
 )
 
 
-IDENTITY = IdentityView(
-    "spiffe://shop.mesh/service/orders", "ab", "cd", 1.5e9, 1.6e9, 1, intermediate_not_after=1.7e9
-)
+IDENTITY = IdentityView("spiffe://shop.mesh/service/orders", "ab", "cd", 1.5e9, 1.6e9, 1, intermediate_not_after=1.7e9)
 
 
 def test_when_certificates_end() -> None:

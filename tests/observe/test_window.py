@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from meshctl.observe.counters import Counters
+from meshctl.observe.histogram import Distribution
+from meshctl.observe.marks import Marks
 from meshctl.observe.window import Fare, Window
 
 
@@ -108,5 +110,33 @@ def test_versions_of_the_last_minute() -> None:
     assert told["v1"].minute.requests == 2 * told["v2"].minute.requests
     assert told["v2"].minute.errors == told["v2"].minute.requests
     assert told["v2"].total.latency.quantile(0.99) == pytest.approx(0.1, rel=0.07)
+    assert told["v2"].minute.latency.count == pytest.approx(60, abs=16)
     (later,) = (each for each in window.versions(170.0, "s") if each.version == "v2")
     assert (later.total.requests, later.minute.requests) == (100, 0)
+
+
+def test_latencies_of_the_last_minute() -> None:
+    """How long a version's requests took is told of the last minute or a little more, not of what was before."""
+    counters, window = Counters(), Window()
+    window.add(0.0, counters.export())
+    for second in range(1, 201):
+        counters.series("a", "s", "v1").record(200, 1.0 if second <= 120 else 0.01, 0, 0)
+        counters.series("b", "s", "v1").record(200, 1.0 if second <= 120 else 0.02, 0, 0)
+        window.add(float(second), counters.export())
+        if second == 100:
+            (early,) = window.versions(100.0, "s")
+    (late,) = window.versions(200.0, "s")
+    assert early.minute.latency.quantile(0.5) == pytest.approx(1.0, rel=0.07)
+    assert late.minute.latency.quantile(0.4) == pytest.approx(0.01, rel=0.07)
+    assert late.minute.latency.quantile(0.99) == pytest.approx(0.02, rel=0.07)
+    assert late.total.latency.quantile(0.5) == pytest.approx(1.0, rel=0.07)
+
+
+def test_marks_are_few() -> None:
+    """However often sums are offered, a handful are kept."""
+    marks: Marks[str] = Marks(60.0)
+    made = []
+    for step in range(10_000):
+        marks.offer(step / 10, lambda: made.append(1) or {"a": Distribution(0, (len(made),))})  # type: ignore[func-returns-value]
+    assert len(made) == pytest.approx(1000 / 15, abs=2)
+    assert repr(marks) == "<Marks 5 in 60 s>"
