@@ -29,6 +29,7 @@ from meshctl.store.home import write_private
 LINES: Final = 200
 """How many of the last lines of each log."""
 _BLOCK: Final = 256 * 1024
+_LONGEST: Final = 4096
 _FOLDER: Final = "meshctl-doctor"
 
 
@@ -146,4 +147,4 @@ def _last_lines(path: Path) -> list[str]:
         file.seek(max(0, end - _BLOCK))
         lines = file.read().decode("utf-8", "replace").splitlines()
     # Where the block begins in the middle of a line, that line could hide what it is.
-    return lines[1 if end > _BLOCK else 0 :][-LINES:]
+    return [line[:_LONGEST] for line in lines[1 if end > _BLOCK else 0 :][-LINES:]]

@@ -14,34 +14,37 @@ GONE: Final = "[redacted]"
 
 # Keys of documents whose whole value is taken away, and those of which the first word stays.
 _VALUES: Final = re.compile(
-    r"passw|secret|token|api_?key|credential|authorization|cookie|session|private|passphrase", re.IGNORECASE
+    r"passw|secret|token|api_?key|credential|authorization|cookie|session|private|passphrase|digest|^keys$|^users$",
+    re.IGNORECASE,
 )
 _HELD: Final = frozenset({"body", "request_headers", "response_headers", "headers", "query", "cookies", "match"})
 _COMMANDS: Final = frozenset({"command", "line", "on_step", "on_promote", "on_rollback", "gate"})
 
+# Every repetition is bounded: what is read here, others may have written.
+_MIXED: Final = r"(?=[\w+/-]{0,200}[A-Z])(?=[\w+/-]{0,200}[a-z])(?=[\w+/-]{0,200}\d)"
+_WORDS: Final = r"passw|secret|token|api[_-]?key|credential|authorization|cookie|passphrase"
 _PATTERNS: Final = (
     # A private key, whole or cut.
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), GONE),
+    (re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}-----|\Z)", re.DOTALL), GONE),
     # JSON Web Tokens.
     (re.compile(r"\beyJ[\w-]{5,}\.[\w-]*\.?[\w-]*"), GONE),
-    (re.compile(r"\b(bearer|basic|digest)(\s+)[^\s\"',;]+", re.IGNORECASE), rf"\1\2{GONE}"),
+    (re.compile(r"\b(bearer|basic|digest)(\s{1,9})[^\s\"',;]+", re.IGNORECASE), rf"\1\2{GONE}"),
     # Whoever logs in within a URL (RFC 3986 §3.2.1), and queries.
-    (re.compile(r"(//)[^/\s\"'@]+@"), rf"\1{GONE}@"),
+    (re.compile(r"(//)[^/\s\"'@]{1,500}@"), rf"\1{GONE}@"),
     (re.compile(r"(?<=[\w/%.~-])\?[^\s\"'<>…][^\s\"'<>]*"), f"?{GONE}"),
     # `password: x`, `"api_key": "x"`, `TOKEN=x`, `--secret x`.
     (
         re.compile(
-            r"""((?:[\w-]*(?:passw|secret|token|api[_-]?key|credential|authorization|cookie|passphrase)[\w-]*)["']?"""
-            r"""(?:\s*[:=]\s*|\s+(?=[^\s:=])))("[^"]*"|'[^']*'|[^\s,;"'}\]]+)""",
+            rf"""([\w-]{{0,40}}(?:{_WORDS})[\w-]{{0,40}}["']?(?:\s{{0,9}}[:=]\s{{0,9}}|\s{{1,9}}(?=[^\s:=])))"""
+            r"""("[^"]*"|'[^']*'|[^\s,;"'}\]]+)""",
             re.IGNORECASE,
         ),
         rf"\1{GONE}",
     ),
-    # Long random texts with capitals, small letters and digits: keys of all sorts. Fingerprints and serials are hex.
-    (
-        re.compile(r"\b(?=[\w+/-]*[A-Z])(?=[\w+/-]*[a-z])(?=[\w+/-]*\d)(?![\w+/-]*/[\w-]*/)[\w+/-]{32,}={0,2}"),
-        GONE,
-    ),
+    # Long random texts with capitals, small letters and digits: keys of all sorts. Fingerprints and serials are hex;
+    # what begins with a slash is a path, whose segments are looked at one by one.
+    (re.compile(rf"(?<![\w+/-])(?!/){_MIXED}[\w+/-]{{32,}}={{0,2}}"), GONE),
+    (re.compile(rf"(?<![\w-]){_MIXED.replace('+/', '')}[\w-]{{32,}}"), GONE),
 )
 
 
