@@ -52,10 +52,9 @@ def _moment(found: re.Match[bytes], now: float) -> float:
         return now
     year = int(found["y"])
     if len(found["y"]) == 2:
-        # A year that appears to be more than fifty years ahead is the last one that ends so (§5.6.7).
-        this = 1970 + int(now / (365.2425 * _DAY))
-        year += this - this % 100
-        year -= 100 if year > this + _HALF_CENTURY else 0
+        # The one that ends so and is nearest: a year more than fifty ahead is of the century before (§5.6.7).
+        earliest = 1970 + int(now / (365.2425 * _DAY)) - _HALF_CENTURY
+        year = earliest + (year - earliest) % 100
     days = _days(year, month, int(found["d"]))
     return days * _DAY + int(found["h"]) * 3600 + int(found["i"]) * 60 + int(found["s"])
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshctl.core.retry import RetryBudget, backoff, may_retry
+from meshctl.core.retry import LONGEST_WAIT, RetryBudget, backoff, may_retry, pause
+from meshctl.model import policy
 from meshctl.model.policy import Retry
 
-ALL = ("connect", "reset", "timeout", "503")
+ALL = ("connect", "reset", "refused", "timeout", "503")
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,7 @@ ALL = ("connect", "reset", "timeout", "503")
         ("GET", "connect", False, True),
         ("POST", "connect", False, True),
         ("PATCH", "reset", False, True),
+        ("POST", "refused", False, True),
         ("BREW", "timeout", False, True),
         # It may have reached the application: only what may be done twice (RFC 9110 §9.2.2).
         ("GET", "reset", True, True),
@@ -105,6 +108,33 @@ def test_backoff_keeps_half(attempt: int, dice: float) -> None:
     assert 0.0125 <= backoff(attempt, dice) <= 0.25
 
 
+@pytest.mark.parametrize(
+    ("asked", "same", "expected"),
+    [
+        (0.0, True, 0.025),
+        (0.01, True, 0.025),
+        (1.0, True, 1.0),
+        (LONGEST_WAIT, True, LONGEST_WAIT),
+        (LONGEST_WAIT + 1, True, inf),
+        # Another endpoint has not asked for anything.
+        (1.0, False, 0.025),
+        (3600.0, False, 0.025),
+    ],
+)
+def test_who_asks_for_time_gets_it(asked: float, same: bool, expected: float) -> None:
+    """The endpoint that asked is left alone for that long, or not asked again at all; others are asked as usual."""
+    assert pause(0, 0.0, asked, same=same) == pytest.approx(expected)
+
+
+@given(st.integers(0, 20), st.floats(0, 0.999), st.floats(0, 1e9), st.booleans())
+def test_a_pause_never_breaks_its_word(attempt: int, dice: float, asked: float, same: bool) -> None:
+    """No pause is shorter than the usual one, nor than what the same endpoint asked for, nor finite beyond the most."""
+    found = pause(attempt, dice, asked, same=same)
+    assert found >= backoff(attempt, dice)
+    assert found >= asked or not same
+    assert found == inf or found <= LONGEST_WAIT
+
+
 # --- budget -----------------------------------------------------------------------------------------------------------
 
 
@@ -159,3 +189,13 @@ def test_budget_equals_a_count(happened: list[tuple[bool, float]]) -> None:
         expected = sum(at > second - 10 for at in retries) + 1 <= recent
         assert budget.withdraw(now) is expected
         retries += [second] * expected
+
+
+def test_a_budget_may_change() -> None:
+    """Other settings hold at once, and what was spent stays spent."""
+    budget = RetryBudget()
+    assert spend(budget, 50.0, most=30) == 30
+    budget.configure(policy.RetryBudget(ratio=0.0, floor=4.0))
+    assert spend(budget, 50.0) == 10
+    budget.configure(policy.RetryBudget(ratio=0.0, floor=0.0))
+    assert spend(budget, 60.0) == 0
