@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from meshctl.proxy.worker import Worker
 
 MOST_AT_ONCE: Final = 64
-"""Copies in flight of one mirror in one worker; what is due beyond is dropped."""
+"""Copies in flight in one worker; what is due beyond is dropped."""
 BODY_LIMIT: Final = 262_144
 """Bytes of a body that is compared."""
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -38,7 +38,6 @@ class LiveMirror:
     def __init__(self, worker: Worker, config: Mirror) -> None:
         self.config = config
         self._worker = worker
-        self._in_flight = 0
         self._copied = 0
         self._failed = 0
         self._dropped = 0
@@ -47,7 +46,7 @@ class LiveMirror:
         self._names = frozenset(name.encode("latin-1") for name in ("content-type", *config.headers))
 
     def __repr__(self) -> str:
-        return f"<LiveMirror {self.config.service} to {self.config.to}, {self._in_flight} in flight>"
+        return f"<LiveMirror {self.config.service} to {self.config.to}, {self._copied} copied>"
 
     def count(self) -> MirrorCount:
         """What became of the requests so far."""
@@ -75,11 +74,11 @@ class LiveMirror:
             return  # Nobody answered it, or not all of it was heard.
         target = self._target()
         is_whole = exchange.replayable and exchange.parts_size <= REPLAY_LIMIT
-        if target is None or not is_whole or self._in_flight >= MOST_AT_ONCE:
+        if target is None or not is_whole or self._worker.steering.copies >= MOST_AT_ONCE:
             self._dropped += 1
             self._note("dropped")
             return
-        self._in_flight += 1
+        self._worker.steering.copies += 1
         self._copied += 1
         # Not from within the end of the original: its connection is to serve its next request first.
         self._worker.loop.call_soon(Copy(self, exchange, answer, target, BODY_LIMIT if self.config.diff else 0).begin)
@@ -88,7 +87,7 @@ class LiveMirror:
 
     def on_copied(self, copy: Copy, answer: Record | None) -> None:
         """A copy is over; `answer` is None where it got no whole one."""
-        self._in_flight -= 1
+        self._worker.steering.copies -= 1
         if answer is None:
             self._failed += 1
         self._note("failed" if answer is None else "answered")

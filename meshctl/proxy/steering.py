@@ -51,6 +51,8 @@ class LiveSteering:
     """All of it, of one worker."""
 
     def __init__(self, worker: Worker) -> None:
+        self.copies = 0
+        """Copies in flight, of all mirrors."""
         self._worker = worker
         self._told = Steering()
         self._mirrors: dict[str, LiveMirror] = {}
