@@ -29,7 +29,6 @@ class LiveBreaker(Breaker):
         self._worker = worker
         self._service = service
         self._counters = worker.counters.service(service)
-        self._counted = 0
 
     @property
     def is_shut(self) -> bool:
@@ -63,9 +62,9 @@ class LiveBreaker(Breaker):
         ended = failed
         for version in service.versions:
             ended += version.requests - sum(endpoint.in_flight for endpoint in version.endpoints)
-        if ended > self._counted:
-            self.count(now, ended - self._counted)
-            self._counted = ended
+        if ended > service.ended:
+            self.count(now, ended - service.ended)
+            service.ended = ended
 
     def broke(self, service: LiveService, reason: str, now: float, trial: Trial | None) -> None:
         """A request of `service` failed, the probe that `trial` says if any."""
@@ -76,10 +75,6 @@ class LiveBreaker(Breaker):
             for version in service.versions:
                 for endpoint in version.endpoints:
                     endpoint.is_failing = True
-
-    def start_over(self) -> None:
-        """Its service was made anew, and counts from zero."""
-        self._counted = 0
 
     def enter(self, state: State, now: float) -> None:
         """See `Breaker.enter`."""

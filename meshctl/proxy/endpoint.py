@@ -139,6 +139,9 @@ class LiveEndpoint:
         self.limit = version.limit
         self.tls = version.tls if self.config.tls else None
         self.server_name = (service.tls.server_name or self.config.host or "localhost") if self.tls else None
+        if service.ejection.rate:
+            # What ended before a share of failures counted is not part of it.
+            self.settle(clock.monotonic())
         self.health.configure(service.ejection, service.health)
         if self.check != service.health:
             self.check_changed = self.check is not None

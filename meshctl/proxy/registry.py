@@ -83,8 +83,8 @@ class Registry:
         if before is not None:
             live.budget = before.budget
             if live.breaker is not None and before.breaker is not None and before.config.breaker == config.breaker:
+                before.settle(clock.monotonic())
                 live.breaker = before.breaker
-                live.breaker.start_over()
         if config.limit is not None:
             live.admission = self._admissions.get(config.name) or Admission(self._worker, config.name)
         try:

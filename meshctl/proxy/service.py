@@ -60,6 +60,7 @@ class LiveVersion:
         self.endpoints: list[LiveEndpoint] = []
         self.available: list[LiveEndpoint] = []
         self._weights: dict[LiveEndpoint, float] = {}
+        self._is_ramping = False
         self._key = service.balance.key
         self.on_trial: list[LiveEndpoint] = []
         """Those of the available that get one request at a time, to see whether they are back."""
@@ -91,8 +92,7 @@ class LiveVersion:
                 each.ewma = decayed(each.ewma, each.ewma_at, now)
                 each.ewma_at = now
         slow = self.config.slow_start
-        is_slow = slow and any(now - each.appeared < slow + 1.0 for each in self.endpoints)
-        if is_slow or any(each.health.is_ramping(now - 1.0) for each in self.endpoints):
+        if self._is_ramping or (slow and any(now - each.appeared < slow + 1.0 for each in self.endpoints)):
             self.rebuild(now)
 
     def pick(self, exchange: Exchange) -> LiveEndpoint | None:
@@ -116,6 +116,7 @@ class LiveVersion:
         slow = self.config.slow_start
         for each in self.endpoints:
             each.weight = effective_weight(self._weights[each], now - each.appeared, slow) * each.health.share(now)
+        self._is_ramping = any(each.health.is_ramping(now) for each in self.endpoints)
         self.available = usable(self.endpoints, now)
         self.on_trial = [each for each in self.available if each.weight > 0 and each.health.is_on_trial(now)]
         steady = [each for each in self.available if each not in self.on_trial] if self.on_trial else self.available
@@ -185,6 +186,8 @@ class LiveService:
         self._asked: list[tuple[tuple[Condition, ...], LiveVersion]] = []
         self._weighted: LiveVersion | None = None
         self._settled = 0
+        self.ended = 0
+        """Attempts that the breaker knows to have ended."""
         self._whole = self
         """The service that counts: itself, or the one of which it is a part."""
         self._sticky = Sticky(service.sticky, service.name, worker) if service.sticky else None

@@ -244,6 +244,17 @@ def test_it_outlasts_other_changes(start: Start, endpoint: Answerer, other: Answ
     assert breaker(proxy).state == "closed"
 
 
+def test_what_it_counted_outlasts_other_changes(start: Start, endpoint: Answerer, other: Answerer) -> None:
+    """Requests from before a configuration that leaves the breaker as it is count after it as before, once."""
+    policy = Breaker(rate=0.5, minimum=20, window=60)
+    proxy = start(endpoint, breaker=policy)
+    assert statuses(proxy, 30) == [200] * 30
+    proxy.apply(mesh_of(shop(endpoint, slow_start=1.0, breaker=policy), routes=routes(0)))
+    endpoint.status = 500
+    assert Counter(statuses(proxy, 60)) == {500: 30, 503: 30}
+    assert breaker(proxy).reason == "30 of 60 requests failed in the last 1m: status 500"
+
+
 # --- ejection ---------------------------------------------------------------------------------------------------------
 
 
