@@ -13,13 +13,13 @@ import msgspec
 
 from meshctl import clock
 from meshctl.model.steering import Example, Mirror, MirrorCount, MirrorTally, Steering
+from meshctl.proxy.messages import Answered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meshctl.control.fleet import Fleet
     from meshctl.core.json_path import Path
-    from meshctl.proxy.messages import Answered
 
 MOST_EXAMPLES: Final = 10
 """Mismatches of which the requests are kept: the first ones."""
@@ -38,7 +38,7 @@ class Comparing:
         self._found: dict[str, _Mismatches] = {}
         self._credit = AT_ONCE
         self._counted = clock.monotonic()
-        fleet.on_answered = self.take
+        fleet.on[Answered] = self.take
 
     def __repr__(self) -> str:
         return f"<Comparing {list(self._found)}>"

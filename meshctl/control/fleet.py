@@ -13,7 +13,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from meshctl import clock
 from meshctl.control.slot import Slot, be_worker, reap, why
@@ -25,7 +25,6 @@ from meshctl.observe.totals import Totals
 from meshctl.proxy.messages import (
     Abort,
     Answer,
-    Answered,
     Ask,
     Channel,
     Commit,
@@ -55,7 +54,8 @@ class Fleet:
         self._due = list(self.slots)
         self.on_absent: Callable[[int], None] = lambda _index: None
         """Called with a worker's index when it will be away for a while and others are not."""
-        self.on_answered: Callable[[Answered], None] = lambda _answered: None
+        self.on: dict[type[Message], Callable[[Any], None]] = {}
+        """Who is told of what else workers say."""
         self._asked: dict[int, asyncio.Future[bytes]] = {}
         self._ask_id = 0
         self._standing: dict[type[Message], Message] = {}
@@ -257,8 +257,8 @@ class Fleet:
             case Notice(event, fields, is_trouble):
                 tell = self._events.warning if is_trouble else self._events.info
                 tell(event, worker=slot.pid, **fields)
-            case Answered():
-                self.on_answered(message)
+            case _:
+                self.on.get(type(message), lambda _message: None)(message)
 
     def _on_caught_up(self, slot: Slot, number: int, refusal: str) -> None:
         if not refusal:

@@ -22,6 +22,7 @@ from meshctl.control.discovery import announce, bury, withdraw
 from meshctl.control.driving import Driving
 from meshctl.control.fleet import Fleet
 from meshctl.control.identity import Identity
+from meshctl.control.jwks import Jwks
 from meshctl.control.looking import Looking
 from meshctl.control.revisions import current, nothing, pointer
 from meshctl.control.roles import Role
@@ -73,7 +74,8 @@ class Supervisor:
         self.fleet.on_absent = self._leave
         self.identity = Identity(home, store, self.fleet, role.service, record.id)
         self.changing = Changing(store, role, self.fleet, self.identity, record.id, lambda: self._lease)
-        self.changing.on_changed = self._tell_listeners
+        self.changing.on_changed = self._on_changed
+        self.jwks = Jwks(home, self.fleet)
         self.comparing = Comparing(self.fleet, lambda: self.changing.steering)
         self.sampling = Sampling(loop, self.fleet)
         self.driving = Driving(store, record.id, record.pid, str(home.path))
@@ -150,6 +152,7 @@ class Supervisor:
             return
         self.state = "draining"
         self.driving.stop()
+        self.jwks.stop()
         # Ours must be closed first: a socket that stays open here would take connections that nobody accepts.
         for bound in self.changing.bounds.values():
             bound.close()
@@ -217,6 +220,10 @@ class Supervisor:
                 bound.renew(index)
             except OSError as error:
                 self._events.error("socket_not_renewed", listener=bound.address, error=error)
+
+    def _on_changed(self) -> None:
+        self._tell_listeners()
+        self.jwks.adopt(self.mesh)
 
     def _tell_listeners(self) -> None:
         serving = self.changing.serving

@@ -44,6 +44,9 @@ class Line(msgspec.Struct, gc=False):
     retries: int
     listener: str
 
+    user: str | msgspec.UnsetType = msgspec.UNSET
+    """Who called, where the route asked: the subject of a token, the owner of an API key, the name a password belongs
+    to, or the service with the certificate. Nothing else of a credential is ever written."""
 
 Render = Callable[[Sequence[Line]], bytes]
 
@@ -77,7 +80,8 @@ def _text_line(line: Line) -> str:
     when = f"{time[8:10]}/{_MONTHS[int(time[5:7]) - 1]}/{time[:4]}:{time[11:19]} +0000"
     request = f"{escaped(line.method)} {escaped(line.path)} {line.protocol}"
     agent = escaped(line.user_agent)
-    combined = f'{line.client} - - [{when}] "{request}" {line.status} {line.bytes_out} "-" "{agent}"'
+    user = escaped(line.user).replace(" ", "\\x20") if line.user else "-"
+    combined = f'{line.client} - {user} [{when}] "{request}" {line.status} {line.bytes_out} "-" "{agent}"'
     return f"{combined} {' '.join(_pairs(line))}\n"
 
 

@@ -8,7 +8,7 @@ kept beside them: as long as its reader gives the same fields again, nothing is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote_plus
 
 from meshctl import clock
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from meshctl.proxy.ways import Way
     from meshctl.wire.message import Request
 
-_AUTHORIZATION = b"authorization"
+_AUTHORIZATION: Final = b"authorization"
+_LONGEST_USER: Final = 256
+"""Characters of a subject in the access log."""
 
 
 class Known(NamedTuple):
@@ -37,6 +39,7 @@ class Known(NamedTuple):
     epoch: object
     until: float
     principal: Principal
+    user: str
     passing: Fields
 
 
@@ -98,7 +101,7 @@ class Guard(Stripping):
         ):
             return self._ask(exchange)
         principal = exchange.principal = known.principal
-        exchange.user = principal.subject
+        exchange.user = known.user
         request.claims = principal.claims
         request.fields = known.passing
         if request.named:
@@ -115,11 +118,11 @@ class Guard(Stripping):
             return self._refused(exchange, found)
         principal = joined(principals if self._every else principals[:1])
         exchange.principal = principal
-        exchange.user = principal.subject
+        exchange.user = user = principal.subject[:_LONGEST_USER]
         passing = self._passing(request, principals if self._every else principals[:1])
         if not self._queries:
             epoch = self._vouching.epoch
-            exchange.stream.known = Known(request.fields, self, epoch, principal.until, principal, passing)
+            exchange.stream.known = Known(request.fields, self, epoch, principal.until, principal, user, passing)
         request.claims = principal.claims
         request.fields = passing
         if request.named:

@@ -80,6 +80,7 @@ class Ledger:
                 request.special.get(b"user-agent", b"").decode("latin-1"),
                 exchange.attempt,
                 stream.listener,
+                exchange.user,
             )
         )
 

@@ -87,6 +87,25 @@ class Keyed(msgspec.Struct, frozen=True, tag=True):
     keys: tuple[StoredKey, ...]
 
 
+class KeySet(msgspec.Struct, frozen=True):
+    """The JWK Set of a source (`model.auth.Jwt.source`), b"" where it cannot be had and there was none before."""
+
+    source: str
+    document: bytes
+
+
+class Fetched(msgspec.Struct, frozen=True, tag=True):
+    """The keys that tokens are verified with from now on, of all sources of which something is known."""
+
+    sets: tuple[KeySet, ...]
+
+
+class Wanted(msgspec.Struct, frozen=True, tag=True):
+    """A worker has seen a token with a key that its source did not have: it may have it by now."""
+
+    source: str
+
+
 class Answered(msgspec.Struct, frozen=True, tag=True):
     """A worker's word on a request that was mirrored: how it and its copy were answered. The supervisor compares what
     traffic should not wait for."""
@@ -185,6 +204,8 @@ Message = (
     | Weighted
     | Steered
     | Keyed
+    | Fetched
+    | Wanted
     | Ask
     | Drain
     | Guard

@@ -20,6 +20,7 @@ from meshctl.proxy.messages import (
     Commit,
     Discovered,
     Drain,
+    Fetched,
     Guard,
     Identify,
     Keyed,
@@ -117,6 +118,8 @@ class Orders:
                 worker.steering.take(steering)
             case Keyed():
                 worker.vouching.take(message)
+            case Fetched():
+                worker.vouching.fetched(message)
             case Ask(number, what):
                 self.send(Answer(number, self._answer(what)))
             case Reopen():

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshctl.model.auth import Auth, Need
+from meshctl.model.auth import Auth, Jwt, Need
 from meshctl.model.route import Route
 
 if TYPE_CHECKING:
     from meshctl.model.api_key import StoredKey
     from meshctl.model.mesh import Mesh
     from meshctl.proxy.guard import Guard, Stripping
-    from meshctl.proxy.messages import Keyed
+    from meshctl.proxy.messages import Fetched, Keyed
+    from meshctl.proxy.sources import FileSource, RemoteSource, Source
     from meshctl.proxy.ways import Way
     from meshctl.proxy.worker import Worker
 
@@ -32,6 +33,10 @@ class Vouching:
         """Another one whenever anything changes."""
         self.keys: dict[bytes, StoredKey] = {}
         """The API keys by their digests."""
+        self._told: dict[str, bytes] = {}
+        """What was fetched, by source."""
+        self._files: dict[tuple[str, bool], FileSource] = {}
+        self._remote: dict[str, RemoteSource] = {}
         self._ways: dict[Auth, Way] = {}
         self._guards: dict[GuardKey, tuple[tuple[Way, ...], Guard]] = {}
 
@@ -44,11 +49,16 @@ class Vouching:
         self.keys.update((each.digest, each) for each in keyed.keys)
         self.change()
 
+    def fetched(self, fetched: Fetched) -> None:
+        """The supervisor has looked for keys."""
+        self._told = {each.source: each.document for each in fetched.sets}
+        found = [self._remote[name].take(document) for name, document in self._told.items() if name in self._remote]
+        if any(found):
+            self.change()
+
     def change(self) -> None:
         """Begin a new epoch."""
         self.epoch = object()
-        for way in self._ways.values():
-            way.forget()
 
     def guards(self, mesh: Mesh) -> dict[str, Stripping]:
         """The guards of a configuration by route. Raises ValueError where a way cannot be made."""
@@ -88,15 +98,41 @@ class Vouching:
         self._guards[key] = known
         return known[1]
 
+    def _source(self, config: Jwt) -> Source:
+        from meshctl.proxy.messages import Wanted
+        from meshctl.proxy.sources import FileSource, RemoteSource
+
+        if config.keys:
+            is_secret = config.algorithms[0].startswith("HS")
+            file = self._files.get((config.keys, is_secret))
+            if file is not None:
+                file.refresh()
+                return file
+            file = self._files[config.keys, is_secret] = FileSource(config.keys, self.change, with_secrets=is_secret)
+            return file
+        found = self._remote.get(config.source)
+        if found is None:
+            worker = self._worker
+            found = RemoteSource(config.source, worker.loop, lambda name: worker.orders.send(Wanted(name)))
+            self._remote[config.source] = found
+            if config.source in self._told:
+                found.take(self._told[config.source])
+        return found
+
     def _way(self, config: Auth) -> Way:
         """The way that a configuration describes; the one there is where nothing about it has changed."""
         known = self._ways.get(config)
         if known is not None:
+            known.refresh()
             return known
         from meshctl.proxy.ways import CertificateWay, KeyWay
 
+        if config.jwt is not None:
+            from meshctl.proxy.tokens import TokenWay
+
+            return TokenWay(config, self, self._source(config.jwt))
         if config.api_key is not None:
-            return KeyWay(config, self.keys)
+            return KeyWay(config, self)
         if config.certificate is not None:
             return CertificateWay(config)
         raise ValueError(f'auth "{config.name}": this kind is not known')

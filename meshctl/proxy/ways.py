@@ -18,11 +18,10 @@ from meshctl.wire.challenge import challenge
 from meshctl.wire.fields import Fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from meshctl.model.api_key import StoredKey
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.filtering import Waiting
+    from meshctl.proxy.vouching import Vouching
 
 AUTHORIZATION: Final = b"authorization:"
 _KEY: Final = PREFIX.encode()
@@ -52,14 +51,14 @@ class Way:
         """What the client is told that is not known."""
         raise NotImplementedError  # pragma: no cover - an interface
 
-    def forget(self) -> None:
-        """What was found so far need no longer hold."""
+    def refresh(self) -> None:
+        """A new revision has it, too: look at its files again. Raises ValueError where they cannot be used."""
 
 
 class KeyWay(Way):
     """API keys."""
 
-    def __init__(self, config: Auth, keys: Mapping[bytes, StoredKey]) -> None:
+    def __init__(self, config: Auth, vouching: Vouching) -> None:
         assert config.api_key is not None
         self._config = config.api_key
         said = self._config
@@ -67,7 +66,8 @@ class KeyWay(Way):
         places += [f"the query parameter {said.query}"] * bool(said.query)
         super().__init__(config, f"an API key is needed, in {' or '.join(places)}")
         self.uses_authorization = said.bearer
-        self._keys = keys
+        self._vouching = vouching
+        self._epoch = vouching.epoch
         self._start = said.header.encode() + b":" if said.header else b""
         self._known: dict[bytes, Principal] = {}
 
@@ -76,10 +76,13 @@ class KeyWay(Way):
         shown = self._shown(exchange)
         if shown is None:
             return self.silent
+        if self._epoch is not self._vouching.epoch:
+            self._epoch = self._vouching.epoch
+            self._known.clear()
         digest = sha256(shown).digest()
         found = self._known.get(digest)
         if found is None:
-            stored = self._keys.get(digest)
+            stored = self._vouching.keys.get(digest)
             if stored is None or len(shown) > _LONGEST_KEY or stored.revoked:
                 return Refused("key_invalid", "the API key is unknown or revoked")
             found = self._known[digest] = self._principal(stored)
@@ -92,10 +95,6 @@ class KeyWay(Way):
         if self._config.bearer:
             return bearer_challenge(realm, refused)
         return challenge("ApiKey", realm=realm, header=self._config.header, query=self._config.query)
-
-    def forget(self) -> None:
-        """See `Way`."""
-        self._known.clear()
 
     def _shown(self, exchange: Exchange) -> bytes | None:
         fields = exchange.request.fields

@@ -22,7 +22,8 @@ JSON = {"content-type": "application/json"}
 class Workers:
     """Two workers that have counted."""
 
-    on_answered: Callable[[Answered], None]
+    def __init__(self) -> None:
+        self.on: dict[type, Callable[[Answered], None]] = {}
 
     async def ask(self, what: str) -> list[tuple[Slot, bytes]]:
         """Their counts."""
@@ -42,7 +43,7 @@ class Seen:
     def pair(self, ours: str, theirs: str, at: float = 1.0) -> None:
         """Two answers from a worker."""
         shown = (Shown(200, JSON, text.encode()) for text in (ours, theirs))
-        self.workers.on_answered(Answered("s", at, "GET", "/a", *shown))
+        self.workers.on[Answered](Answered("s", at, "GET", "/a", *shown))
 
     def tally(self) -> MirrorTally:
         """What is told of it."""
