@@ -47,6 +47,8 @@ class Case:
     routes: int = 10
     workers: int = 1
     tls: TlsFiles | None = None
+    policies: bool = False
+    """Whether everything that keeps services alive is on: see `gateway`."""
     log_folders: tuple[Path, ...] = ()
     """Where else it logs to."""
 

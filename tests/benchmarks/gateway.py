@@ -1,4 +1,5 @@
-"""meshctl's gateway as a stranger would start it, with everything that is on by default."""
+"""meshctl's gateway as a stranger would start it, with everything that is on by default; or with every policy on that
+keeps services alive."""
 
 from __future__ import annotations
 
@@ -20,8 +21,34 @@ listen = ["{HOST}:{case.port}"]
 workers = {case.workers}
 access_log = {{ path = "{case.access_log}", format = "json" }}{tls}
 
-{routes}[services.shop]
-endpoints = ["{HOST}:{case.upstream_port}"]
-""")
+{routes}{_policies(case) if case.policies else _plain(case)}""")
     home = case.folder / "home"
     return [sys.executable, "-m", "meshctl", "gateway", "up", "-c", str(path), "--home", str(home)]
+
+
+def _plain(case: Case) -> str:
+    return f"""[services.shop]
+endpoints = ["{HOST}:{case.upstream_port}"]
+"""
+
+
+def _policies(case: Case) -> str:
+    """Two versions with users kept on theirs, time limits that are told on, retries, a breaker, ejection, an adaptive
+    limit with a line, all of which look at every request and stop none."""
+    versions = "".join(
+        f"""
+[services.shop.versions.{version}]
+endpoints = ["{HOST}:{case.upstream_port}"]
+weight = {weight}
+"""
+        for version, weight in (("v1", 90), ("v2", 10))
+    )
+    return f"""[services.shop]
+sticky = {{ cookie = "session" }}
+timeout = "10s"
+retry = {{ attempts = 2, on = ["connect", "reset", "refused", "timeout", "503"], per_try = "5s" }}
+breaker = {{}}
+ejection = {{ rate = "50%" }}
+limit = {{ requests = 1000, adaptive = true }}
+slow_start = "1s"
+{versions}"""

@@ -38,6 +38,7 @@ GOALS = (
     Goal("download: rate ÷ nginx", 0.7, 1.0, at_least=True),
     Goal("upload: rate ÷ nginx", 0.7, 1.0, at_least=True),
     Goal("workers: CPU ÷ 1 worker", 1.1, 1.0),
+    Goal("policies: CPU ÷ no policies", 1.15, 1.1),
     Goal("hop: CPU ÷ envoy", 0.6, 0.5),
     Goal("hop: added p99 ÷ envoy", 1.0, 0.8),
     Goal("handshakes: rate ÷ envoy", 0.7, 1.0, at_least=True),

@@ -100,7 +100,7 @@ def start(contender: Contender, folder: Path, upstream_port: int, core: int | No
         raise StartFailed(f"{peer.binary} is not on this machine")
     own = Path(tempfile.mkdtemp(prefix=f"{contender.peer}-", dir=folder))
     tls = certificate(folder) if contender.tls else None
-    case = Case(own, free_port(), upstream_port, contender.routes, contender.workers, tls)
+    case = Case(own, free_port(), upstream_port, contender.routes, contender.workers, tls, contender.policies)
     command = peer.configure(case)
     running = Running([command], case.output, case.port, core)
     try:

@@ -19,6 +19,7 @@ class Contender:
     routes: int = 10
     workers: int = 1
     tls: bool = False
+    policies: bool = False
 
     def paths(self, suffix: str) -> list[str]:
         """What to ask for: every route once; wrk scatters the order."""
@@ -74,6 +75,11 @@ SCENARIOS = {
             connections=64,
             is_pinned=False,
             own=(Contender("1 worker", "meshctl"), Contender("2 workers", "meshctl", workers=2)),
+        ),
+        Scenario(
+            "policies",
+            "meshctl without policies and with all of them",
+            own=(Contender("no policies", "meshctl"), Contender("all policies", "meshctl", policies=True)),
         ),
     )
 }
