@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -15,6 +15,10 @@ from meshctl.errors import DONE, FAILED, MeshError
 if TYPE_CHECKING:
     from meshctl.control.checks.facts import Facts
     from meshctl.control.checks.finding import Check, Result
+
+
+# From so many on, checks of a group that say the same are one line.
+_MANY: Final = 3
 
 
 @examples("""
@@ -91,11 +95,21 @@ def _write(session: Session, facts: Facts, results: Sequence[Result], path: Path
 
 
 def _sections(results: Sequence[Result]) -> list[tuple[str, list[tuple[str, str, str, str]]]]:
-    """The results by their groups, as the terminal lists them."""
-    sections: dict[str, list[tuple[str, str, str, str]]] = {}
+    """The results by their groups, as the terminal lists them: what many of a group say alike is one line."""
+    sections: dict[str, dict[tuple[str, str, str], list[str]]] = {}
     for each in results:
-        sections.setdefault(each.group, []).append((each.status, each.name, each.detail, each.hint))
-    return list(sections.items())
+        alike = sections.setdefault(each.group, {})
+        alike.setdefault((each.status, each.detail, each.hint), []).append(each.name)
+    return [
+        (group, [line for said, names in alike.items() for line in _lines(*said, names)])
+        for group, alike in sections.items()
+    ]
+
+
+def _lines(status: str, detail: str, hint: str, names: Sequence[str]) -> list[tuple[str, str, str, str]]:
+    if len(names) < _MANY:
+        return [(status, name, detail, hint) for name in names]
+    return [(status, f"{len(names)} checks", f"{detail} ({', '.join(names)})", hint)]
 
 
 def _summary(results: Sequence[Result]) -> str:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NO_STORE: Final = "nothing was ever stored here"
-_UNREADABLE: Final = "not looked at, because the store cannot be read"
-_MEND: Final = "mend the store first: see the group store"
+UNREADABLE: Final = "not looked at, because the store cannot be read"
+MEND: Final = "mend the store first: see the group store"
 
 
 class Once(Generic[T]):
@@ -162,7 +162,7 @@ class Facts:
         try:
             return self.store()
         except MeshError as error:
-            raise Unknown(_UNREADABLE, status="warn", hint=_MEND) from error
+            raise Unknown(UNREADABLE, status="warn", hint=MEND) from error
 
     def _mesh(self) -> Mesh:
         """What is applied, with the services and versions that sidecars have registered."""

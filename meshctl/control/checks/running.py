@@ -8,13 +8,14 @@ from threading import Thread
 from typing import Final
 
 from meshctl import clock
-from meshctl.control.checks.facts import Facts
-from meshctl.control.checks.finding import Check, Finding, Result, Unknown, failed
+from meshctl.control.checks.facts import MEND, UNREADABLE, Facts
+from meshctl.control.checks.finding import Check, Finding, Result, Unknown, failed, warned
 from meshctl.errors import MeshError
 
 PATIENCE: Final = 6.0
 """Seconds that all of them together may take. Proxies get two to answer; the rest is for a busy machine."""
 
+_STORE: Final = frozenset({"store_corrupt", "store_unavailable"})
 _BROKEN: Final = "the check itself is broken: please report it, with `meshctl doctor --bundle FILE.tar.gz`"
 _SLOW: Final = "look whether the disk, the network file system or the machine hangs, and try again"
 
@@ -48,6 +49,9 @@ def judged(check: Check, facts: Facts) -> Finding:
     except Unknown as unknown:
         return unknown.finding
     except MeshError as error:
+        if error.code in _STORE and check.group != "store":
+            # The group of the store tells what is wrong with it, once.
+            return warned(UNREADABLE, MEND)
         return failed(error.message, error.hint)
     except PermissionError as error:
         return failed(f'"{error.filename}" may not be read', "run as the user who owns the mesh's home")

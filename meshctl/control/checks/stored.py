@@ -10,7 +10,7 @@ from typing import Final
 
 from meshctl.control import issued, trust_state
 from meshctl.control.acks import acknowledgements, recorded
-from meshctl.control.checks.facts import NO_STORE, Facts
+from meshctl.control.checks.facts import MEND, NO_STORE, UNREADABLE, Facts
 from meshctl.control.checks.finding import Finding, Unknown, counted, failed, passed, warned, worst
 from meshctl.control.discovery import is_process, machine, registrations
 from meshctl.control.revisions import current, history
@@ -79,7 +79,11 @@ def whole(facts: Facts) -> Finding:
 
 def schema(facts: Facts) -> Finding:
     """The store has the form that this version of meshctl knows, and is shared as it should be."""
-    found = facts.examined()
+    facts.read()
+    try:
+        found = facts.examined()
+    except MeshError as error:
+        raise Unknown(UNREADABLE, status="warn", hint=MEND) from error
     if not found.is_logged:
         hint = f"stop all proxies, then: sqlite3 {facts.home.database} 'PRAGMA journal_mode = WAL'"
         return warned("the store has no write-ahead log: readers and writers wait for each other", hint)
@@ -92,7 +96,8 @@ def writes(facts: Facts) -> Finding:
     """Nobody keeps the store to himself, and it can be written."""
     from meshctl.store.examining import try_writing
 
-    try_writing(_path(facts))
+    facts.read()
+    try_writing(facts.home.database)
     return passed("a transaction begins at once")
 
 
