@@ -13,7 +13,7 @@ from meshctl.model.policy import Ejection, HealthCheck, Retry
 from meshctl.model.route import Match, Route, ValueMatch
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.model.views import EndpointView, ServiceView
-from tests.conformance.wire import Message
+from tests.conformance.wire import Message, Wire
 
 from .answerer import Answerer
 from .lone_proxy import LoneProxy, mesh_of
@@ -129,6 +129,43 @@ def test_a_version_whose_checks_fail_leaves_its_share(tmp_path: Path, v1: Answer
         assert {each.status for each in ask(proxy, 40)} == {200}
         assert v2.requests > before + 5
     finally:
+        assert proxy.end() == []
+
+
+def test_a_version_comes_back_by_one_request(tmp_path: Path, v1: Answerer, v2: Answerer) -> None:
+    """While the only endpoint of a version is on trial with one request, the others that are for the version are served
+    by another one; a pinned route's are not, and wait for the endpoint."""
+    made = shop(v1, v2, ejection=Ejection(failures=3, base=0.3))
+    proxy = LoneProxy(tmp_path, mesh_of(made, routes=ROUTES), "gateway")
+    try:
+        v2.go()
+        proxy.until(lambda: {each.status for each in ask(proxy, 10)} == {200} and endpoint(proxy, "v2").failures >= 3)
+        v2.come()
+        v2.hold()
+        proxy.until(lambda: endpoint(proxy, "v2").state == "half_open")
+        held: list[Wire] = []
+
+        def send() -> bool:
+            held.append(proxy.connect("gateway"))
+            held[-1].send(b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+            return v2.requests == 1
+
+        proxy.until(send)
+        for _ in range(20):
+            send()
+        proxy.until(lambda: sum(wire.is_silent() for wire in held) == 1)
+        assert v2.requests == 1
+        with proxy.connect("gateway") as pinned:
+            pinned.send(b"GET / HTTP/1.1\r\nHost: pinned.test\r\n\r\n")
+            proxy.until(lambda: v2.requests == 2)
+            v2.release()
+            assert pinned.read_response().status == 200
+        for wire in held:
+            with wire:
+                assert wire.read_response().status == 200
+        assert endpoint(proxy, "v2").state == "ramping"
+    finally:
+        v2.release()
         assert proxy.end() == []
 
 
