@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from meshctl.model.mesh import Access, Allow, Gateway, Mesh
-from meshctl.model.policy import HealthCheck, Limit
+from meshctl.model.policy import HealthCheck, Limit, Retry
 from meshctl.model.route import Match, PathMatch, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
+from meshctl.model.views import ServiceView
 from meshctl.observe.sample import DenialSample
 from meshctl.wire.frames import refused_frame
 from tests.conformance.refusals import read_refusal
@@ -187,4 +188,38 @@ def test_health_is_asked_past_the_limit(authority: Authority, tmp_path_factory: 
         assert health.read_response().status == 200
     app.forget()
     app.listener.close()
+    assert sidecar.end() == []
+
+
+def test_a_full_app_is_not_blamed(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Callers of an app that has as many requests as it may hear so from its sidecar, as often as they ask, and go on
+    asking: their proxies neither eject it nor count it a failure."""
+    app = Upstream("orders")
+    own = Service("local:orders", (Version("v1", (Endpoint("127.0.0.1", app.port),)),), limit=Limit(1, 0))
+    way_in = Route("own", service="local:orders", entry="inbound")
+    basics = {"trust_domain": "shop.mesh", "gateway": Gateway(admin="off")}
+    called = Mesh(**basics, routes=(way_in,), services=(Service("orders"), own))  # type: ignore[arg-type]
+    folder = tmp_path_factory.mktemp("pair")
+    (folder / "called").mkdir()
+    (folder / "caller").mkdir()
+    sidecar = LoneProxy(folder / "called", called, STRICT, identity=authority.identify("orders"))
+    there = Version("v1", (Endpoint("127.0.0.1", sidecar.ports[STRICT], mesh=True),))
+    calling = Mesh(
+        **basics, routes=(Route("all", service="orders", retry=Retry(0)),), services=(Service("orders", (there,)),)
+    )  # type: ignore[arg-type]
+    caller = LoneProxy(folder / "caller", calling, "gateway", identity=authority.identify("gateway"))
+    with caller.connect("gateway") as busy, caller.connect("gateway") as other:
+        send(busy, "GET", "/")
+        wire = app.hear()
+        wire.read_request()
+        for _ in range(12):
+            send(other, "GET", "/")
+            assert read_refusal(other, 503, "limit_reached").get("retry-after") == b"1"
+        endpoint = msgspec.msgpack.decode(caller.ask("services"), type=list[ServiceView])[0].endpoints[0]
+        assert (endpoint.failures, endpoint.state) == (0, "healthy")
+        wire.send(OK)
+        assert busy.read_response().status == 200
+    app.forget()
+    app.listener.close()
+    assert caller.end() == []
     assert sidecar.end() == []
