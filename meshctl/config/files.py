@@ -115,6 +115,7 @@ def _files(document: Document, folder: Path) -> list[Finding]:
     findings = []
     for path, table in certificates(document):
         findings += _pair(path, table, folder, now)
+    findings += _credentials(document, folder)
     for name, service in (document.services or {}).items():
         if service.tls and service.tls.ca:
             findings += _authority(("services", name, "tls", "ca"), folder / service.tls.ca, now)
@@ -155,6 +156,30 @@ def _authority(path: KeyPath, file: Path, now: float) -> list[Finding]:
         return [Finding(path, f"{quoted(file.name)} {error.message}", error.expected, error.hint)]
     complaints = [complaint for each in found if (complaint := certificates.validity(each, now))]
     return [Finding(path, f"{quoted(file.name)} {each}", severity="warning") for each in complaints]
+
+
+def _credentials(document: Document, folder: Path) -> list[Finding]:
+    """What is wrong with the files that callers are known by."""
+    from meshctl.core.htpasswd import read_users
+    from meshctl.core.jwk import read_keys
+
+    findings = []
+    for name, way in (document.auth or {}).items():
+        path: KeyPath = ("auth", name)
+        file = ""
+        try:
+            if way.jwt is not None and way.jwt.keys:
+                path, file = (*path, "jwt", "keys"), way.jwt.keys
+                is_secret = any(each.startswith("HS") for each in way.jwt.algorithms or ())
+                read_keys(_pem(folder / file), with_secrets=is_secret)
+            elif way.basic is not None:
+                path, file = (*path, "basic", "users"), way.basic.users
+                read_users(_pem(folder / file).decode())
+        except Wrong as error:
+            findings.append(Finding(path, f"{quoted(file)} {error.message}", error.expected, error.hint))
+        except ValueError as error:
+            findings.append(Finding(path, f"{quoted(file)}: {error}"))
+    return findings
 
 
 def _pem(path: Path) -> bytes:

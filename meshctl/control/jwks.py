@@ -77,6 +77,10 @@ class Jwks:
         else:
             kept.wanted.set()
 
+    def sets(self) -> dict[str, bytes]:
+        """The JWK Sets by source, of those that have one."""
+        return {name: kept.document for name, kept in self._kept.items() if kept.document}
+
     def stop(self) -> None:
         """Fetch no more."""
         for kept in self._kept.values():

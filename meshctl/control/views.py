@@ -26,6 +26,7 @@ from meshctl.proxy.described import describe_match, describe_target
 
 if TYPE_CHECKING:
     from meshctl.control.supervisor import Supervisor
+    from meshctl.proxy.explain_auth import Vouched
 
 # The worst that any worker sees is what the operator should see.
 _SEVERITY = {"unhealthy": 5, "ejected": 4, "half_open": 3, "ramping": 2, "unknown": 1, "healthy": 0}
@@ -103,7 +104,16 @@ def explain_view(
         if not mark or not name.strip():
             raise MeshError("usage", f'"{line}" is not a header', hint='write it as "name: value"')
         pairs.append((name.strip(), value.strip()))
-    return explain(overridden(supervisor.mesh, supervisor.changing.weights), method, url, pairs, services)
+    mesh = overridden(supervisor.mesh, supervisor.changing.weights)
+    return explain(mesh, method, url, pairs, services, _vouched(supervisor) if mesh.auth else None)
+
+
+def _vouched(supervisor: Supervisor) -> Vouched:
+    """What the proxy knows of callers."""
+    from meshctl.control.keys import listed
+    from meshctl.proxy.explain_auth import Vouched
+
+    return Vouched({each.digest: each for each in listed(supervisor.store)}, supervisor.jwks.sets())
 
 
 def _merged(views: Sequence[ServiceView]) -> ServiceView:

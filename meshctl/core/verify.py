@@ -1,5 +1,5 @@
-"""Whether a token was signed with a key that is known. The one place where a signature is believed: the library is given
-the algorithm that the configuration allows and the key is for, and nothing that the token could choose.
+"""Whether a token was signed with a key that is known. The one place where a signature is believed: the library is
+given the algorithm that the configuration allows and the key is for, and nothing that the token could choose.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from meshctl.observe.quoting import escaped
 
 
 class Line(msgspec.Struct, gc=False):
-    """One request. The order is the order of the keys; all are always there, so that a reader need not ask."""
+    """One request. The order is the order of the keys; all but the last are always there, so that a reader need not
+    ask."""
 
     time: str
     """The request's arrival, RFC 3339 in UTC with milliseconds."""
@@ -43,10 +44,10 @@ class Line(msgspec.Struct, gc=False):
     user_agent: str
     retries: int
     listener: str
-
     user: str | msgspec.UnsetType = msgspec.UNSET
     """Who called, where the route asked: the subject of a token, the owner of an API key, the name a password belongs
     to, or the service with the certificate. Nothing else of a credential is ever written."""
+
 
 Render = Callable[[Sequence[Line]], bytes]
 

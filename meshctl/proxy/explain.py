@@ -6,6 +6,7 @@ Works on a configuration alone, or with what a running proxy knows of its endpoi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from meshctl.core.balance import BALANCERS
 from meshctl.core.match import compile_conditions, hold
@@ -24,6 +25,9 @@ from meshctl.wire.fields import REQUEST_READ
 from meshctl.wire.message import Request
 from meshctl.wire.reasons import REASONS
 from meshctl.wire.target import split_absolute, split_host
+
+if TYPE_CHECKING:
+    from meshctl.proxy.explain_auth import Vouched
 
 _AVAILABLE = frozenset({"healthy", "unknown", "ramping", "half_open"})
 
@@ -48,11 +52,17 @@ class Candidate:
 
 
 def explain(
-    mesh: Mesh, method: str, url: str, headers: Sequence[tuple[str, str]] = (), live: Sequence[ServiceView] = ()
+    mesh: Mesh,
+    method: str,
+    url: str,
+    headers: Sequence[tuple[str, str]] = (),
+    live: Sequence[ServiceView] = (),
+    vouched: Vouched | None = None,
 ) -> ExplainView:
     """Which route takes `method url` with `headers`, what it meets and where it goes, and why every other route lost.
 
-    `url` is a URL or a path; a path takes the Host header's host. `live` is what a running proxy sees."""
+    `url` is a URL or a path; a path takes the Host header's host. `live` is what a running proxy sees, `vouched` what
+    it knows of callers."""
     request = _request(method, url, headers)
     sent = request.path
     try:
@@ -67,6 +77,7 @@ def explain(
             method, request.host, request.path, reason=f"no_route: {REASONS['no_route'][1]}", losers=losers
         )
     route = mesh.routes[told.winner]
+    said = _auth(mesh, route, request, vouched)
     version, endpoint = "", ""
     if route.service is not None:
         service = next(each for each in mesh.services if each.name == route.service)
@@ -79,11 +90,19 @@ def explain(
         match=describe_match(route.match),
         target=describe_target(route),
         forwarded=_forwarded(route, request) if route.service else "",
-        policies=_policies(mesh, route),
+        policies=said + _policies(mesh, route),
         version=version,
         endpoint=endpoint,
         losers=losers,
     )
+
+
+def _auth(mesh: Mesh, route: Route, request: Request, vouched: Vouched | None) -> tuple[str, ...]:
+    if route.auth is None and not route.require:
+        return ()
+    from meshctl.proxy.explain_auth import Vouched, describe_auth
+
+    return describe_auth(mesh, route, request, vouched or Vouched())
 
 
 def _request(method: str, url: str, headers: Sequence[tuple[str, str]]) -> Request:

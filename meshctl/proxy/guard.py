@@ -17,9 +17,10 @@ from meshctl.proxy.filtering import Waiting
 from meshctl.proxy.filters.reply import Reply, refusal
 from meshctl.wire.claims import claim_text
 from meshctl.wire.fields import Fields
+from meshctl.wire.reasons import status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.vouching import Vouching
@@ -141,6 +142,8 @@ class Guard(Stripping):
         detail = why.detail
         if why.is_silent and not self._every:
             detail = "; or ".join(dict.fromkeys(each.detail for each in refusals))
+        if status_of(why.reason) != 401:
+            return refusal(exchange, why.reason, detail)
         return refusal(exchange, why.reason, detail, *dict.fromkeys(said))
 
     def _passing(self, request: Request, principals: Sequence[Principal]) -> Fields:
@@ -179,24 +182,32 @@ def protected(named: frozenset[bytes], hidden: frozenset[bytes]) -> frozenset[by
     return frozenset(each for each in named if plain(each) not in hidden)
 
 
-def _take_from_query(exchange: Exchange, names: frozenset[str]) -> None:
-    """Take credentials out of the query, so that they are neither passed on nor logged."""
-    request = exchange.request
-    query = request.query_string
-    if query is None or exchange.query_credential is not None:
-        return
+def split_query(query: str, names: Container[str]) -> tuple[str, bytes | None]:
+    """The query without the parameters of these names, and their value: b"" where there are two, which is none; None
+    where there is none.
+
+    >>> split_query("a=1&key=x%20y&b=2", {"key"}), split_query("key=x&key=y", {"key"}), split_query("a=1", {"key"})
+    (('a=1&b=2', b'x y'), ('', b''), ('a=1', None))
+    """
     kept, taken = [], []
     for part in query.split("&"):
         name, _, value = part.partition("=")
         if unquote_plus(name) in names:
-            taken.append(unquote_plus(value))
+            taken.append(unquote_plus(value).encode("utf-8", "replace"))
         else:
             kept.append(part)
-    if not taken:
+    return "&".join(kept), (taken[0] if len(taken) == 1 else b"") if taken else None
+
+
+def _take_from_query(exchange: Exchange, names: frozenset[str]) -> None:
+    """Take credentials out of the query, so that they are neither passed on nor logged."""
+    request = exchange.request
+    if request.query_string is None or exchange.query_credential is not None:
         return
-    # One that is there twice is none.
-    exchange.query_credential = taken[0].encode("utf-8", "replace") if len(taken) == 1 else b""
-    rest = "&".join(kept)
+    rest, credential = split_query(request.query_string, names)
+    if credential is None:
+        return
+    exchange.query_credential = credential
     request.query_string = rest or None
     path, _, _ = request.target_text.partition("?")
     request.target_text = f"{path}?{rest}" if rest else path

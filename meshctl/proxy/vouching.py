@@ -135,7 +135,9 @@ class Vouching:
             return KeyWay(config, self)
         if config.certificate is not None:
             return CertificateWay(config)
-        raise ValueError(f'auth "{config.name}": this kind is not known')
+        from meshctl.proxy.passwords import PasswordWay
+
+        return PasswordWay(config, self._worker)
 
 
 def _hidden(routes: tuple[Route, ...], configs: dict[str, Auth]) -> dict[str, frozenset[bytes]]:
