@@ -19,6 +19,11 @@ _BASE: Final = 0.025
 _LONGEST: Final = 0.25
 _BUCKETS: Final = 10
 
+FREE: Final = frozenset({"connect"})
+"""Causes whose retries cost nothing of the budget. Nothing was sent, so however many there are the service has no more
+to do than without them; and an endpoint that died and may not be ejected, because another one rests already, is met by
+a third of the requests or more."""
+
 LONGEST_WAIT: Final = 3.0
 """Seconds that a request is held because an endpoint asks for it (Retry-After); the answer that asks for more goes to
 the client, who knows better what it can wait for."""

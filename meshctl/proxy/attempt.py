@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
-from meshctl.core.retry import backoff, may_retry, pause
+from meshctl.core.retry import FREE, backoff, may_retry, pause
 from meshctl.proxy.timers import NEVER
 from meshctl.proxy.timing import Timing
 from meshctl.wire.chunks import chunk, last_chunk
@@ -243,7 +243,7 @@ class Attempt(Timing):
         if now + delay >= self.total_deadline:
             return False
         service.settle(now)
-        is_allowed = service.budget.withdraw(now)
+        is_allowed = why in FREE or service.budget.withdraw(now)
         service.counters.retry("sent" if is_allowed else "budget")
         return is_allowed
 

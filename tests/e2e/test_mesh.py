@@ -129,6 +129,28 @@ def test_rules_hold_from_the_moment_they_are_applied(shop: Shop) -> None:
     assert httpx.get(f"{shop.gateway.url}/orders", trust_env=False).status_code == 200
 
 
+def test_time_shrinks_on_its_way(shop: Shop) -> None:
+    """The app behind two proxies sees what is left of its caller's time, callers that say nothing have as long as the
+    service allows, and whoever has no time left hears that it was theirs."""
+    shop.apply('[services.orders]\ntimeout = "7s"\n')
+    url = f"{shop.gateway.url}/headers"
+    seen = httpx.get(url, headers={"x-request-timeout": "9000ms"}, trust_env=False).json()
+    assert 0 < int(seen["x-request-timeout"].removesuffix("ms")) <= 9000
+    assert "x-request-timeout" not in httpx.get(url, trust_env=False).json()
+    through = f"{shop.gateway.url}/call?url=http://orders/headers"
+
+    def left() -> str:
+        answer = httpx.get(through, trust_env=False).json()["body"] or {}
+        return str(answer.get("x-request-timeout", ""))
+
+    assert 0 < int(until(left, "web's proxy to allow so long").removesuffix("ms")) <= 7000
+    # The app finds nobody to answer any more, of which Python's own server makes much.
+    shop.wrapped["web"].forgiven.add("Traceback")
+    late = httpx.get(f"{shop.gateway.url}/held/late", headers={"x-request-timeout": "300ms"}, trust_env=False)
+    assert (late.status_code, late.headers["x-meshctl-reason"]) == (504, "deadline_exceeded")
+    assert httpx.get(f"{shop.gateway.url}/release/late", trust_env=False).status_code == 200
+
+
 def test_nobody_is_let_in_once_a_wrapper_is_gone(shop: Shop) -> None:
     """As soon as a wrapper was killed its proxy accepts no more for the app, which may still call others for as long
     as it takes to end; the proxy goes with it."""

@@ -21,7 +21,7 @@ from .lone_proxy import LoneProxy, mesh_of
 EJECTION = Ejection(failures=3, base=60)
 REFUSED = ("X-Meshctl-Reason: no_endpoint",)
 ROUTES = (
-    Route("pinned", Match(hosts=("pinned.test",)), service="shop", version="v2", retry=Retry(2)),
+    Route("pinned", Match(hosts=("pinned.test",)), service="shop", version="v2", retry=Retry(2, ("connect", "503"))),
     Route("all", service="shop", retry=Retry(2)),
 )
 
@@ -172,7 +172,7 @@ def test_a_version_comes_back_by_one_request(tmp_path: Path, v1: Answerer, v2: A
 def test_a_pinned_route_counts_for_the_budget_once(running: LoneProxy, v2: Answerer) -> None:
     """Requests of a route that leads to one version allow as many retries as any others, not twice as many."""
     ask(running, 200, "pinned.test")
-    v2.go()
+    v2.status = 503
     ask(running, 300, "pinned.test")
     (counted,) = [each for each in running.sample().services if each.service == "shop"]
     # 10/s for ten seconds, and a fifth of what was asked.
