@@ -19,6 +19,7 @@ from meshctl.control.checks import (
 )
 from meshctl.control.checks.facts import Told
 from meshctl.control.checks.finding import Finding
+from meshctl.control.checks.requirements import parsed
 from meshctl.control.rollout_state import Rollout
 from meshctl.control.trust_state import Bundle, Root
 from meshctl.model.mesh import Mesh
@@ -85,6 +86,9 @@ ROWS = [
     (environment.judge_python((3, 11), "CPython", "3.11.1"), "pass", "3.11.1", ""),
     (environment.judge_python((3, 10), "CPython", "3.10.1"), "fail", "too old", "3.11"),
     (environment.judge_python((3, 12), "PyPy", "3.12"), "warn", "PyPy", "CPython"),
+    (environment.judge_libraries([parsed("a>=1"), parsed("b")], {"a": "1.2", "b": "0"}), "pass", "a 1.2, b 0", ""),
+    (environment.judge_libraries([parsed("a>=1"), parsed("b")], {"a": "1.2"}), "fail", "missing: b", "pip install"),
+    (environment.judge_libraries([parsed("a>=1")], {"a": "0.9"}), "warn", "a 0.9", "pip install"),
     (environment.judge_system("Linux", "6.1-microsoft-standard"), "pass", "WSL", ""),
     (environment.judge_system("Windows", "11"), "warn", "Windows", "WSL 2"),
     (environment.judge_command("/b/meshctl", "/b/python3", "/b/python"), "pass", "/b/meshctl", ""),

@@ -11,9 +11,9 @@ from typing import NoReturn
 import pytest
 
 from meshctl import clock
-from meshctl.control.checks.environment import LIBRARIES
 from meshctl.control.checks.facts import Facts, Once
 from meshctl.control.checks.finding import Check, Finding, Unknown, failed, passed, warned, worst
+from meshctl.control.checks.requirements import parsed, requirements
 from meshctl.control.checks.running import examine
 from meshctl.control.checks.table import CHECKS, GROUPS
 from meshctl.errors import MeshError
@@ -38,10 +38,12 @@ def raising(error: Exception) -> Callable[[Facts], Finding]:
     ("error", "expected"),
     [
         (ValueError("odd\nvalue"), ("fail", "unexpected ValueError: odd value")),
-        (MeshError("store_corrupt", "it is damaged", hint="mend it"), ("fail", "it is damaged")),
+        (MeshError("authority_unusable", "it is damaged", hint="mend it"), ("fail", "it is damaged")),
+        (MeshError("store_corrupt", "it is damaged"), ("warn", "not looked at, because the store cannot be read")),
         (Unknown("nothing to see"), ("pass", "nothing to see")),
         (Unknown("no way to see", status="warn"), ("warn", "no way to see")),
-        (PermissionError(13, "no", "/root/x"), ("fail", '"/root/x" may not be read')),
+        (PermissionError(13, "Not yours", "/root/x"), ("fail", '"/root/x": not yours')),
+        (OSError(), ("fail", "")),
         (RecursionError(), ("fail", "unexpected RecursionError")),
     ],
     ids=lambda each: type(each).__name__ if isinstance(each, Exception) else "",
@@ -109,5 +111,19 @@ def test_the_table() -> None:
 def test_the_libraries_are_those_of_the_package() -> None:
     """Doctor looks for exactly the libraries that the package depends on."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    needed = {entry.split(">")[0].split("[")[0].strip() for entry in project["dependencies"]}
-    assert set(LIBRARIES) == needed
+    assert {each.name for each in requirements()} == {parsed(line).name for line in project["dependencies"]}
+
+
+@pytest.mark.parametrize(
+    ("line", "version", "is_admitted"),
+    [
+        ("typer>=0.26,<0.29", "0.28.0", True),
+        ("typer>=0.26,<0.29", "0.29.0", False),
+        ("typer>=0.26,<0.29", "0.25.9", False),
+        ("aiohttp (>=3.10)", "3.10.0rc1", True),
+        ("rich", "1", True),
+    ],
+)
+def test_versions_of_libraries(line: str, version: str, is_admitted: bool) -> None:
+    """A version is admitted where it lies within the bounds that the package gives."""
+    assert parsed(line).admits(version) is is_admitted

@@ -11,17 +11,16 @@ import platform
 import sys
 import tarfile
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from meshctl import __version__, clock
-from meshctl.control.checks.environment import LIBRARIES
 from meshctl.control.checks.facts import Facts
 from meshctl.control.checks.finding import Result, Unknown
 from meshctl.control.checks.redacting import redacted, redacted_text
+from meshctl.control.checks.requirements import installed, requirements
 from meshctl.control.client import ask_all
 from meshctl.errors import MeshError
 from meshctl.store.home import write_private
@@ -83,15 +82,8 @@ def _versions() -> dict[str, Any]:
         "python": sys.version,
         "system": platform.platform(),
         "at": clock.timestamp(clock.wall()),
-        "libraries": {name: _version(name) for name in LIBRARIES},
+        "libraries": dict(installed(each.name for each in requirements())),
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "missing"
 
 
 def _configuration(facts: Facts) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import locale
 import os
 import platform
@@ -10,7 +9,7 @@ import shutil
 import socket
 import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -19,24 +18,9 @@ from urllib.parse import urlsplit
 from meshctl import __version__
 from meshctl.control.checks.facts import Facts
 from meshctl.control.checks.finding import Finding, Unknown, counted, failed, passed, warned
+from meshctl.control.checks.requirements import Requirement, installed, requirements
 
 OLDEST: Final = (3, 11)
-LIBRARIES: Final = {
-    "aiohttp": "aiohttp",
-    "cryptography": "cryptography",
-    "httptools": "httptools",
-    "msgspec": "msgspec",
-    "prometheus-client": "prometheus_client",
-    "psutil": "psutil",
-    "pydantic": "pydantic",
-    "rich": "rich",
-    "tomli-w": "tomli_w",
-    "tree-sitter": "tree_sitter",
-    "tree-sitter-toml": "tree_sitter_toml",
-    "typer": "typer",
-    "uvloop": "uvloop",
-}
-"""What meshctl needs, as it is called in the package index, and as a module."""
 
 _PROXIES: Final = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
@@ -78,11 +62,20 @@ def judge_system(name: str, release: str) -> Finding:
 
 
 def libraries(_facts: Facts) -> Finding:
-    """Every library that meshctl needs is installed."""
-    missing = [name for name, module in LIBRARIES.items() if importlib.util.find_spec(module) is None]
+    """Every library that meshctl needs is installed, in a version that it knows."""
+    needed = requirements()
+    return judge_libraries(needed, installed(each.name for each in needed))
+
+
+def judge_libraries(needed: Iterable[Requirement], found: Mapping[str, str]) -> Finding:
+    """See `libraries`; `found` are the versions by name."""
+    missing = [each.name for each in needed if each.name not in found]
     if missing:
         return failed(f"missing: {', '.join(missing)}", _INSTALL)
-    return passed(", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES))
+    unknown = [f"{each.name} {found[each.name]}" for each in needed if not each.admits(found[each.name])]
+    if unknown:
+        return warned(f"not tested with: {', '.join(unknown)}", _INSTALL)
+    return passed(", ".join(f"{name} {version}" for name, version in found.items()))
 
 
 def fast_path(_facts: Facts) -> Finding:

@@ -17,6 +17,7 @@ PATIENCE: Final = 6.0
 
 _STORE: Final = frozenset({"store_corrupt", "store_unavailable"})
 _BROKEN: Final = "the check itself is broken: please report it, with `meshctl doctor --bundle FILE.tar.gz`"
+_SYSTEM: Final = "run as the user who owns the mesh's home, and see what the group home says"
 _SLOW: Final = "look whether the disk, the network file system or the machine hangs, and try again"
 
 
@@ -53,8 +54,10 @@ def judged(check: Check, facts: Facts) -> Finding:
             # The group of the store tells what is wrong with it, once.
             return warned(UNREADABLE, MEND)
         return failed(error.message, error.hint)
-    except PermissionError as error:
-        return failed(f'"{error.filename}" may not be read', "run as the user who owns the mesh's home")
+    except OSError as error:
+        # The world is so, not the check.
+        where = f'"{error.filename}": ' if error.filename else ""
+        return failed(f"{where}{(error.strerror or str(error)).lower()}", _SYSTEM)
     except Exception as error:
         detail = " ".join(str(error).split())
         return failed(f"unexpected {type(error).__name__}{': ' + detail if detail else ''}", _BROKEN)

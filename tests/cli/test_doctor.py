@@ -1,0 +1,135 @@
+"""`meshctl doctor` as people and programs use it: groups, forms of output, exit statuses, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from meshctl.control.checks.finding import Result
+from meshctl.control.checks.table import CHECKS, GROUPS
+
+from .conftest import Meshctl, command
+
+# Whether they warn is for the machine to say.
+OF_THE_MACHINE = ("environment", "clock", "limits", "kernel")
+
+
+def test_where_nothing_ever_ran(meshctl: Meshctl, folder: Path) -> None:
+    """In an empty folder every check is made, none of the mesh's own fails, and nothing is created."""
+    ended = meshctl("doctor", "-o", "json")
+    found = json.loads(ended.out)
+    assert [(each["group"], each["name"]) for each in found] == [(check.group, check.name) for check in CHECKS]
+    assert {each["status"] for each in found if each["group"] not in OF_THE_MACHINE} == {"pass"}
+    assert list(folder.iterdir()) == []
+
+
+def test_the_list(meshctl: Meshctl) -> None:
+    """Piped, it is a list by groups in plain text, and the count goes to stderr; what many say alike is one line."""
+    ended = meshctl("doctor", "-g", "store", "-g", "configuration")
+    assert ended.status == 0
+    assert ended.out.startswith("store\n  pass  ")
+    assert "\n\nconfiguration\n" in ended.out
+    assert "11 checks" in ended.out
+    assert "write one with: meshctl init" in ended.out
+    assert "\x1b" not in ended.out
+    assert re.fullmatch(r"\d+ pass, 0 warn, 0 fail\n", ended.err)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_each_group(group: str, meshctl: Meshctl) -> None:
+    """`--group` asks the checks of that group and no others."""
+    found = json.loads(meshctl("doctor", "-o", "json", "--group", group).out)
+    assert {each["group"] for each in found} == {group}
+
+
+def test_an_unknown_group(meshctl: Meshctl) -> None:
+    """A group that is not there is a usage error that names those there are."""
+    ended = meshctl("doctor", "-g", "nonsense")
+    assert ended.status == 2
+    assert all(group in ended.err for group in GROUPS)
+
+
+def broken_file(folder: Path) -> None:
+    (folder / "mesh.toml").write_text("[mesh\n")
+
+
+def binary_file(folder: Path) -> None:
+    (folder / "mesh.toml").write_bytes(b"\xff\xfe\x00")
+
+
+def home_is_a_file(folder: Path) -> None:
+    (folder / ".meshctl").write_text("x")
+    (folder / "mesh.toml").write_text("")
+
+
+def home_is_a_loop(folder: Path) -> None:
+    (folder / ".meshctl").symlink_to(folder / ".meshctl")
+    (folder / "mesh.toml").write_text("")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "names"),
+    [
+        (broken_file, {("configuration", "valid")}),
+        (binary_file, {("configuration", "valid")}),
+        (home_is_a_file, {("home", "directory")}),
+        (home_is_a_loop, {("home", "directory")}),
+    ],
+)
+def test_broken_surroundings(
+    spoil: Callable[[Path], None], names: set[tuple[str, str]], meshctl: Meshctl, folder: Path
+) -> None:
+    """A file that does not decode or a home that is none is named as what it is, and ends with 1, never a traceback."""
+    spoil(folder)
+    ended = meshctl("doctor", "-o", "json")
+    failed = {(each["group"], each["name"]): each for each in json.loads(ended.out) if each["status"] == "fail"}
+    assert ended.status == 1
+    assert names <= failed.keys()
+    assert not [each for each in failed.values() if "unexpected" in each["detail"]]
+
+
+def test_variables_of_a_dead_sidecar(meshctl: Meshctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell whose proxy variables lead to a sidecar that has ended is told so, with the command that mends it."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    found = {each["name"]: each for each in json.loads(meshctl("doctor", "-o", "json", "-g", "environment").out)}
+    assert found["http proxy"]["status"] == "fail"
+    assert found["http proxy"]["hint"] == "unset http_proxy HTTP_PROXY"
+
+
+def test_on_a_terminal(folder: Path) -> None:
+    """On a terminal states are coloured and long lines fold within its width."""
+    ours, theirs = pty.openpty()
+    environ = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    words = command("--quiet", "doctor", "-g", "environment")
+    with subprocess.Popen(words, stdout=theirs, env=environ | {"TERM": "xterm-256color", "COLUMNS": "60"}) as process:
+        os.close(theirs)
+        said = b""
+        while piece := read(ours):
+            said += piece
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"\x1b[32mpass" in said.replace(b"  pass", b"pass") or b"\x1b[32m  pass" in said
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", said.decode()).splitlines()
+    assert lines[0].strip() == "environment"
+    assert max(map(len, lines)) <= 60
+
+
+def read(descriptor: int) -> bytes:
+    """The next bytes of a terminal; none when its other side is closed (EIO on Linux)."""
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:
+        return b""
+
+
+def test_the_keys_are_stable() -> None:
+    """Programs find group, name, status, detail and hint, and nothing else."""
+    assert Result.__struct_fields__ == ("group", "name", "status", "detail", "hint")
