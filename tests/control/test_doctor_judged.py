@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from meshctl.control.checks import (
@@ -30,6 +31,7 @@ from meshctl.model.steering import Fault, Mirror
 from meshctl.model.views import (
     Acknowledgement,
     AppView,
+    BreakerView,
     EndpointView,
     IdentityView,
     LimitView,
@@ -60,12 +62,16 @@ def identity(**changes: object) -> list[tuple[ProxyView, IdentityView]]:
     return [(proxy(), IdentityView(**{**fields, **changes}))]
 
 
-def seen(*states: str, limit: LimitView | None = None, **changes: object) -> list[tuple[ProxyRecord, ServiceView]]:
+def seen(
+    *states: str, limit: LimitView | None = None, breaker: str = "", **changes: object
+) -> list[tuple[ProxyRecord, ServiceView]]:
     endpoints = tuple(
         EndpointView(f"h:{at}", "v1", 1.0, state, **changes)  # type: ignore[arg-type]
         for at, state in enumerate(states)
     )
     view = ServiceView("one", "random", (VersionView("v1", 1.0, len(states), 0),), endpoints, limit=limit)
+    if breaker:
+        view = msgspec.structs.replace(view, breaker=BreakerView(breaker, "5 in a row"))
     return [(RECORD, view), (RECORD, view)]
 
 
@@ -189,6 +195,10 @@ ROWS = [
     (reachable.judge_state(seen("unhealthy"), "unhealthy", "x"), "warn", "h:0 of one v1 is unhealthy", "x; see"),
     (reachable.judge_failing(seen("healthy", requests=19, failures=19)), "pass", "", ""),
     (reachable.judge_failing(seen("healthy", requests=20, failures=19)), "warn", "19 of 20", "services show one"),
+    (reachable.judge_breakers(seen("healthy")), "pass", "no service has a breaker", ""),
+    (reachable.judge_breakers(seen("healthy", breaker="closed")), "pass", "2 breakers closed", ""),
+    (reachable.judge_breakers(seen("healthy", breaker="open")), "fail", "open at gateway (5 in a row)", "show one"),
+    (reachable.judge_breakers(seen("healthy", breaker="half_open")), "warn", "half open", "show one"),
     (reachable.judge_limited(seen("healthy")), "pass", "no service", ""),
     (reachable.judge_limited(seen("healthy", limit=LimitView(5, 5, 2))), "warn", "2 wait", "services.one.limit"),
     # limits and kernel

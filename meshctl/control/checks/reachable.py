@@ -90,6 +90,28 @@ def judge_failing(seen: Seen) -> Finding:
     )
 
 
+def breakers(facts: Facts) -> Finding:
+    """No breaker is open, which answers every request of a service at once."""
+    return judge_breakers(facts.services())
+
+
+def judge_breakers(seen: Seen) -> Finding:
+    """See `breakers`."""
+    found = [(record, service, service.breaker) for record, service in seen if service.breaker is not None]
+    return worst(
+        (
+            (failed if breaker.state == "open" else warned)(
+                f'the breaker of "{service.name}" is {breaker.state.replace("_", " ")} at {record.id}'
+                f"{f' ({breaker.reason})' if breaker.reason else ''}",
+                f"mend the service: the breaker tries it by itself; see: meshctl services show {service.name}",
+            )
+            for record, service, breaker in found
+            if breaker.state != "closed"
+        ),
+        f"{counted(len(found), 'breaker')} closed" if found else "no service has a breaker",
+    )
+
+
 def limited(facts: Facts) -> Finding:
     """No service is at its limit with requests waiting."""
     return judge_limited(facts.services())

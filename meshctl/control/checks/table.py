@@ -100,6 +100,7 @@ CHECKS: Final = (
     Check("endpoints", "ejected", reachable.ejected),
     Check("endpoints", "resolved", reachable.resolved),
     Check("endpoints", "failing", reachable.failing),
+    Check("endpoints", "breakers", reachable.breakers),
     Check("endpoints", "limits", reachable.limited),
     Check("limits", "open files", limits.open_files),
     Check("limits", "files in use", limits.files_in_use),
