@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # From so many on, checks of a group that say the same are one line.
 _MANY: Final = 3
+_COLLECTING: Final = 20.0
 
 
 @examples("""
@@ -46,7 +47,7 @@ def doctor(
 
     Each check passes, warns or fails, and says what to do. Ends with 1 where one fails. It changes nothing, and works
     whether or not anything runs."""
-    from meshctl.control.checks.running import examine
+    from meshctl.control.checks.running import IMPATIENCE, examine, within
 
     checks = _chosen(group or ())
     facts = _facts(session, config)
@@ -55,7 +56,7 @@ def doctor(
         if bundle is not None:
             _write(session, facts, results, bundle)
     finally:
-        facts.close()
+        within(IMPATIENCE, facts.close)
     if output is Output.JSON:
         session.terminal.document(results)
     elif bundle is None:
@@ -86,8 +87,12 @@ def _chosen(groups: Sequence[str]) -> Sequence[Check]:
 def _write(session: Session, facts: Facts, results: Sequence[Result], path: Path) -> None:
     """Write the archive, and show what is in it: people should know before they send it to somebody."""
     from meshctl.control.checks.bundle import collect, write
+    from meshctl.control.checks.running import within
 
-    parts = collect(facts, results)
+    parts = within(_COLLECTING, lambda: collect(facts, results))
+    if parts is None:
+        message = f"the archive could not be put together within {_COLLECTING:g} s"
+        raise MeshError("failed", message, hint="send what `meshctl doctor -o json` says instead")
     write(path, parts)
     session.terminal.say(f"wrote {path}; look through it before you send it to anybody:")
     for part in parts:

@@ -35,6 +35,10 @@ class _Problem(msgspec.Struct):
     code: str = "failed"
 
 
+# Made here and not by the first refusal: msgspec crashes where several threads are the first to meet a type at once.
+_PROBLEM: Final = msgspec.json.Decoder(_Problem)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What one proxy said: its document, or the error why there is none."""
@@ -123,7 +127,7 @@ def _unreachable(record: ProxyRecord, error: Exception, timeout: float) -> MeshE
 
 def _refusal(record: ProxyRecord, status: int, body: bytes) -> MeshError:
     try:
-        problem = msgspec.json.decode(body, type=_Problem)
+        problem = _PROBLEM.decode(body)
     except msgspec.DecodeError:
         problem = _Problem(title=f"answered with status {status}")
     return MeshError(problem.code, f'proxy "{record.id}": {problem.detail or problem.title}', hint=problem.hint)

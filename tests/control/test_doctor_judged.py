@@ -156,6 +156,8 @@ ROWS = [
     (listening.judge_reserved([8080], 1024, may_bind=False), "pass", "none below 1024", ""),
     (listening.judge_reserved([8080, 443], 1024, may_bind=False), "fail", "port 443", "unprivileged_port_start=443"),
     (listening.judge_reserved([443], 1024, may_bind=True), "pass", "443", ""),
+    (listening.judge_reached([("a", ListenerView("http://x", "[::1]:80"))], {80}), "pass", "1 listener", ""),
+    (listening.judge_reached([("a", ListenerView("http://x", ":80"))], {81}), "fail", "a should listen on :80", "log"),
     (listening.judge_admin(["127.0.0.1:0", "localhost:1", "[::1]:2", "off"]), "pass", "only from", ""),
     (listening.judge_admin([":9901"]), "warn", ":9901", "127.0.0.1:0"),
     (listening.judge_admin(["10.0.0.1:1"]), "warn", "10.0.0.1:1", "[gateway]"),

@@ -105,7 +105,7 @@ class Facts:
         return f"<Facts of {self.home.path}>"
 
     def close(self) -> None:
-        """Give back the store, where it was opened."""
+        """Give back the store, where it was opened. Hangs where reading it does."""
         try:
             self._readable().close()
         except (MeshError, Unknown, OSError):

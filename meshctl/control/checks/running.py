@@ -1,19 +1,26 @@
-"""Running checks: all at once, each by itself. One that breaks is a fail that says so, one that hangs is given up."""
+"""Running checks: one after another, each by itself. One that breaks is a fail that says so, one that hangs is left.
+
+Not all at once: what they read is decoded by msgspec, which crashes where two threads are the first to meet a type at
+the same moment. What takes long is asking proxies, and these are asked together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Final
+from typing import Final, TypeVar
 
-from meshctl import clock
 from meshctl.control.checks.facts import MEND, UNREADABLE, Facts
 from meshctl.control.checks.finding import Check, Finding, Result, Unknown, failed, warned
 from meshctl.errors import MeshError
 
-PATIENCE: Final = 6.0
-"""Seconds that all of them together may take. Proxies get two to answer; the rest is for a busy machine."""
+T = TypeVar("T")
+
+PATIENCE: Final = 5.0
+"""Seconds that a check may take. Proxies get two to answer; the rest is for a busy machine."""
+IMPATIENCE: Final = 1.0
+"""Seconds for each check after one that hung: the next ones will probably hang, too."""
 
 _STORE: Final = frozenset({"store_corrupt", "store_unavailable"})
 _BROKEN: Final = "the check itself is broken: please report it, with `meshctl doctor --bundle FILE.tar.gz`"
@@ -22,25 +29,26 @@ _SLOW: Final = "look whether the disk, the network file system or the machine ha
 
 
 def examine(facts: Facts, checks: Sequence[Check], patience: float = PATIENCE) -> list[Result]:
-    """What each of the checks found, in their order, after at most `patience` seconds. Raises nothing."""
-    done: SimpleQueue[tuple[int, Finding]] = SimpleQueue()
-    for at, check in enumerate(checks):
-        # A daemon: where a file system hangs nothing can wake the thread, and the process must be able to end.
-        Thread(target=_run, args=(at, check, facts, done), name=f"check {check.name}", daemon=True).start()
-    found: dict[int, Finding] = {}
-    deadline = clock.monotonic() + patience
-    while len(found) < len(checks):
-        try:
-            at, finding = done.get(timeout=max(0.0, deadline - clock.monotonic()))
-        except Empty:
-            break
-        found[at] = finding
-    late = failed(f"no answer within {patience:g} s", _SLOW)
-    return [_result(check, found.get(at, late)) for at, check in enumerate(checks)]
+    """What each of the checks found, in their order; each gets `patience` seconds. Raises nothing."""
+    results = []
+    for check in checks:
+        found = within(patience, lambda check=check: judged(check, facts))  # type: ignore[misc]
+        if found is None:
+            found = failed(f"no answer within {patience:g} s", _SLOW)
+            patience = min(patience, IMPATIENCE)
+        results.append(Result(check.group, check.name, found.status, found.detail, found.hint))
+    return results
 
 
-def _run(at: int, check: Check, facts: Facts, done: SimpleQueue[tuple[int, Finding]]) -> None:
-    done.put((at, judged(check, facts)))
+def within(seconds: float, call: Callable[[], T]) -> T | None:
+    """What `call` gives, None where it takes longer; it must not raise."""
+    done: SimpleQueue[T] = SimpleQueue()
+    # A daemon: where a file system hangs nothing can wake the thread, and the process must be able to end.
+    Thread(target=lambda: done.put(call()), name="within", daemon=True).start()
+    try:
+        return done.get(timeout=seconds)
+    except Empty:
+        return None
 
 
 def judged(check: Check, facts: Facts) -> Finding:
@@ -61,7 +69,3 @@ def judged(check: Check, facts: Facts) -> Finding:
     except Exception as error:
         detail = " ".join(str(error).split())
         return failed(f"unexpected {type(error).__name__}{': ' + detail if detail else ''}", _BROKEN)
-
-
-def _result(check: Check, finding: Finding) -> Result:
-    return Result(check.group, check.name, finding.status, finding.detail, finding.hint)
