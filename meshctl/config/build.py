@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from meshctl.config.build_auth import auth, need, path_match, rules
+from meshctl.config.build_limits import names_of, quotas, rate_limits
 from meshctl.config.document import MESH, AccessLogTable, CertificateTable, Document, GatewayTable, ListenerTable
 from meshctl.config.document_allow import AllowTable
 from meshctl.config.document_route import HeaderEditsTable, RetryTable, RouteTable, ValueTable
@@ -23,6 +24,7 @@ from meshctl.config.document_service import (
 )
 from meshctl.config.endpoints import parse_endpoint, resolve
 from meshctl.config.naming import Names, made_name, made_rule_name
+from meshctl.model.limits import RateLimiting
 from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.policy import (
     Balance,
@@ -83,7 +85,15 @@ def _gateway(table: GatewayTable, folder: str) -> Gateway:
         given["limits"] = Limits(**table.limits.given())
     if table.overload:
         given["overload"] = Overload(**table.overload.given())
+    if table.rate_limit:
+        given["rate_limit"] = RateLimiting(**table.rate_limit.given())
+    given |= _addresses(table)
     return Gateway(**given)
+
+
+def _addresses(table: GatewayTable | RouteTable) -> dict[str, tuple[str, ...]]:
+    lists = {"allow_addresses": table.allow_addresses, "deny_addresses": table.deny_addresses}
+    return {key: tuple(dict.fromkeys(each)) for key, each in lists.items() if each is not None}
 
 
 def _listener(table: ListenerTable, shared: dict[str, Any], folder: str) -> Listener:
@@ -130,6 +140,12 @@ def _route(table: RouteTable, name: str, services: Mapping[str, Service]) -> Rou
         given["auth"] = need(table.auth)
     if table.require is not None:
         given["require"] = rules(table.require)
+    names = names_of(table.rate_limits or (), table.quotas or ())
+    if table.rate_limits is not None:
+        given["rate_limits"] = rate_limits(table.rate_limits, names)
+    if table.quotas is not None:
+        given["quotas"] = quotas(table.quotas, names)
+    given |= _addresses(table)
     # What a route does not say its service does; a table of retries is one thing.
     service = services.get(table.service or "")
     if service is not None:

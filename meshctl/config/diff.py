@@ -51,6 +51,9 @@ def _keyed(mesh: Mesh) -> dict[str, Any]:
     for table in document["routes"].values():
         if "require" in table:
             table["require"] = {rule.pop("name"): rule for rule in table["require"]}
+        for key in ("rate_limits", "quotas"):
+            if key in table:
+                table[key] = {each.pop("name"): each for each in table[key]}
     document["allow"] = {table.pop("name"): table for table in document["allow"]}
     for service in mesh.services:
         table = document["services"][service.name]

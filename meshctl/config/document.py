@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from meshctl.config.document_allow import AllowTable
 from meshctl.config.document_auth import AuthTable
+from meshctl.config.document_limits import Addresses, RateLimitingTable
 from meshctl.config.document_route import RouteTable
 from meshctl.config.document_service import ServiceTable
 from meshctl.config.problems import Wrong
@@ -200,6 +201,11 @@ class GatewayTable(Table):
     overload: OverloadTable | None = Field(
         None, description="When requests are refused because a worker cannot keep up with all of them."
     )
+    allow_addresses: Addresses | None = Field(
+        None, description="Networks whose clients alone are served, whatever the route.", examples=[["10.0.0.0/8"]]
+    )
+    deny_addresses: Addresses | None = Field(None, description="Networks whose clients are not served at all.")
+    rate_limit: RateLimitingTable | None = Field(None, description="How rate limits are kept.")
 
 
 class Document(Table):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from meshctl.config.document_auth import NeedSpec, Rules
+from meshctl.config.document_limits import Addresses, Bandwidth, Quotas, RateLimits
 from meshctl.config.document_path import PathSpec
 from meshctl.config.scalars import Duration, HostPattern, Label, PlainHost, RouteName, Size
 from meshctl.config.scalars_http import (
@@ -155,3 +156,17 @@ class RouteTable(Table):
     )
     require: Rules | None = Field(None, description="What callers must have; the first rule that is not met refuses.")
     body_bytes: Size | None = Field(None, description='The longest request body; "0B" takes the gateway\'s limit.')
+    rate_limits: RateLimits | None = Field(None, description="Rates that requests must keep, all of them.")
+    quotas: Quotas | None = Field(None, description="How many requests there may be in a day or a month.")
+    allow_addresses: Addresses | None = Field(
+        None,
+        description="Networks from which alone it may be asked, behind trusted proxies.",
+        examples=[["10.0.0.0/8"]],
+    )
+    deny_addresses: Addresses | None = Field(
+        None, description="Networks from which it may not be asked.", examples=[["192.0.2.0/24"]]
+    )
+    response_bytes: Size | None = Field(None, description='The longest body of an answer; "0B" is any.')
+    bandwidth: Bandwidth | None = Field(
+        None, description="How fast the body of an answer goes out at most.", examples=["64KiB/s"]
+    )

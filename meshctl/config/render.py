@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from meshctl.config.render_auth import auth, need, path, rule
+from meshctl.config.render_limits import limits, rate_limiting
 from meshctl.model.mesh import AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.policy import (
     Balance,
@@ -87,6 +88,11 @@ def gateway(value: Gateway) -> Table:
         "timeouts": _plain(value.timeouts),
         "limits": _plain(value.limits),
         "overload": _plain(value.overload),
+        "rate_limit": rate_limiting(value.rate_limit),
+    } | {
+        key: list(each)
+        for key, each in (("allow_addresses", value.allow_addresses), ("deny_addresses", value.deny_addresses))
+        if each
     }
 
 
@@ -108,6 +114,7 @@ def route(value: Route) -> Table:
         "response_headers": _edits(value.response_headers),
         "auth": value.auth and need(value.auth),
         "require": [rule(each) for each in value.require],
+        **limits(value),
     }
     table = {key: each for key, each in table.items() if each not in (None, [], {})}
     policies = {

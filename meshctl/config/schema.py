@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from meshctl.config import render
+from meshctl.model.limits import Quota
 from meshctl.model.mesh import Gateway, Mesh
 from meshctl.model.policy import Breaker, HealthCheck, Limit
 from meshctl.model.route import Redirect, Respond, Route
@@ -63,6 +64,8 @@ def _defaults() -> dict[str, Any]:
         "DownstreamTimeoutsTable": gateway["timeouts"],
         "LimitsTable": gateway["limits"],
         "OverloadTable": gateway["overload"],
+        "RateLimitingTable": gateway["rate_limit"],
+        "QuotaTable": {"per": Quota("", 1).per},
         "RouteTable": {key: route[key] for key in ("path", "timeout", "priority", "body_bytes")},
         "RetryTable": route["retry"],
         "RedirectTable": route["redirect"],

@@ -34,6 +34,7 @@ from meshctl.proxy.messages import (
     Prepare,
     Prepared,
 )
+from meshctl.proxy.meters import Meters
 
 PATIENCE: Final = 15.0
 """Seconds a worker gets to compile a revision."""
@@ -45,7 +46,7 @@ class Fleet:
     def __init__(self, loop: asyncio.AbstractEventLoop, count: int) -> None:
         self.loop = loop
         self.slots = [Slot(index) for index in range(count)]
-        self.totals = Totals()
+        self.meters, self.totals = Meters(), Totals()
         self.is_stopping = False
         self.empty: asyncio.Future[None] = loop.create_future()
         self.order_for: Callable[[int], tuple[Prepare, list[int]] | None] = lambda _index: None
@@ -88,7 +89,7 @@ class Fleet:
         gc.freeze()
         pid = os.fork()
         if pid == 0:
-            be_worker(theirs, slot.index, len(self.slots))
+            be_worker(theirs, slot.index, len(self.slots), self.meters)
         gc.unfreeze()
         theirs.close()
         slot.pid, slot.channel, slot.born, slot.state = pid, Channel(ours), clock.monotonic(), "starting"
@@ -149,9 +150,7 @@ class Fleet:
     async def ask(self, what: str, timeout: float = 1.0) -> list[tuple[Slot, bytes]]:
         """The answers of the workers that give one in time."""
         waiting = []
-        for slot in self.slots:
-            if slot.channel is None:
-                continue
+        for slot in [each for each in self.slots if each.channel is not None]:
             self._ask_id += 1
             future: asyncio.Future[bytes] = self.loop.create_future()
             self._asked[self._ask_id] = future

@@ -11,6 +11,7 @@ from typing import Final, NoReturn
 
 from meshctl.observe.log import Events, configure
 from meshctl.proxy.messages import Channel
+from meshctl.proxy.meters import Meters
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 10.0
@@ -44,7 +45,7 @@ class Slot:
         return f"<Slot {self.index} process {self.pid} {self.state}, {self.restarts} restarts>"
 
 
-def be_worker(end: socket.socket, index: int, count: int) -> NoReturn:
+def be_worker(end: socket.socket, index: int, count: int, meters: Meters) -> NoReturn:
     """Be worker `index` of `count` in a forked child, which never comes back.
 
     The supervisor's sockets, database and locks are closed by number and not by object: the objects belong to a process
@@ -60,7 +61,7 @@ def be_worker(end: socket.socket, index: int, count: int) -> NoReturn:
         configure()
         from meshctl.proxy.worker import run
 
-        status = run(end, index, count)
+        status = run(end, index, count, meters)
     except BaseException as error:
         Events("worker").error("worker_failed", error=error)
         logging.shutdown()

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from meshctl.model.auth import Auth
+from meshctl.model.limits import RateLimiting
 from meshctl.model.policy import DownstreamTimeouts, Limits, Overload
 from meshctl.model.route import PathMatch, Route
 from meshctl.model.service import Service
@@ -86,6 +87,11 @@ class Gateway(msgspec.Struct, frozen=True):
     timeouts: DownstreamTimeouts = DownstreamTimeouts()
     limits: Limits = Limits()
     overload: Overload = Overload()
+    allow_addresses: tuple[str, ...] = ()
+    """Networks (CIDR) whose clients alone are served; empty is all."""
+    deny_addresses: tuple[str, ...] = ()
+    """Networks whose clients are not."""
+    rate_limit: RateLimiting = RateLimiting()
 
 
 class Mesh(msgspec.Struct, frozen=True):
@@ -97,10 +103,10 @@ class Mesh(msgspec.Struct, frozen=True):
     routes: tuple[Route, ...] = ()
     services: tuple[Service, ...] = ()
     access: Access = Access()
-    auth: tuple[Auth, ...] = ()
-    """The ways to know who calls."""
     egress: Literal["allow", "deny"] = "allow"
     """Whether sidecars pass requests on to hosts outside the mesh."""
+    auth: tuple[Auth, ...] = ()
+    """The ways to know who calls."""
 
     @property
     def edge_hosts(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from meshctl.model.auth import Need
+from meshctl.model.limits import Quota, RateLimit
 from meshctl.model.policy import Retry
 
 
@@ -118,6 +119,17 @@ class Route(msgspec.Struct, frozen=True):
     """How its callers must be known; None asks nobody."""
     require: tuple[Require, ...] = ()
     """What they must have then. The first rule that is not met refuses."""
+    rate_limits: tuple[RateLimit, ...] = ()
+    """All of which a request must keep."""
+    quotas: tuple[Quota, ...] = ()
+    allow_addresses: tuple[str, ...] = ()
+    """Networks (CIDR) from which alone it may be asked; empty is everywhere."""
+    deny_addresses: tuple[str, ...] = ()
+    """Networks from which it may not."""
+    response_bytes: int = 0
+    """The longest body of an answer, in bytes; 0 is any."""
+    bandwidth: int = 0
+    """Bytes of an answer's body in a second; 0 is as fast as it goes."""
     entry: str = "gateway"
     """Which listeners it is for (`Listener.entry`). What a configuration writes is for the gateway's; a sidecar makes
     its own for the others."""

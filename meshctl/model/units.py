@@ -29,6 +29,7 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(us|µs|ms|s|m|h|d)", re.ASCII)
 _SIZED = re.compile(r"(\d+(?:\.\d+)?)\s?([KMGT]i?B|B)", re.ASCII)
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s?%", re.ASCII)
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s?/\s?(s|m|h|d)", re.ASCII)
+_COUNT_PER = re.compile(r"(\d{1,9})\s?/\s?(\d{0,9})(s|m|h|d)", re.ASCII)
 _LONGEST = 100 * 365 * 86400.0
 _LARGEST = 4096 * 1024**4
 
@@ -114,3 +115,21 @@ def format_rate(rate: float) -> str:
     """The text `parse_rate` reads back: 10.0 → "10/s", 0.5 → "30/m"."""
     per = next((unit for unit in ("s", "m", "h", "d") if round(rate * _DURATION[unit], 9).is_integer()), "s")
     return f"{_decimal(rate * _DURATION[per])}/{per}"
+
+
+def parse_count_per(text: str) -> tuple[int, float]:
+    """So many events in so many seconds: "100/s" → (100, 1.0), "20/10s" → (20, 10.0). Raises ValueError."""
+    found = _COUNT_PER.fullmatch(text)
+    if not found or not int(found[1]) or found[2].strip("0") == "" != found[2]:
+        raise ValueError('expected a rate such as "100/s", "1000/m" or "20/10s"')
+    window = int(found[2] or 1) * _DURATION[found[3]]
+    if window > 366 * _DURATION["d"]:
+        raise ValueError("expected a rate over at most 366 days")
+    return int(found[1]), window
+
+
+def format_count_per(count: int, window: float) -> str:
+    """The shortest text `parse_count_per` reads back: (100, 60.0) → "100/m", (20, 10.0) → "20/10s"."""
+    unit = next(name for name in ("d", "h", "m", "s") if window % _DURATION[name] == 0)
+    times = round(window / _DURATION[unit])
+    return f"{count}/{'' if times == 1 else times}{unit}"

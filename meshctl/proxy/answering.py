@@ -12,7 +12,7 @@ from meshctl.core.concurrency import whole_seconds
 from meshctl.proxy.attempt import Attempt
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.dates import date_line
-from meshctl.wire.fields import Fields, make, passing_trailers, without
+from meshctl.wire.fields import CRLF, Fields, make, passing_trailers, without
 from meshctl.wire.message import Response
 from meshctl.wire.reasons import problem, status_of
 
@@ -24,6 +24,8 @@ class Answering(Attempt):
     head_after = 0.0
     sent = 0
     tunnel = False
+    added: bytes | None = None
+    """Lines that filters add to the head of the answer, without the end of the last one."""
 
     def answer(self, response: Response, body: bytes | memoryview | None = None) -> None:
         """Send the answer to the client."""
@@ -177,6 +179,8 @@ class Answering(Attempt):
         self.status = status
         self.reason = reason
         fields = [*fields, date_line(int(clock.wall())), b"X-Request-Id: " + self.request_id]
+        if self.added is not None:
+            fields += self.added.split(CRLF)
         stream = self.stream
         is_head = self.request.method == "HEAD"
         stream.send_head(status, fields, len(body), body=not is_head)

@@ -21,6 +21,7 @@ from meshctl.proxy.filtering import Filtering
 from meshctl.proxy.forward import encode_request
 from meshctl.proxy.timers import NEVER
 from meshctl.proxy.trial import rescue
+from meshctl.wire.fields import CRLF
 from meshctl.wire.message import Request, Response
 from meshctl.wire.reasons import CLIENT_GONE_STATUS
 from meshctl.wire.tracing import valid_request_id, valid_traceparent
@@ -91,6 +92,8 @@ class Exchange(Filtering):
 
     def match(self) -> bool:
         """Which route takes the request, by the path that will also be forwarded."""
+        if self.snapshot.fence is not None and not self.snapshot.lets_in(self):
+            return False
         request = self.request
         self.path = path = request.path
         self.is_verbatim = True
@@ -177,7 +180,11 @@ class Exchange(Filtering):
             if (
                 response.block
                 and not route.edits_response
-                and self.stream.send_ready(response.block, self.request_id, body)
+                and self.stream.send_ready(
+                    response.block,
+                    self.request_id if self.added is None else CRLF.join((self.request_id, self.added)),
+                    body,
+                )
             ):
                 return
         fields = response.fields
@@ -185,6 +192,8 @@ class Exchange(Filtering):
             fields = route.edit_response(response)
         # A new list: the connection may show the same fields again with its next answer.
         fields = [*fields, b": ".join((b"X-Request-Id", self.request_id))]
+        if self.added is not None:
+            fields += self.added.split(CRLF)
         if body is None:
             self.stream.send_head(response.status, fields, response.length, body=response.has_body)
         else:

@@ -106,6 +106,13 @@ class Wanted(msgspec.Struct, frozen=True, tag=True):
     source: str
 
 
+class Spent(msgspec.Struct, frozen=True, tag=True):
+    """Requests that a worker has counted since it last said so: route, limit, key, the number of a quota's day or month
+    (0 for a rate), and how many."""
+
+    entries: tuple[tuple[str, str, str, int, int], ...]
+
+
 class Answered(msgspec.Struct, frozen=True, tag=True):
     """A worker's word on a request that was mirrored: how it and its copy were answered. The supervisor compares what
     traffic should not wait for."""
@@ -214,6 +221,7 @@ Message = (
     | Answer
     | Notice
     | Answered
+    | Spent
 )
 
 _DECODER: Final = msgspec.msgpack.Decoder(Message)

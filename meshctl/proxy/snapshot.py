@@ -20,10 +20,12 @@ from meshctl.model.route import HeaderEdits, Route
 from meshctl.model.weights import Shares
 from meshctl.observe.counters import Series
 from meshctl.proxy.filters import FILTERS, Filter
+from meshctl.proxy.filters.addresses import fence
 from meshctl.wire.fields import Fields, make, without
 from meshctl.wire.message import Response
 
 if TYPE_CHECKING:
+    from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.guard import Stripping
     from meshctl.proxy.service import LiveService
     from meshctl.proxy.worker import Worker
@@ -109,6 +111,9 @@ class Snapshot:
         self.header_count = gateway.limits.header_count
         self.timeouts = gateway.timeouts
         self.forwarded = gateway.forwarded
+        self.limiting = gateway.rate_limit
+        self.fence = fence(gateway.allow_addresses, gateway.deny_addresses, "gateway.")
+        """Asked about requests from outside before any route; None where everybody may come."""
         known = {route.name: route for route in before.routes} if before else {}
         guards = worker.vouching.guards(mesh)
         self.routes: list[CompiledRoute] = [
@@ -135,6 +140,14 @@ class Snapshot:
     def has(self, entry: str, routes: list[CompiledRoute]) -> bool:
         """Whether the listeners of that entry have exactly these routes."""
         return self._by_entry.get(entry) == routes
+
+    def lets_in(self, exchange: Exchange) -> bool:
+        """Whether a client's address may be served at all; else it is told that it may not."""
+        answer = self.fence(exchange) if self.fence is not None and exchange.stream.entry == "gateway" else None
+        if answer is not None:
+            exchange.path = exchange.request.path
+            exchange.answer_with(answer.status, answer.fields, answer.body, answer.reason)
+        return answer is None
 
     def trusts(self, client: str) -> bool:
         """Whether `client` is a proxy whose forwarding headers are believed."""

@@ -59,7 +59,8 @@ class Stream(Protocol):
         """A whole answer that has a body, or could have had one."""
 
     def send_ready(self, block: bytes, request_id: bytes, body: bytes | memoryview) -> bool:
-        """The same, where the answer's head is there in HTTP/1.1 already (`Response.block`) but for the request's id.
+        """The same, where the answer's head is there in HTTP/1.1 already (`Response.block`) but for the request's id,
+        which lines may follow that are added to it.
         Whether that was done: not where more than an answer is to be said, or in another way."""
 
     def send_body(self, data: bytes | memoryview) -> None:

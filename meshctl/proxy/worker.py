@@ -21,11 +21,13 @@ from meshctl.proxy.listener import LiveListener, is_for_app
 from meshctl.proxy.membership import Membership
 from meshctl.proxy.mesh_tls import MeshTls
 from meshctl.proxy.messages import Channel, Identify, Notice
+from meshctl.proxy.meters import Meters
 from meshctl.proxy.orders import Orders
 from meshctl.proxy.overload import Overload
 from meshctl.proxy.plain import PlainCallers
 from meshctl.proxy.registry import Registry
 from meshctl.proxy.relay import Near
+from meshctl.proxy.reports import Reports
 from meshctl.proxy.service import LiveVersion
 from meshctl.proxy.snapshot import Snapshot
 from meshctl.proxy.steering import LiveSteering
@@ -41,7 +43,9 @@ HARD_STOP: Final = 1.0
 class Worker:
     """Everything one worker process holds."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, channel: Channel, index: int, workers: int) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, channel: Channel, index: int, workers: int, meters: Meters | None = None
+    ) -> None:
         self.loop = loop
         self.index = index
         self.workers = workers
@@ -49,6 +53,9 @@ class Worker:
         self.counters = self.ledger.counters
         self.mesh_tls: MeshTls | None = None
         """Who this proxy is to the mesh; None while it has no need to be anybody."""
+        self.meters = meters or Meters()
+        """What it counts together with its siblings."""
+        self.reports = Reports(self)
         self.members = Membership(self)
         self.plain_callers = PlainCallers()
         self.complaints = Complaints(self)
@@ -183,10 +190,11 @@ class Worker:
     def close(self) -> None:
         """Write what is left to write."""
         self.housekeeping.stop()
+        self.reports.tell()
         self.ledger.close()
 
 
-def run(end: socket.socket, index: int, workers: int) -> int:
+def run(end: socket.socket, index: int, workers: int, meters: Meters | None = None) -> int:
     """Be worker `index` of `workers` until told to drain; the exit status. Called in a process of its own."""
     import uvloop
 
@@ -200,7 +208,7 @@ def run(end: socket.socket, index: int, workers: int) -> int:
     # traffic of the moment, so it comes a hundredth as often as by default.
     gc.set_threshold(70_000, 10, 10)
     _keep_freed_memory()
-    worker = Worker(loop, Channel(end), index, workers)
+    worker = Worker(loop, Channel(end), index, workers, meters)
     loop.add_signal_handler(signal.SIGTERM, lambda: worker.drain(worker.snapshot.timeouts.drain))
     try:
         loop.run_until_complete(worker.stopped)

@@ -1,7 +1,7 @@
 """Every refusal the proxy makes itself: its code, status and title, and the RFC 9457 body that tells the client. Pure.
 
-The same code stands in `x-meshctl-reason`, the access log and the metrics. Codes come from this table or, as
-`denied:<rule>`, from configuration; never from what a client sends.
+The same code stands in `x-meshctl-reason`, the access log and the metrics. Codes come from this table or, with a name
+after a colon (`denied:<rule>`, `rate_limited:<limit>`), from configuration; never from what a client sends.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "key_expired": (401, "The API key has expired"),
     "password_invalid": (401, "The name and the password are not accepted"),
     "keys_unavailable": (503, "The keys that tokens are verified with are not known yet"),
+    # how much
+    "rate_limited": (429, "The request is one too many for now"),
+    "quota_exceeded": (429, "The requests of this day or month are used up"),
     # routing
     "no_route": (404, "No route takes this request"),
     "unknown_service": (404, "The mesh has no service of this name"),
@@ -111,7 +114,7 @@ def status_line(status: int) -> bytes:
 
 def status_of(reason: str) -> int:
     """The status a refusal is answered with."""
-    found = REASONS.get(reason)
+    found = REASONS.get(reason.partition(":")[0])
     return found[0] if found else 403
 
 
@@ -139,7 +142,7 @@ def reason_told(fields: Fields) -> str:
 def problem(reason: str, *, detail: str, request_id: str, instance: str = "", status: int = 0) -> bytes:
     """The body of a refusal as application/problem+json (RFC 9457 §3), ended by a newline for people with curl. With
     `status` in the place of the reason's own."""
-    usual, title = REASONS.get(reason, (403, "The request is not allowed"))
+    usual, title = REASONS.get(reason.partition(":")[0], (403, "The request is not allowed"))
     body: dict[str, object] = {
         "type": f"urn:meshctl:reason:{reason}",
         "title": title,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from meshctl.proxy.filters import access, auth, raw_only, redirect, require, respond
+from meshctl.proxy.filters import access, addresses, auth, rate_limits, raw_only, redirect, require, respond
 from meshctl.proxy.filters.reply import LATER, Filter, Reply
 
 if TYPE_CHECKING:
@@ -22,8 +22,11 @@ __all__ = ["FILTERS", "LATER", "Filter", "Reply"]
 FILTERS: Final[dict[str, Callable[[Route, Service | None, Filter | None], Filter | None]]] = {
     "access": access.compile_filter,
     "raw_only": raw_only.compile_filter,
+    "addresses": addresses.compile_filter,
+    "rate_limits": rate_limits.before_auth,
     "auth": auth.compile_filter,
     "require": require.compile_filter,
+    "rate_limits_of_callers": rate_limits.after_auth,
     "redirect": redirect.compile_filter,
     "respond": respond.compile_filter,
 }

@@ -1,0 +1,75 @@
+"""Whose request it is to a limit: the text under which it is counted, by what the limit asks for.
+
+Addresses of IPv6 are counted by their network of 64 bits, which is what one client has; those of IPv4 within IPv6 are
+those of IPv4. What a request does not have is "", which all such requests share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+from meshctl.model.limits import By
+from meshctl.proxy.filters.require import client_address
+
+if TYPE_CHECKING:
+    from meshctl.proxy.exchange import Exchange
+
+Counted = Callable[["Exchange"], str]
+
+
+def counted(by: By) -> Counted:
+    """How the requests of this limit are told apart."""
+    name = by.name
+    if by.kind == "client_ip":
+        return _client
+    if by.kind == "route":
+        return lambda _exchange: ""
+    if by.kind == "key":
+        return _caller
+    if by.kind == "claim":
+        return lambda exchange: exchange.request.claim(name) or ""
+    if by.kind == "identity":
+        return lambda exchange: exchange.stream.identity or exchange.stream.peer
+    if by.kind == "header":
+        return lambda exchange: exchange.request.header(name) or ""
+    if by.kind == "cookie":
+        return lambda exchange: exchange.request.cookie(name) or ""
+    return lambda exchange: exchange.request.query(name) or ""
+
+
+def salt(route: str, name: str, by: By) -> int:
+    """What tells the keys of one limit from those of others. It and all that is hashed with it is the same for all
+    processes that were forked from one, and for no others: nobody can choose keys that meet."""
+    return hash((route, name, by.kind, by.name))
+
+
+def _client(exchange: Exchange) -> str:
+    stream = exchange.stream
+    address = client_address(exchange) if stream.trusted else stream.client
+    return network(address) if ":" in address else address
+
+
+def _caller(exchange: Exchange) -> str:
+    principal = exchange.principal
+    return f"{principal.way}/{principal.subject}" if principal is not None else ""
+
+
+@lru_cache(maxsize=4096)
+def network(address: str) -> str:
+    """What an address with colons is counted as; itself where it is none.
+
+    >>> network("2001:db8:1:2:3::4"), network("::ffff:192.0.2.7")
+    ('2001:db8:1:2::/64', '192.0.2.7')
+    """
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(found, IPv6Address):
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return f"{IPv6Address(int(found) >> 64 << 64)}/64"

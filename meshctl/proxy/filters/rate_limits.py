@@ -1,0 +1,132 @@
+"""How often a route may be asked: 429 with the limit's name and when to come again, and what is left on other answers.
+
+A request must keep all limits of its route, and one that breaks any of them counts for none. Limits that need to know
+who calls come after that is known; others before, so that nobody can try passwords without end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshctl.core.gcra import Rate
+from meshctl.proxy.filters.reply import Filter, Reply, refusal
+from meshctl.wire.fields import make
+
+if TYPE_CHECKING:
+    from meshctl.model.limits import RateLimit
+    from meshctl.model.route import Route
+    from meshctl.model.service import Service
+    from meshctl.proxy.exchange import Exchange
+
+OF_CALLERS = frozenset(("key", "claim"))
+
+
+def before_auth(route: Route, _service: Service | None, _guard: Filter | None) -> Filter | None:
+    """The filter of a route whose limits ask nothing of its callers."""
+    return None if not route.rate_limits or _asks_callers(route) else _made(route)
+
+
+def after_auth(route: Route, _service: Service | None, _guard: Filter | None) -> Filter | None:
+    """The filter of a route with a limit that does."""
+    return _made(route) if _asks_callers(route) else None
+
+
+def _asks_callers(route: Route) -> bool:
+    return any(limit.by.kind in OF_CALLERS for limit in route.rate_limits)
+
+
+def _made(route: Route) -> Filter:
+    limits = tuple(Limited(route.name, each) for each in route.rate_limits)
+    return limits[0].check if len(limits) == 1 else _Several(limits).check
+
+
+class Limited:
+    """One limit of one route."""
+
+    __slots__ = ("head", "key", "name", "policy", "rate", "route", "salt")
+
+    def __init__(self, route: str, config: RateLimit) -> None:
+        from meshctl.proxy.counted import counted, salt
+
+        self.route = route
+        self.name = config.name
+        self.rate = Rate(config.count, config.window, config.burst)
+        self.key = counted(config.by)
+        self.salt = salt(route, config.name, config.by)
+        self.policy = b'"%b";q=%d;w=%d' % (config.name.encode(), config.count, max(1, round(config.window)))
+        self.head = b'RateLimit-Policy: %b\r\nRateLimit: "%b";r=' % (self.policy, config.name.encode())
+
+    def __repr__(self) -> str:
+        return f"<Limited {self.name} {self.rate!r}>"
+
+    def check(self, exchange: Exchange) -> Reply | None:
+        """Whether the request keeps it, as the only one of its route."""
+        now = exchange.started
+        rates = exchange.worker.meters.rates
+        key = self.key(exchange)
+        at = rates.find(hash((self.salt, key)), now)
+        values, rate = rates.values, self.rate
+        after = rate.take(values[at], now)
+        if not after:
+            return refused(exchange, (self,), self, values[at])
+        values[at] = after
+        limiting = exchange.snapshot.limiting
+        if limiting.headers:
+            # `left` and `full_in`, without the calls, which would cost as much as all the rest.
+            ahead = after - now
+            exchange.added = b"%b%d;t=%d" % (self.head, (rate.most - ahead) / rate.interval, ahead + 0.999)
+        if limiting.backend:
+            exchange.worker.reports.add((self.route, self.name, key, 0))
+        return None
+
+
+class _Several:
+    """The limits of a route that has several."""
+
+    def __init__(self, limits: tuple[Limited, ...]) -> None:
+        self._limits = limits
+
+    def check(self, exchange: Exchange) -> Reply | None:
+        """Whether the request keeps them all."""
+        now = exchange.started
+        rates = exchange.worker.meters.rates
+        values = rates.values
+        found: list[tuple[int, float]] = []
+        for limit in self._limits:
+            at = rates.find(hash((limit.salt, limit.key(exchange))), now)
+            after = limit.rate.take(values[at], now)
+            if not after:
+                return refused(exchange, self._limits, limit, values[at])
+            found.append((at, after))
+        for at, after in found:
+            values[at] = after
+        limiting = exchange.snapshot.limiting
+        if limiting.headers:
+            exchange.added = b"RateLimit-Policy: %b\r\nRateLimit: %b" % (
+                b", ".join([limit.policy for limit in self._limits]),
+                b", ".join([_state(limit, after, now) for limit, (_, after) in zip(self._limits, found, strict=True)]),
+            )
+        if limiting.backend:
+            for limit in self._limits:
+                exchange.worker.reports.add((limit.route, limit.name, limit.key(exchange), 0))
+        return None
+
+
+def _state(limit: Limited, rest: float, now: float) -> bytes:
+    """A limit in the RateLimit field: what is left of it, and the seconds until all of it is back."""
+    return b'"%b";r=%d;t=%d' % (limit.name.encode(), limit.rate.left(rest, now), limit.rate.full_in(rest, now))
+
+
+def refused(exchange: Exchange, limits: tuple[Limited, ...], limit: Limited, rest: float) -> Reply:
+    """429, and when to come again."""
+    from meshctl.core.concurrency import whole_seconds
+
+    wait = limit.rate.wait(rest, exchange.started)
+    detail = f'the limit "{limit.name}" allows the next one in {wait:.3g}s'
+    reply = refusal(exchange, f"rate_limited:{limit.name}", detail)
+    reply.fields.extend(make("Retry-After", str(whole_seconds(wait))))
+    if exchange.snapshot.limiting.headers:
+        exchange.added = b'RateLimit-Policy: %b\r\nRateLimit: "%b";r=0;t=%d' % (
+            b", ".join([each.policy for each in limits]), limit.name.encode(), whole_seconds(wait),
+        )  # fmt: skip
+    return reply

@@ -1,0 +1,206 @@
+"""Rate limits and address lists, in a proxy with real connections: who is refused, what answers tell, who shares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from meshctl.model.limits import By, RateLimit, RateLimiting
+from meshctl.model.policy import Retry
+from meshctl.model.route import HeaderEdits, Match, PathMatch, Respond, Route
+from meshctl.model.service import Endpoint, Service, Version
+from tests.conformance.wire import Message
+
+from .answerer import Answerer
+from .lone_proxy import LoneProxy, mesh_of
+
+HOUR = 3600.0
+"""A window so long that no pause of the machine gives anything back."""
+
+
+class Shop:
+    """A proxy in front of one service."""
+
+    def __init__(self, folder: Path) -> None:
+        self.app = Answerer()
+        self.service = Service("app", (Version("v1", (Endpoint("127.0.0.1", self.app.port),)),))
+        self.proxy = LoneProxy(folder, mesh_of(self.service, routes=()), "gateway")
+        self._count = 0
+
+    def serve(self, *limits: RateLimit, gateway: dict[str, Any] | None = None, **settings: Any) -> str:
+        """Have it serve one route with these limits, and one without; the former's name."""
+        self._count += 1
+        # A name of its own: what was counted for the one before does not count.
+        name = f"r{self._count}"
+        action = settings.pop("action", {"service": "app", "retry": Retry(0)})
+        routes = (
+            Route("free", Match(path=PathMatch("prefix", "/free")), service="app"),
+            Route(name, rate_limits=limits, **action, **settings),
+        )
+        mesh = mesh_of(self.service, routes=routes)
+        self.proxy.apply(msgspec.structs.replace(mesh, gateway=msgspec.structs.replace(mesh.gateway, **gateway or {})))
+        return name
+
+    def ask(self, path: str = "/", *lines: str) -> Message:
+        """The answer to a request."""
+        with self.proxy.connect("gateway") as client:
+            client.send("\r\n".join([f"GET {path} HTTP/1.1", "Host: a", *lines, "", ""]).encode())
+            return client.read_response()
+
+    def statuses(self, count: int, path: str = "/", *lines: str) -> list[int]:
+        """The statuses of so many answers."""
+        return [self.ask(path, *lines).status for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """The proxy that these tests share."""
+    made = Shop(tmp_path_factory.mktemp("shop"))
+    yield made
+    try:
+        assert made.proxy.end() == []
+    finally:
+        made.app.close()
+
+
+def test_one_too_many(shop: Shop) -> None:
+    """As many as the burst pass and are told what is left; the next is refused with the limit's name, and when to come
+    again, and reaches nobody; other routes know nothing of it."""
+    name = shop.serve(RateLimit("per-client", 60, HOUR, 3))
+    before = shop.app.requests
+    told = [shop.ask() for _ in range(3)]
+    assert [each.status for each in told] == [200] * 3
+    assert [each.get("ratelimit") for each in told] == [
+        b'"per-client";r=2;t=60', b'"per-client";r=1;t=120', b'"per-client";r=0;t=180',
+    ]  # fmt: skip
+    assert {each.get("ratelimit-policy") for each in told} == {b'"per-client";q=60;w=3600'}
+    refused = shop.ask()
+    problem = json.loads(refused.body)
+    assert (refused.status, problem["status"]) == (429, 429)
+    assert {problem["reason"], (refused.get("x-meshctl-reason") or b"").decode()} == {"rate_limited:per-client"}
+    after = int(refused.get("retry-after") or b"0")
+    assert 30 <= after <= 60
+    assert (refused.get("ratelimit"), refused.get("ratelimit-policy")) == (
+        b'"per-client";r=0;t=%d' % after, b'"per-client";q=60;w=3600',
+    )  # fmt: skip
+    assert shop.app.requests == before + 3
+    assert shop.ask("/free").get("ratelimit") is None
+    assert shop.proxy.series(name).reasons == {"rate_limited:per-client": (0, 0, 0, 0, 1, 0)}
+    assert shop.proxy.line(lambda line: line["route"] == name and line["status"] == 429)["reason"] == (
+        "rate_limited:per-client"
+    )
+
+
+def test_the_rate(shop: Shop) -> None:
+    """What was used up comes back with time."""
+    shop.serve(RateLimit("fast", 20, 1.0, 1))
+    assert shop.ask().status == 200
+    shop.proxy.until(lambda: shop.ask().status == 200)
+
+
+@pytest.mark.parametrize(
+    ("by", "one", "other"),
+    [
+        (By("header", "x-tenant"), ["X-Tenant: a"], ["x-tenant: b"]),
+        (By("cookie", "who"), ["Cookie: a=1; who=x"], ["Cookie: who=y"]),
+        (By("header", "x-tenant"), ["X-Tenant: a"], []),
+    ],
+)
+def test_whose_requests_are_counted_together(shop: Shop, by: By, one: list[str], other: list[str]) -> None:
+    """Each key has a count of its own, and so have all requests without it together."""
+    shop.serve(RateLimit("one", 1, HOUR, 1, by))
+    assert shop.statuses(2, "/", *one) == [200, 429]
+    assert shop.statuses(2, "/", *other) == [200, 429]
+    assert shop.statuses(1, "/", *one) == [429]
+
+
+def test_query(shop: Shop) -> None:
+    """A query parameter may be the key."""
+    shop.serve(RateLimit("one", 1, HOUR, 1, By("query", "q")))
+    assert [shop.ask(path).status for path in ("/?q=1", "/?q=2", "/?q=1", "/", "/?z=1")] == [200, 200, 429, 200, 429]
+
+
+def test_clients_behind_trusted_proxies(shop: Shop) -> None:
+    """What counts is the last address that no trusted proxy has; of IPv6 its network; nobody else is believed."""
+    limit = RateLimit("one", 1, HOUR, 1)
+    shop.serve(limit, gateway={"trusted_proxies": ("127.0.0.0/8", "10.0.0.0/8")})
+    said = ["192.0.2.1", "192.0.2.2", "6.6.6.6, 192.0.2.1, 10.0.0.9", "2001:db8::1", "2001:db8::2:2", "2001:db8:1::1"]
+    statuses = [shop.ask("/", f"X-Forwarded-For: {each}").status for each in said]
+    assert statuses == [200, 200, 429, 200, 429, 200]
+    shop.serve(limit)
+    assert [shop.ask("/", f"X-Forwarded-For: {each}").status for each in said[:2]] == [200, 429]
+
+
+def test_several_limits(shop: Shop) -> None:
+    """A request must keep all limits, is told of each, and counts for none where it breaks one."""
+    shop.serve(RateLimit("all", 4, HOUR, 4, By("route")), RateLimit("each", 2, HOUR, 2, By("header", "x-t")))
+    first = shop.ask("/", "X-T: a")
+    assert first.get("ratelimit-policy") == b'"all";q=4;w=3600, "each";q=2;w=3600'
+    assert first.get("ratelimit") == b'"all";r=3;t=900, "each";r=1;t=1800'
+    answers = [shop.ask("/", f"X-T: {each}") for each in "aaabbb"]
+    reasons = [(each.get("x-meshctl-reason") or b"").decode().rpartition(":")[2] for each in answers]
+    assert reasons == ["", "each", "each", "", "", "all"]
+
+
+def test_without_headers(shop: Shop) -> None:
+    """Answers tell nothing where that is configured, but refusals still say when to come again."""
+    shop.serve(RateLimit("one", 1, HOUR, 1), gateway={"rate_limit": RateLimiting(headers=False)})
+    passed, refused = shop.ask(), shop.ask()
+    assert (passed.get("ratelimit"), refused.get("ratelimit"), refused.get("ratelimit-policy")) == (None, None, None)
+    assert (refused.status, refused.get("retry-after")) == (429, b"3600")
+
+
+def test_answers_that_are_edited_or_our_own(shop: Shop) -> None:
+    """What is left is also told where the route edits answers, or gives a fixed one."""
+    limit = RateLimit("one", 9, HOUR, 9)
+    shop.serve(limit, response_headers=HeaderEdits(set=(("x-a", "b"),)))
+    edited = shop.ask()
+    assert (edited.get("x-a"), edited.get("ratelimit")) == (b"b", b'"one";r=8;t=400')
+    shop.serve(limit, action={"respond": Respond(body="hello")})
+    fixed = shop.ask()
+    assert (fixed.body, fixed.get("ratelimit")) == (b"hello", b'"one";r=8;t=400')
+
+
+def test_a_change_of_the_configuration(shop: Shop) -> None:
+    """What was counted stays counted when the same limit is applied again, and when its numbers change."""
+    name = shop.serve(RateLimit("one", 2, HOUR, 2))
+    assert shop.statuses(2) == [200, 200]
+    shop.proxy.apply(
+        mesh_of(shop.service, routes=(Route(name, service="app", rate_limits=(RateLimit("one", 1, HOUR, 1),)),))
+    )
+    assert shop.statuses(1) == [429]
+
+
+@pytest.mark.parametrize(
+    ("allow", "deny", "client", "reason"),
+    [
+        ((), ("192.0.2.0/24",), "192.0.2.7", "denied:deny_addresses"),
+        ((), ("192.0.2.0/24",), "198.51.100.1", ""),
+        (("10.0.0.0/8", "2001:db8::/32"), (), "10.1.2.3", ""),
+        (("10.0.0.0/8", "2001:db8::/32"), (), "2001:db8::7", ""),
+        (("10.0.0.0/8",), (), "::ffff:10.1.2.3", ""),
+        ((), ("10.0.0.0/8",), "::ffff:10.1.2.3", "denied:deny_addresses"),
+        (("10.0.0.0/8",), (), "192.0.2.7", "denied:allow_addresses"),
+        (("10.0.0.0/8",), ("10.1.0.0/16",), "10.1.2.3", "denied:deny_addresses"),
+        (("10.0.0.0/8",), (), "no address", "denied:allow_addresses"),
+        (("10.0.0.0/8",), (), "10.0.0.1%eth0", ""),
+    ],
+)
+@pytest.mark.parametrize("of_gateway", [False, True])
+def test_addresses(
+    shop: Shop, allow: tuple[str, ...], deny: tuple[str, ...], client: str, reason: str, of_gateway: bool
+) -> None:
+    """Lists of a route and of the gateway let in and refuse, by the address behind trusted proxies; a refusal names the
+    list."""
+    lists = {"allow_addresses": allow, "deny_addresses": deny}
+    gateway = {"trusted_proxies": ("127.0.0.0/8",)} | (lists if of_gateway else {})
+    shop.serve(gateway=gateway, **({} if of_gateway else lists))
+    answer = shop.ask("/", f"X-Forwarded-For: {client}")
+    expected = reason.replace("denied:", "denied:gateway.") if of_gateway else reason
+    assert (answer.get("x-meshctl-reason") or b"").decode() == expected
+    assert answer.status == (403 if reason else 200)
