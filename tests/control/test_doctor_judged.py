@@ -17,10 +17,12 @@ from meshctl.control.checks import (
     listening,
     reachable,
     running_proxies,
+    served,
 )
 from meshctl.control.checks.facts import Told
 from meshctl.control.checks.finding import Finding
 from meshctl.control.checks.requirements import parsed
+from meshctl.control.issued import Issued
 from meshctl.control.rollout_state import Rollout
 from meshctl.control.trust_state import Bundle, Root
 from meshctl.model.mesh import Mesh
@@ -73,6 +75,11 @@ def seen(
     if breaker:
         view = msgspec.structs.replace(view, breaker=BreakerView(breaker, "5 in a row"))
     return [(RECORD, view), (RECORD, view)]
+
+
+def cert(kind: str, left: float = 0.5 * DAY) -> Issued:
+    fields = (kind, "localhost", "", "gateway", ("localhost",), NOW - DAY, NOW + left, "cd", 0, "gw", "w")
+    return Issued("ab", *fields)  # type: ignore[arg-type]
 
 
 def held(age: float) -> LiveWeights:
@@ -145,6 +152,13 @@ ROWS = [
     (certificates.judge_revoked(identity(), {"ab"}), "fail", "revoked", "certs rotate web"),
     (certificates.judge_trust(identity(), BUNDLE), "pass", "1 root", ""),
     (certificates.judge_trust(identity(roots=("ef",)), BUNDLE), "fail", "web-1", "--status"),
+    (served.judge_edges([cert("edge"), cert("edge", -9)], {"gw"}, NOW), "pass", "1 listener certificate", ""),
+    (served.judge_edges([cert("edge", -9)], {"gw"}, NOW), "fail", "certificate of gw expired", "certs rotate gateway"),
+    (served.judge_edges([cert("edge", -9)], {"other"}, NOW), "pass", "0 listener", ""),
+    (served.judge_servers([cert("server"), cert("server", -9)], (), NOW), "pass", "1 certificate", ""),
+    (served.judge_servers([cert("server", 3600)], (), NOW), "warn", "for localhost expires", "certs issue localhost"),
+    (served.judge_servers([cert("server", -9)], (), NOW), "fail", "expired", "certs issue localhost"),
+    (served.judge_servers([cert("server", -9)], ("ab",), NOW), "pass", "0 certificates", ""),
     (certificates.judge_future({"web": NOW - 60}, NOW), "pass", "1 certificate", ""),
     (certificates.judge_future({"web": NOW + 60}, NOW), "fail", "not valid yet", "clock"),
     (clocks.judge_forward([NOW - 5, NOW + 1], NOW), "pass", "", ""),

@@ -73,6 +73,22 @@ def test_a_check_that_hangs(facts: Facts) -> None:
         release.set()
 
 
+def test_one_at_a_time(facts: Facts) -> None:
+    """No two checks run at the same time: what they decode must not be met by two threads at once."""
+    running: list[str] = []
+    most = []
+
+    def run(_facts: Facts) -> Finding:
+        running.append("")
+        most.append(len(running))
+        Event().wait(0.005)
+        running.pop()
+        return passed("")
+
+    examine(facts, [Check("g", str(number), run) for number in range(10)])
+    assert most == [1] * 10
+
+
 def test_a_fact_is_read_once() -> None:
     """A fact is read by the first who asks; its failure is kept like its value."""
     read: list[int] = []

@@ -119,7 +119,7 @@ def _logs(facts: Facts) -> list[Part]:
             text = redacted_text("\n".join(_last_lines(path)))
         except OSError as error:
             text = f"cannot be read: {(error.strerror or str(error)).lower()}"
-        parts.append(Part(f"logs/{path.name}", f"{text}\n".encode()))
+        parts.append(Part(f"logs/{path.name}", f"{text}\n".encode() if text else b""))
     return parts
 
 

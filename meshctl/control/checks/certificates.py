@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from meshctl import clock
 from meshctl.control import issued, trust_state
@@ -15,11 +13,7 @@ from meshctl.control.checks.finding import Finding, Unknown, counted, failed, pa
 from meshctl.control.rotation import rotation
 from meshctl.control.trust_state import Bundle
 from meshctl.core.renewal import PART
-from meshctl.errors import MeshError
 from meshctl.model.views import IdentityView, ProxyView
-
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
 
 SOON: Final = 30 * 86400.0
 """Seconds before the end of a root, an intermediate or a file of the user's from which on it is told of."""
@@ -41,7 +35,7 @@ def judge_end(name: str, end: float, now: float, hint: str, soon: float = SOON) 
 
 def authority(facts: Facts) -> Finding:
     """The mesh's authority can sign: its intermediate is there, with a key that fits."""
-    bundle = _bundle(facts)
+    bundle = trusted(facts)
     files = AuthorityFiles(facts.home)
     # Whatever is wrong with them is told by the error: missing, damaged, open to others, of another certificate.
     files.read_root_certificate(bundle.active)
@@ -52,7 +46,7 @@ def authority(facts: Facts) -> Finding:
 
 def roots(facts: Facts) -> Finding:
     """The roots that the mesh trusts live for long."""
-    bundle = _bundle(facts)
+    bundle = trusted(facts)
     return worst(
         (judge_end(f"root {root.number}", root.not_after, facts.now, _ROTATE) for root in bundle.roots),
         ", ".join(f"root {root.number} until {clock.timestamp(root.not_after)[:10]}" for root in bundle.roots),
@@ -61,7 +55,7 @@ def roots(facts: Facts) -> Finding:
 
 def intermediates(facts: Facts) -> Finding:
     """What signs all certificates lives for long."""
-    bundle = _bundle(facts)
+    bundle = trusted(facts)
     files = AuthorityFiles(facts.home)
     found = {root.number: files.read_intermediate_certificate(root.number) for root in bundle.roots}
     hint = "meshctl certs init, with the root's key at hand (--passphrase, --offline-root DIR), renews it"
@@ -125,7 +119,7 @@ def judge_revoked(found: Iterable[tuple[ProxyView, IdentityView]], refused: Coll
 
 def trust(facts: Facts) -> Finding:
     """All running proxies trust the same roots: those of the store."""
-    return judge_trust(_identities(facts), _bundle(facts))
+    return judge_trust(_identities(facts), trusted(facts))
 
 
 def judge_trust(found: Iterable[tuple[ProxyView, IdentityView]], bundle: Bundle) -> Finding:
@@ -171,68 +165,8 @@ def judge_future(begins: dict[str, float], now: float) -> Finding:
     return passed(f"{counted(len(begins), 'certificate')} on record")
 
 
-def files(facts: Facts) -> Finding:
-    """The certificates that listeners have from files are there, in their time, with keys that fit."""
-    applied = facts.applied()
-    listeners = applied.mesh().gateway.listeners if applied else ()
-    pairs = dict.fromkeys((each.certificate, each.key) for listener in listeners for each in listener.tls)
-    if not pairs:
-        raise Unknown("no listener has a certificate from a file")
-    return worst((_judge_file(*pair, facts.now) for pair in pairs), counted(len(pairs), "file"))
-
-
-def _judge_file(certificate: str, key: str, now: float) -> Finding:
-    hint = f"renew it, then: meshctl gateway reload (file {certificate})"
-    try:
-        found = _read(Path(certificate))
-        if not _fits(found, Path(key)):
-            return failed(f"the key {key} does not fit {certificate}", "put the two that belong together there")
-    except (OSError, ValueError) as error:
-        why = (getattr(error, "strerror", "") or str(error)).lower()
-        return failed(f"{certificate}: {why}", "put the certificate and its key back")
-    return judge_end(certificate, found.not_valid_after_utc.timestamp(), now, hint)
-
-
-def _read(path: Path) -> Certificate:
-    from meshctl.pki import pem
-
-    return pem.read_certificates(path.read_bytes())[0]
-
-
-def _fits(certificate: Certificate, key: Path) -> bool:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-
-    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    private = load_pem_private_key(key.read_bytes(), None)
-    return certificate.public_key().public_bytes(*form) == private.public_key().public_bytes(*form)
-
-
-def trust_stores(facts: Facts) -> Finding:
-    """Whether browsers on this machine trust the mesh; nothing is wrong where they do not."""
-    from meshctl.pki.trust_stores import TrustedRoot, stores
-
-    bundle = _bundle(facts)
-    applied = facts.applied()
-    name = applied.mesh().trust_domain if applied else "mesh.mesh"
-    root = bundle.issuing
-    wanted = TrustedRoot(
-        slug=f"meshctl-{name}-root-{root.number}-{root.fingerprint[:8]}",
-        fingerprint=root.fingerprint,
-        pem=root.certificate.encode(),
-        file=facts.home.path / "pki" / f"root-{root.number}.crt",
-    )
-    places = []
-    for store in stores(home=Path(facts.environ.get("HOME", "/")), platform=sys.platform, prefix=None):
-        try:
-            places += [store.place] if store.has(wanted) else []
-        except (MeshError, OSError):
-            continue
-    if places:
-        return passed(f"installed: {', '.join(places)}")
-    return passed("not installed in this machine's trust stores", "for browsers: meshctl certs trust install")
-
-
-def _bundle(facts: Facts) -> Bundle:
+def trusted(facts: Facts) -> Bundle:
+    """The roots that the mesh trusts. Raises Unknown where it has no authority."""
     found = trust_state.bundle(facts.read())
     if found is None:
         raise Unknown("this mesh has no authority yet, because nothing needed one")

@@ -17,6 +17,7 @@ from meshctl.control.checks import (
     listening,
     reachable,
     running_proxies,
+    served,
     stored,
 )
 from meshctl.control.checks.finding import Check
@@ -76,8 +77,10 @@ CHECKS: Final = (
     Check("certificates", "revoked", certificates.revoked),
     Check("certificates", "trust", certificates.trust),
     Check("certificates", "root rotation", certificates.root_rotation),
-    Check("certificates", "files", certificates.files),
-    Check("certificates", "trust stores", certificates.trust_stores),
+    Check("certificates", "listeners", served.edges),
+    Check("certificates", "files", served.files),
+    Check("certificates", "servers", served.servers),
+    Check("certificates", "trust stores", served.trust_stores),
     Check("clock", "date", clocks.plausible),
     Check("clock", "forward", clocks.forward),
     Check("clock", "issued ahead", certificates.future),
