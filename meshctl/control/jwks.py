@@ -19,7 +19,7 @@ from meshctl.control.fleet import Fleet
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Mesh
 from meshctl.observe.log import Events
-from meshctl.proxy.messages import Fetched, KeySet, Wanted
+from meshctl.proxy.messages import Fetched, Wanted
 from meshctl.proxy.tasks import spawn
 from meshctl.store.home import Home, write_private
 
@@ -119,8 +119,8 @@ class Jwks:
         return answer.fresh
 
     def _tell(self) -> None:
-        known = ((name, kept) for name, kept in self._kept.items() if kept.is_known)
-        self._fleet.tell(Fetched(tuple(KeySet(name, kept.document) for name, kept in known)), standing=True)
+        known = {name: kept.document for name, kept in self._kept.items() if kept.is_known}
+        self._fleet.tell(Fetched(known), standing=True)
 
     def _load(self, name: str) -> bytes:
         """What was good when it was last fetched, in this run or an earlier one."""

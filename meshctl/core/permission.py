@@ -16,8 +16,8 @@ import msgspec
 
 from meshctl.core.match import is_under
 from meshctl.core.principal import Principal
+from meshctl.model.claims import claim_values
 from meshctl.model.route import PathMatch, Require
-from meshctl.wire.claims import claim_values
 
 _ODD: Final = re.compile(r"%|//|;|\\")
 _SLASHES: Final = re.compile(r"[/\\]+")

@@ -7,7 +7,7 @@ from math import inf
 
 import msgspec
 
-from meshctl.wire.claims import NO_CLAIMS
+from meshctl.model.claims import NO_CLAIMS
 
 
 class Principal(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeGuard
 
 from meshctl.core.principal import Principal, Refused
 from meshctl.model.auth import Jwt
-from meshctl.wire.claims import words
+from meshctl.model.claims import words
 
 LONGEST: Final = 16_384
 """Bytes of a token; a longer one is refused before anything of it is read."""

@@ -13,9 +13,9 @@ from urllib.parse import unquote_plus
 
 from meshctl import clock
 from meshctl.core.principal import Principal, Refused, joined
+from meshctl.model.claims import claim_text
 from meshctl.proxy.filtering import Waiting
 from meshctl.proxy.filters.reply import Reply, refusal
-from meshctl.wire.claims import claim_text
 from meshctl.wire.fields import Fields
 from meshctl.wire.reasons import status_of
 

@@ -87,17 +87,11 @@ class Keyed(msgspec.Struct, frozen=True, tag=True):
     keys: tuple[StoredKey, ...]
 
 
-class KeySet(msgspec.Struct, frozen=True):
-    """The JWK Set of a source (`model.auth.Jwt.source`), b"" where it cannot be had and there was none before."""
-
-    source: str
-    document: bytes
-
-
 class Fetched(msgspec.Struct, frozen=True, tag=True):
-    """The keys that tokens are verified with from now on, of all sources of which something is known."""
+    """The JWK Sets that tokens are verified with from now on, by source (`model.auth.Jwt.source`), of all of which
+    something is known: b"" where it cannot be had and there was none before."""
 
-    sets: tuple[KeySet, ...]
+    sets: dict[str, bytes]
 
 
 class Wanted(msgspec.Struct, frozen=True, tag=True):

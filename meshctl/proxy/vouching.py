@@ -51,7 +51,7 @@ class Vouching:
 
     def fetched(self, fetched: Fetched) -> None:
         """The supervisor has looked for keys."""
-        self._told = {each.source: each.document for each in fetched.sets}
+        self._told = fetched.sets
         found = [self._remote[name].take(document) for name, document in self._told.items() if name in self._remote]
         if any(found):
             self.change()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
-from meshctl.wire.claims import NO_CLAIMS, claim_text
+from meshctl.model.claims import NO_CLAIMS, claim_text
 from meshctl.wire.fields import IDENTIFIERS, REQUEST_READ, Fields, pairs
 
 CHUNKED: Final = -1

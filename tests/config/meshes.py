@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
+from meshctl.model.auth import ApiKey, Auth, Basic, ClientCertificate, Jwt, Need
 from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.policy import (
     Balance,
@@ -22,7 +23,7 @@ from meshctl.model.policy import (
     RetryBudget,
     UpstreamTimeouts,
 )
-from meshctl.model.route import HeaderEdits, Match, PathMatch, Redirect, Respond, Rewrite, Route, ValueMatch
+from meshctl.model.route import HeaderEdits, Match, PathMatch, Redirect, Respond, Require, Rewrite, Route, ValueMatch
 from meshctl.model.service import Endpoint, Service, UpstreamTls, Version
 
 labels = st.sampled_from(["a", "b", "orders", "v-1", "default", "x9"])
@@ -57,7 +58,7 @@ def all_of(kind: type[Any], strategy: st.SearchStrategy[Any]) -> dict[str, st.Se
 keys = st.one_of(
     st.sampled_from([Key("client_ip"), Key("identity")]),
     st.builds(Key, st.just("header"), headers),
-    st.builds(Key, st.sampled_from(["cookie", "query"]), st.sampled_from(["id", "User"])),
+    st.builds(Key, st.sampled_from(["cookie", "query", "claim"]), st.sampled_from(["id", "User"])),
 )
 values = st.one_of(
     st.builds(ValueMatch, headers, st.just("exact"), header_values),
@@ -181,6 +182,45 @@ rules = st.builds(
     st.lists(path_matches, unique=True, max_size=2).map(tuple),
 )
 accesses = some(Access, default=st.sampled_from(["allow", "deny"]), shadow=st.booleans(), rules=distinct(rules, "name"))
+jwts = st.builds(
+    Jwt,
+    issuer=st.sampled_from(["https://id.example.com", "me"]),
+    audience=st.sampled_from([(), ("api",), ("a", "b")]),
+    algorithms=st.sampled_from([("ES256",), ("RS256", "EdDSA")]),
+    keys=files,
+    leeway=st.just(0.0) | seconds,
+    scopes=st.sampled_from(["scope", "scp"]),
+    roles=st.sampled_from(["roles", "realm_access.roles"]),
+)
+api_keys = some(ApiKey, header=headers, query=st.sampled_from(["key", "k"]), bearer=st.just(True)) | st.just(
+    ApiKey(header="", bearer=True)
+)
+told = st.dictionaries(headers, st.sampled_from(["sub", "a.b"]), max_size=2).map(
+    lambda each: tuple(sorted(each.items()))
+)
+auths = st.one_of(
+    st.builds(Auth, labels, jwt=jwts, headers=told, forward=st.booleans()),
+    st.builds(Auth, labels, api_key=api_keys, headers=told, forward=st.booleans()),
+    st.builds(Auth, labels, basic=st.builds(Basic, files, st.sampled_from(["", "r"])), forward=st.booleans()),
+    st.builds(Auth, labels, certificate=st.just(ClientCertificate()), headers=told),
+)
+asks = st.lists(st.sampled_from(["a", "b:c", "d"]), unique=True, max_size=2).map(tuple)
+right = st.lists(st.sampled_from(["gold", "b c"]), unique=True, min_size=1, max_size=2).map(tuple)
+requires = st.builds(
+    Require,
+    st.sampled_from(["a", "writers", "x/y"]),
+    st.lists(st.sampled_from(["GET", "POST"]), unique=True, max_size=2).map(tuple),
+    st.lists(path_matches, unique=True, max_size=2).map(tuple),
+    asks,
+    asks,
+    st.dictionaries(st.sampled_from(["tier", "a.b"]), right, max_size=2).map(
+        lambda each: tuple(sorted(each.items()))
+    ),
+    asks,
+    asks,
+    st.sampled_from([(), ("web", "spiffe://shop.mesh/service/web")]),
+    st.sampled_from([("10.0.0.0/8",), ("::1/128", "127.0.0.1/32")]),
+)
 gateways = some(
     Gateway,
     listeners=distinct(listeners, "port").filter(bool),
@@ -199,6 +239,7 @@ gateways = some(
 def meshes(draw: st.DrawFn) -> Mesh:
     """A mesh that a file can say without errors."""
     found = _in_order(draw, draw(distinct(services, "name", 3)))
+    ways = draw(distinct(auths, "name", 2))
     goals: list[dict[str, Any]] = [{"service": each.name} for each in found if each.protocol == "http"]
     routes = []
     for number in range(draw(st.integers(0, 3))):
@@ -214,11 +255,15 @@ def meshes(draw: st.DrawFn) -> Mesh:
             names = [each.name for service in found if service.name == action["service"] for each in service.versions]
             action["version"] = draw(st.sampled_from([None, *names]))
         # A host of its own, so that no route hides another.
+        if ways and draw(st.booleans()):
+            names = [each.name for each in ways]
+            action |= {"auth": Need(tuple(names[: draw(st.integers(1, len(names)))]), every=draw(st.booleans()))}
+            action |= {"require": draw(distinct(requires, "name", 2))}
         match = msgspec.structs.replace(draw(matches), hosts=(f"h{number}.example.com",))
         routes.append(Route(name=f"r{number}", match=match, response_headers=draw(edits), **action))
     name = draw(labels)
     egress = draw(st.sampled_from(["allow", "deny"]))
-    return Mesh(name, f"{name}.mesh", draw(gateways), tuple(routes), found, draw(accesses), egress)
+    return Mesh(name, f"{name}.mesh", draw(gateways), tuple(routes), found, draw(accesses), egress, ways)
 
 
 def _in_order(draw: st.DrawFn, found: tuple[Service, ...]) -> tuple[Service, ...]:
