@@ -52,6 +52,13 @@ mtls = "permissive"
 [services.db]
 port = 5432
 protocol = "tcp"
+
+[services.slow]
+timeout = "9s"
+
+[[routes]]
+path = "/slow"
+service = "slow"
 """
 
 
@@ -73,6 +80,8 @@ protocol = "tcp"
         ("routes.v1.retry.attempts", 3, "mesh.toml:20"),
         ("routes.v1.retry.on", ["connect", "reset", "refused"], "default"),
         ("routes.v1.timeout", "0s", "default"),
+        ("routes.slow.timeout", "9s", "mesh.toml:39"),
+        ("services.slow.timeout", "9s", "mesh.toml:39"),
         ("services.orders.balance", "least_load", "default"),
         ("services.orders.endpoints[0]", "h:1", "mesh.toml:28"),
         ("services.orders.endpoints[1].weight", 2, "mesh.toml:29"),

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from meshctl.model.mesh import AccessLog, Gateway, Listener, Mesh
-from meshctl.model.policy import Limit
+from meshctl.model.policy import Limit, Retry
 from meshctl.model.route import Match, Route
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.sidecar.environment import Upstream
@@ -54,6 +54,24 @@ def test_the_limit_of_a_service_is_its_apps() -> None:
     limited = msgspec.structs.replace(MESH, services=(Service("web", limit=Limit(7)),))
     assert ROLE.effective(limited).services[-1].limit == Limit(7)
     assert ROLE.effective(MESH).services[-1].limit is None
+
+
+def test_what_services_say_holds_for_callers_without_routes() -> None:
+    """The app's calls of a service may take as long, and are sent again, as the service says; those of others, and
+    those that come to the app itself, are as by default."""
+    retry = Retry(3, ("connect", "503"), per_try=0.5)
+    services = (Service("web"), Service("orders", timeout=7.0, retry=retry))
+    role = msgspec.structs.replace(ROLE, upstreams=(Upstream("orders"),))
+    found = {
+        each.name: (each.timeout, each.retry)
+        for each in role.effective(msgspec.structs.replace(MESH, services=services)).routes
+    }
+    assert found == {
+        "inbound": (0.0, Retry()),
+        "outbound:web": (0.0, Retry()),
+        "outbound:orders": (7.0, retry),
+        "upstream:orders": (7.0, retry),
+    }
 
 
 @pytest.mark.parametrize(("service", "mesh"), [("web", "permissive"), ("orders", "strict"), ("unknown", "strict")])
