@@ -62,9 +62,9 @@ def check(proxy: LoneProxy) -> None:
 
 
 def shop(*endpoints: Answerer, **policies: Any) -> Service:
-    """The service."""
+    """The service, whose endpoints are asked in turn: which is the faster must not matter."""
     version = Version("v1", tuple(Endpoint("127.0.0.1", each.port) for each in endpoints))
-    return Service("shop", (version,), **{"ejection": EJECTION} | policies)
+    return Service("shop", (version,), **{"ejection": EJECTION, "balance": Balance("round_robin")} | policies)
 
 
 def routes(retry: int) -> tuple[Route, ...]:
@@ -156,7 +156,7 @@ def test_a_share_of_failures_opens_it(start: Start, endpoint: Answerer, other: A
     """Half of the requests failing opens it after the minimum, though no two in a row do; what succeeds is counted
     without being told."""
     other.status = 502
-    proxy = start(endpoint, other, breaker=Breaker(rate=0.4, minimum=20, open=60), balance=Balance("round_robin"))
+    proxy = start(endpoint, other, breaker=Breaker(rate=0.4, minimum=20, open=60))
     found = Counter(statuses(proxy, 200))
     assert found[503] > 100
     assert found[200] + found[502] >= 20
@@ -174,7 +174,7 @@ def test_few_failures_do_not(start: Start, endpoint: Answerer, other: Answerer) 
 def test_a_dead_service_is_not_asked_again_and_again(start: Start, endpoint: Answerer) -> None:
     """Connections that are refused open it, too; while it is open no retry is made, and each failed probe opens it for
     longer."""
-    proxy = start(endpoint, retry=2, breaker=QUICK)
+    proxy = start(endpoint, retry=2, breaker=Breaker(failures=3, open=1.5, probes=2))
     endpoint.go()
     answers = ask(proxy, 4)
     assert [each.get("x-meshctl-reason") for each in answers] == [b"upstream_connect"] + [b"breaker_open"] * 3
@@ -261,7 +261,7 @@ def test_what_it_counted_outlasts_other_changes(start: Start, endpoint: Answerer
 def test_an_endpoint_comes_back_by_one_request(start: Start, endpoint: Answerer, other: Answerer) -> None:
     """After its rest an endpoint gets one request at a time, while the other serves the rest; the first answer lets it
     back, and its share grows."""
-    proxy = start(endpoint, other, retry=1, ejection=Ejection(failures=2, base=0.3, ramp=60))
+    proxy = start(endpoint, other, retry=1, ejection=Ejection(failures=2, base=2.0, ramp=60))
     endpoint.status = 500
     assert statuses(proxy, 30) == [200] * 30
     assert state(proxy, endpoint) == "ejected"
@@ -279,12 +279,13 @@ def test_an_endpoint_comes_back_by_one_request(start: Start, endpoint: Answerer,
     before = endpoint.requests
     assert statuses(proxy, 200) == [200] * 200
     assert 0 < endpoint.requests - before < 80
-    assert told(proxy) == ["endpoint_ejected", "endpoint_returned"]
+    events = told(proxy)
+    assert (events[0], events[-1]) == ("endpoint_ejected", "endpoint_returned")
 
 
 def test_a_failed_trial_ejects_again(start: Start, endpoint: Answerer, other: Answerer) -> None:
     """One failure after the rest is a rest of twice the time; a client who leaves proves nothing."""
-    proxy = start(endpoint, other, ejection=Ejection(failures=1, base=0.3, longest=60))
+    proxy = start(endpoint, other, ejection=Ejection(failures=1, base=1.0, longest=60))
     endpoint.status = 500
     proxy.until(lambda: 500 in statuses(proxy, 1))
     proxy.until(lambda: state(proxy, endpoint) == "half_open")
@@ -295,10 +296,11 @@ def test_a_failed_trial_ejects_again(start: Start, endpoint: Answerer, other: An
     proxy.until(lambda: proxy.sample().in_flight == 0)
     assert state(proxy, endpoint) == "half_open"
     endpoint.release()
+    before = time.time()
     assert statuses(proxy, 1) == [500]
     view = next(each for each in seen(proxy).endpoints if each.address == endpoint.address)
     assert (view.state, view.reason) == ("ejected", "failed again after its rest: status 500")
-    assert 0.3 < view.until - time.time() <= 0.6 or view.until < time.time()
+    assert view.until >= before + 1.99
     assert statuses(proxy, 10) == [200] * 10
 
 
@@ -325,7 +327,7 @@ def test_the_one_left_takes_all_of_it(start: Start, endpoint: Answerer, other: A
 def test_ejected_by_its_share_of_failures(start: Start, endpoint: Answerer, other: Answerer) -> None:
     """An endpoint of which every other answer is an error rests where a rate is set, though no two fail in a row."""
     ejection = Ejection(failures=1000, rate=0.4, minimum=10, base=60)
-    proxy = start(endpoint, other, ejection=ejection, balance=Balance("round_robin"))
+    proxy = start(endpoint, other, ejection=ejection)
     for _ in range(60):
         endpoint.status = 700 - endpoint.status
         statuses(proxy, 2)
