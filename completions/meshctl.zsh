@@ -5,7 +5,7 @@ _meshctl() {
     local -a commands
     for (( index = 2; index < CURRENT; index++ )); do
         case "${at:+$at }${words[index]}" in
-            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"doctor"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
+            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"stat"|"edges"|"doctor"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
         esac
     done
     words=(meshctl "${(@)words[last+1,-1]}")
@@ -24,8 +24,11 @@ _meshctl() {
             commands+=('routes:The live routes, and which of them takes a request')
             commands+=('services:The services behind the routes: versions, endpoints, health')
             commands+=('traffic:Which version of a service takes how much: shown, shifted, taken back; nothing restarts, no request fails')
+            commands+=('keys:API keys: made, listed, replaced, revoked; every proxy knows at once')
             commands+=('certs:The mesh'\''s own certificates: who has which, how long, and new ones for all of them while everything runs')
             commands+=('config:The configuration in force, its schema, and the way back to an earlier one')
+            commands+=('stat:Show how services fare: success, requests per second, latencies, what is under way, and why proxies refused')
+            commands+=('edges:Show who calls whom: which version, as whom, over mutual TLS or not, how often and with what success')
             commands+=('doctor:Look whether everything is all right: this machine, the mesh'\''s home and store, certificates, running proxies')
             commands+=('completions:Print the completion script of a shell')
             _arguments \
@@ -361,6 +364,50 @@ _meshctl() {
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:SERVICE: ' ;;
+        "keys")
+            commands+=('create:Make an API key for routes whose `auth` takes one, and show it: this once, for the store has only its digest')
+            commands+=('ls:The API keys: by id, for nobody can see the keys themselves again')
+            commands+=('rotate:Make a key in the place of another one, with the same owner, scopes and life')
+            commands+=('revoke:Have an API key hold no more, in every proxy at once')
+            _arguments \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '1:command:{ _describe command commands }' ;;
+        "keys create")
+            _arguments \
+                '*--owner[Whose key it is]:NAME: ' \
+                '*--scope[What it may]:SCOPE: ' \
+                '*--expires[How long it holds\: 90d (default\: for ever)]:DURATION: ' \
+                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "keys ls")
+            _arguments \
+                '*--owner[Those of one owner]:NAME: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "keys rotate")
+            _arguments \
+                '*--overlap[How long the old key still holds]:DURATION: ' \
+                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:KEY: ' ;;
+        "keys revoke")
+            _arguments \
+                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:KEY: ' ;;
         "certs")
             commands+=('init:Make the mesh'\''s certificate authority, or bring an existing one in order')
             commands+=('issue:Issue a certificate for a server of your own, signed by the mesh'\''s authority')
@@ -532,6 +579,23 @@ _meshctl() {
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:REVISION: ' ;;
+        "stat")
+            _arguments \
+                '*--by[What a row stands for]:service version route edge:(service version route edge)' \
+                '*-w[How far back\: 10s to 15m]:DURATION: ' '*--window[How far back\: 10s to 15m]:DURATION: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:SERVICE…: ' ;;
+        "edges")
+            _arguments \
+                '*-w[How far back\: 10s to 15m]:DURATION: ' '*--window[How far back\: 10s to 15m]:DURATION: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:SERVICE…: ' ;;
         "doctor")
             _arguments \
                 '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \

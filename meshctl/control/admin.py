@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meshctl import __version__
+from meshctl.control.readings import reading
 from meshctl.control.reception import Reception
 from meshctl.control.sockets import bind_one
 from meshctl.control.views import explain_view, plain_views, route_views, service_views, version_tallies
@@ -43,7 +44,9 @@ class Admin:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._path = supervisor.record.socket
-        self._reception = Reception(supervisor.loop, self._up_to, self._serve)
+        self._reception = Reception(
+            supervisor.loop, self._up_to, self._serve, {"/v1/stat": lambda query: reading(supervisor, query)}
+        )
         self._runner: web.AppRunner | None = None
         self._starting: asyncio.Task[web.AppRunner] | None = None
         self._is_open = False
@@ -99,6 +102,7 @@ class Admin:
         application.router.add_get("/v1/routes", self._routes)
         application.router.add_get("/v1/services", self._services)
         application.router.add_get("/v1/versions", self._versions)
+        application.router.add_get("/v1/stat", self._stat)
         application.router.add_get("/v1/mirrors", self._mirrors)
         application.router.add_get("/v1/explain", self._explain)
         application.router.add_get("/v1/synced", self._synced)
@@ -170,6 +174,9 @@ class Admin:
         await self._supervisor.sampling.sample()
         services = await service_views(self._supervisor)
         return _json(version_tallies(self._supervisor, request.query.get("service", ""), services))
+
+    async def _stat(self, request: web.Request) -> web.Response:
+        return _json(msgspec.Raw(await reading(self._supervisor, request.query)))
 
     async def _mirrors(self, _request: web.Request) -> web.Response:
         return _json(await self._supervisor.comparing.tallies())

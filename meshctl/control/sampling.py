@@ -7,6 +7,7 @@ from typing import Final
 
 from meshctl import clock
 from meshctl.control.fleet import Fleet
+from meshctl.observe.history import History
 from meshctl.observe.sample import Sample
 from meshctl.observe.window import Window
 from meshctl.proxy.tasks import spawn
@@ -20,10 +21,11 @@ SHARE: Final = 0.003
 
 
 class Sampling:
-    """The counters of a fleet, over the last ten seconds."""
+    """The counters of a fleet, over the last ten seconds and the last quarter of an hour."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, fleet: Fleet) -> None:
         self.window = Window()
+        self.history = History()
         self._loop = loop
         self._fleet = fleet
 
@@ -32,12 +34,17 @@ class Sampling:
 
     def start(self) -> None:
         """Sample regularly from now on. Until now nothing was counted: what is asked first is told from here."""
-        self.window.add(clock.monotonic(), Sample())
+        self._add(Sample())
         self._loop.call_later(EVERY, self._begin)
 
     async def sample(self) -> None:
         """Bring the counters up to date."""
-        self.window.add(clock.monotonic(), await self._fleet.sample())
+        self._add(await self._fleet.sample())
+
+    def _add(self, sample: Sample) -> None:
+        now = clock.monotonic()
+        self.window.add(now, sample)
+        self.history.add(now, {series.key: series for series in sample.series})
 
     def _begin(self) -> None:
         spawn(self._sample_regularly(), name="sample")

@@ -9,6 +9,8 @@ GATEWAY: Final = "gateway"
 """The gateway's own name among services: no service may have it."""
 EGRESS: Final = "egress"
 """Under which all is counted that leaves the mesh: no service may be called so."""
+LOCAL: Final = "local"
+"""`local:orders` is a wrapped app itself, as its own proxy sees it: service `orders` is all of its instances."""
 TAKEN: Final = {GATEWAY: "the gateway's own name", EGRESS: "the name of what leaves the mesh"}
 """Names that no service may have, and whose they are."""
 

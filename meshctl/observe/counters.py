@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
+from msgspec.structs import replace
+
 from meshctl.observe.histogram import Histogram
 from meshctl.observe.sample import CLASSES, DenialSample, Key, Sample, SeriesSample, ServiceSample
 
@@ -19,6 +21,9 @@ MOST_REASONS: Final = 64
 
 MOST_DENIALS: Final = 1_000
 """Rules and callers told apart; those of more are counted as "other"."""
+
+MOST_CALLERS: Final = 256
+"""Callers that a series tells apart; those of more are counted as "other"."""
 
 MOST_RETIRED: Final = 1_000
 """Series kept although their route has gone from the configuration, so that neither counts nor memory run away."""
@@ -30,7 +35,7 @@ _HUNDREDS: Final = 10
 class Series:
     """The requests of one route, service and version."""
 
-    __slots__ = ("_frozen", "_latency", "_reasons", "_statuses", "key", "received", "sent")
+    __slots__ = ("_callers", "_frozen", "_latency", "_reasons", "_statuses", "key", "received", "sent")
 
     def __init__(self, key: Key) -> None:
         self.key = key
@@ -39,6 +44,7 @@ class Series:
         self._statuses = [0] * _HUNDREDS
         self._reasons: dict[str, list[int]] = {}
         self._latency = Histogram()
+        self._callers: dict[str, Series] = {}
         self._frozen = SeriesSample(*key)
 
     def __repr__(self) -> str:
@@ -47,7 +53,17 @@ class Series:
     @property
     def requests(self) -> int:
         """How many requests were recorded."""
-        return sum(self._statuses)
+        own = sum(self._statuses)
+        return own + sum(each.requests for each in self._callers.values()) if self._callers else own
+
+    def of(self, caller: str) -> Series:
+        """Where to record what came from a service that proved to be `caller`: a part of this series."""
+        found = self._callers.get(caller)
+        if found is None:
+            if len(self._callers) >= MOST_CALLERS:
+                caller = "other"
+            found = self._callers.setdefault(caller, Series(self.key))
+        return found
 
     def record(self, status: int, seconds: float, received: int, sent: int, reason: str = "") -> None:
         """Count a finished request: `status` from 0 (nothing was answered) to 999, the bytes of the bodies, and why the
@@ -72,8 +88,15 @@ class Series:
         if self._frozen.requests != self.requests:
             reasons = {reason: _by_class(counts) for reason, counts in self._reasons.items()}
             statuses = _by_class(self._statuses)
-            self._frozen = SeriesSample(*self.key, statuses, reasons, self.received, self.sent, self._latency.freeze())
+            own = SeriesSample(*self.key, statuses, reasons, self.received, self.sent, self._latency.freeze())
+            self._frozen = own if not self._callers else self._with_callers(own)
         return self._frozen
+
+    def _with_callers(self, own: SeriesSample) -> SeriesSample:
+        callers = {name: each.freeze() for name, each in self._callers.items()}
+        for each in callers.values():
+            own = own.plus(each)
+        return replace(own, callers=callers)
 
 
 class ServiceCounters:

@@ -37,6 +37,8 @@ class SeriesSample(msgspec.Struct, frozen=True, array_like=True):
     received: int = 0
     sent: int = 0
     latency: Distribution = Distribution()
+    callers: dict[str, SeriesSample] = {}
+    """Those of all these that came from services which proved to be them, by service."""
 
     @property
     def key(self) -> Key:
@@ -65,6 +67,28 @@ class SeriesSample(msgspec.Struct, frozen=True, array_like=True):
             self.received + other.received,
             self.sent + other.sent,
             self.latency.plus(other.latency),
+            _merged(self.callers, other.callers),
+        )
+
+    def since(self, earlier: SeriesSample | None) -> SeriesSample:
+        """What was counted since `earlier`, an older state of the same series. Where less was counted than then,
+        counting has begun anew, and all of it is new."""
+        if earlier is None or self.requests < earlier.requests:
+            return self
+        reasons = {}
+        for reason, counts in self.reasons.items():
+            more = _less(counts, earlier.reasons[reason]) if reason in earlier.reasons else counts
+            if any(more):
+                reasons[reason] = more
+        callers = ((name, each.since(earlier.callers.get(name))) for name, each in self.callers.items())
+        return SeriesSample(
+            *self.key,
+            _less(self.statuses, earlier.statuses),
+            reasons,
+            max(0, self.received - earlier.received),
+            max(0, self.sent - earlier.sent),
+            self.latency.minus(earlier.latency),
+            {name: each for name, each in callers if each.requests},
         )
 
 
@@ -173,6 +197,16 @@ def merge(samples: Iterable[Sample]) -> Sample:
 
 def _added(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(a + b for a, b in zip(left, right, strict=True))
+
+
+def _less(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(max(0, a - b) for a, b in zip(left, right, strict=True))
+
+
+def _merged(left: dict[str, SeriesSample], right: dict[str, SeriesSample]) -> dict[str, SeriesSample]:
+    if not (left and right):
+        return left or right
+    return left | {name: left[name].plus(each) if name in left else each for name, each in right.items()}
 
 
 def _summed(left: dict[str, int], right: dict[str, int]) -> dict[str, int]:

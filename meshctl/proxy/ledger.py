@@ -48,6 +48,8 @@ class Ledger:
         else:
             series = route.series[exchange.version.name if exchange.version is not None else ""]
         seconds = now - exchange.started
+        if exchange.stream.peer:
+            series = series.of(exchange.stream.peer)
         series.record(exchange.status, seconds, exchange.received, exchange.sent, exchange.reason)
         log = self._log
         if log is None:

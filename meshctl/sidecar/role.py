@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from meshctl.model.mesh import AccessLog, Gateway, Listener, Mesh
+from meshctl.model.names import LOCAL
 from meshctl.model.policy import Ejection, Retry
 from meshctl.model.route import Match, Rewrite, Route
 from meshctl.model.service import Endpoint, Service, Version
@@ -22,8 +23,6 @@ from meshctl.sidecar.environment import LOOPBACK, Upstream
 
 INBOUND: Final = "inbound"
 OUTBOUND: Final = "outbound"
-LOCAL: Final = "local"
-"""`local:orders` is the wrapped app itself, as its own proxy sees it: service `orders` is all of its instances."""
 
 
 class SidecarRole(msgspec.Struct):

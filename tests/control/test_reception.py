@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from meshctl.control.reception import Reception
+from meshctl.control.reception import Query, Reception
+from meshctl.errors import MeshError
 
 QUESTION = b"GET /v1/synced?revision=41 HTTP/1.1\r\nHost: meshctl\r\n\r\n"
 
@@ -131,3 +133,52 @@ def test_clients_that_say_nothing(is_rude: bool, tmp_path: Path, monkeypatch: py
 async def _refuse(client: socket.socket) -> None:
     """Nobody is to be passed on: one who has gone is closed."""
     client.close()
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/v1/stat?seconds=60&x=a%20b", (b"200 OK", b'{"seconds":"60","x":"a b"}')),
+        ("/v1/stat", (b"200 OK", b"{}")),
+        ("/v1/wrong", (b"400 Bad Request", b'"detail":"no such thing"')),
+        ("/v1/shown?to=x", (b"shown", b'{"to":"x"}')),
+    ],
+)
+def test_questions_of_commands_are_answered(target: str, expected: tuple[bytes, bytes], tmp_path: Path) -> None:
+    """What commands ask is answered with its query, in one go or for as long as it takes, and what is wrong with it is
+    told; nobody else is needed for that."""
+
+    async def told(query: Query) -> bytes:
+        return msgspec.json.encode(query)
+
+    async def wrong(query: Query) -> bytes:
+        raise MeshError("usage", "no such thing")
+
+    async def shown(query: Query, client: socket.socket) -> None:
+        await asyncio.get_running_loop().sock_sendall(client, b"shown " + msgspec.json.encode(query))
+
+    async def main() -> bytes:
+        loop = asyncio.get_running_loop()
+        reception = Reception(
+            loop,
+            told,
+            _refuse,
+            {"/v1/stat": told, "/v1/wrong": wrong},
+            {"/v1/shown": shown},  # type: ignore[arg-type]
+        )
+        door = listening(socket.AF_UNIX, tmp_path)
+        reception.open(door)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.setblocking(False)
+            await loop.sock_connect(client, door.getsockname())
+            await loop.sock_sendall(client, f"GET {target} HTTP/1.1\r\nHost: meshctl\r\n\r\n".encode())
+            got = b""
+            async with asyncio.timeout(10):
+                while data := await loop.sock_recv(client, 65536):
+                    got += data
+        reception.close()
+        return got
+
+    got = asyncio.run(main())
+    assert expected[0] in got.partition(b"\r\n")[0]
+    assert expected[1] in got

@@ -1,0 +1,162 @@
+"""A mesh seen from outside: `stat`, `edges`, `tap` and `top` over a gateway, two wrapped apps and a service that is
+down."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from .gateway import Gateway, meshctl
+from .sidecar import Wrapped
+from .waiting import until
+
+APP = Path(__file__).with_name("wrapped_app.py")
+MESH = """
+    gateway.listen = ["127.0.0.1:0"]
+    gateway.workers = 2
+    gateway.access_log = "off"
+    routes = [
+        {{ name = "broken", path = "/broken", service = "broken" }},
+        {{ name = "nothing", path = "/nothing", respond = {{ status = 204 }} }},
+        {{ name = "web", path = "/web", service = "web", rewrite = {{ prefix = "/" }} }},
+    ]
+    [services.web]
+    [services.orders]
+    [services.broken]
+    endpoints = ["127.0.0.1:{port}"]
+"""
+
+
+@dataclass
+class Shop:
+    """The mesh of this module's tests."""
+
+    home: Path
+    gateway: Gateway
+    web: Wrapped
+    orders: Wrapped
+    http: httpx.Client
+
+    def get(self, path: str, **headers: str) -> int:
+        """Ask the gateway; the status it answers with."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.http.get(f"{self.gateway.url}{path}", headers=sent).status_code
+
+    def call(self, url: str) -> int:
+        """Have web ask another service; what that answers."""
+        return int(self.http.get(f"{self.gateway.url}/web/call?url={url}").json()["status"])
+
+    def rows(self, *arguments: str, key: str = "rows") -> list[dict[str, Any]]:
+        """The rows of a reading command."""
+        ended = meshctl(self.home, *arguments, "-o", "json")
+        assert ended.status == 0, ended.err
+        assert ended.json()["silent"] == []
+        return ended.json()[key]  # type: ignore[no-any-return]
+
+    def row(self, *arguments: str, key: str = "rows", **name: str) -> dict[str, Any]:
+        """One row, by its name; an empty one where there is none."""
+        rows = self.rows(*arguments, key=key)
+        return next((row for row in rows if name.items() <= row.items()), {"requests": 0})
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """The mesh, all ready, with a few requests behind it."""
+    folder = tmp_path_factory.mktemp("looking")
+    home, file = folder / "home", folder / "mesh.toml"
+    with socket.socket() as taken, httpx.Client(timeout=30, trust_env=False) as http:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        file.write_text(MESH.format(port=taken.getsockname()[1]))
+        gateway = Gateway(home, folder / "gateway", ["-c", file])
+        wrapped = []
+        try:
+            gateway.until_ready()
+            for name in ("web", "orders"):
+                wrapped.append(Wrapped(home, folder / name, ("--service", name), (sys.executable, APP)))
+            for each in wrapped:
+                each.until_registered()
+            made = Shop(home, gateway, *wrapped, http)
+            until(lambda: made.get("/web/x") == 200 and made.call("http://orders/x") == 200, "the mesh to serve")
+            yield made
+            for each in wrapped:
+                each.check()
+            gateway.check()
+        finally:
+            for each in wrapped:
+                each.kill()
+            gateway.kill()
+
+
+def test_each_request_counts_once(shop: Shop) -> None:
+    """What passes gateway, caller's sidecar and callee's is one request to the caller's service and one to the callee's;
+    the newest are told at once."""
+    before = {name: shop.row("stat", service=name)["requests"] for name in ("web", "orders")}
+    for _ in range(5):
+        assert shop.call("http://orders/x") == 200
+    after = {name: shop.row("stat", "--window", "15m", service=name) for name in ("web", "orders")}
+    assert {name: row["requests"] - before[name] for name, row in after.items()} == {"web": 5, "orders": 5}
+    orders = after["orders"]
+    assert (orders["meshed"], orders["endpoints"], orders["in_flight"]) == (1, 1, 0)
+    assert 0 < orders["p50"] <= orders["p95"] <= orders["p99"] <= after["web"]["p99"] * 1.2
+    assert orders["connections"] >= 1
+    assert orders["sent_per_second"] > 0
+
+
+def test_what_never_arrives_is_a_failure(shop: Shop) -> None:
+    """A service that cannot be reached has no success, and the table says why; what no route took stands apart."""
+    assert shop.get("/broken/x") in {502, 503}
+    assert shop.get("/nothing") == 204
+    row = shop.row("stat", "broken", service="broken")
+    assert row["success"] == 0
+    assert row["reasons"]
+    assert (row["meshed"], row["endpoints"]) == (0, 1)
+    table = meshctl(shop.home, "stat").out
+    line = next(line for line in table.splitlines() if line.startswith("broken"))
+    assert "0.00%" in line
+    assert next(iter(row["reasons"])) in line
+    assert "(none)" in table.splitlines()[-1]
+    assert shop.row("stat", "--by", "route", route="broken")["errors"] == row["errors"]
+    assert shop.row("stat", "--by", "version", service="web", version="default")["success"] == 1
+    assert meshctl(shop.home, "stat", "brken").status == 4
+
+
+def test_edges_tell_who_calls_whom(shop: Shop) -> None:
+    """Callers and callees are told with the identities they proved over mutual TLS; what is spoken in the clear is told
+    as that."""
+    shop.get("/broken/x")
+    assert shop.call("http://orders/x") == 200
+    edges = {(each["from"], each["service"]): each for each in shop.rows("edges", key="edges")}
+    assert {("gateway", "web"), ("web", "orders"), ("gateway", "broken")} <= edges.keys()
+    called = edges["web", "orders"]
+    assert (called["tls"], called["success"]) == ("mtls", 1.0)
+    domain = called["identity"].removesuffix("/service/orders")
+    assert domain.startswith("spiffe://")
+    assert called["from_identity"] == f"{domain}/service/web"
+    assert (edges["gateway", "broken"]["tls"], edges["gateway", "broken"]["identity"]) == ("plain", "")
+    assert ("gateway", "orders") not in edges
+    assert {each["service"] for each in shop.rows("edges", "orders", key="edges")} == {"orders"}
+
+
+def test_who_does_not_answer_is_named(shop: Shop) -> None:
+    """With a proxy that is stopped the others are told, it is named, its callers' counts come from those it calls, and
+    the command ends with 1."""
+    assert shop.call("http://orders/x") == 200
+    proxy = shop.web.process.pid
+    os.kill(proxy, signal.SIGSTOP)
+    try:
+        ended = meshctl(shop.home, "stat", "-o", "json")
+    finally:
+        os.kill(proxy, signal.SIGCONT)
+    assert ended.status == 1
+    assert ended.json()["silent"] == [shop.web.id]
+    assert shop.web.id in ended.err
+    assert next(row for row in ended.json()["rows"] if row["service"] == "orders")["requests"] > 0
