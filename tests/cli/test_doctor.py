@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from meshctl.control.checks.finding import Result
 from meshctl.control.checks.table import CHECKS, GROUPS
+from meshctl.store.home import open_home, write_private
 
 from .conftest import Meshctl, command
 
@@ -102,6 +104,24 @@ def test_variables_of_a_dead_sidecar(meshctl: Meshctl, monkeypatch: pytest.Monke
     found = {each["name"]: each for each in json.loads(meshctl("doctor", "-o", "json", "-g", "environment").out)}
     assert found["http proxy"]["status"] == "fail"
     assert found["http proxy"]["hint"] == "unset http_proxy HTTP_PROXY"
+
+
+@pytest.mark.parametrize("damaged", [None, b"no database"])
+def test_a_bundle_without_a_mesh(damaged: bytes | None, meshctl: Meshctl, folder: Path) -> None:
+    """Where nothing ever ran, or the store is damaged, the archive still has what can be had, and why the rest is not
+    in it; it is not written where it cannot be."""
+    if damaged is not None:
+        write_private(open_home(folder / "home").database, damaged)
+    ended = meshctl("--home", folder / "home", "doctor", "--bundle", "report.tar.gz")
+    assert (ended.status, ended.out) == (int(damaged is not None), "")
+    with tarfile.open(folder / "report.tar.gz") as archive:
+        parts = {each.name.rpartition("/")[2]: archive.extractfile(each) for each in archive.getmembers()}
+        found = {name: json.loads(part.read()) for name, part in parts.items() if part is not None}
+    assert len(found["doctor.json"]) == len(CHECKS)
+    assert "missing" in found["configuration.json"]
+    assert "missing" in found["status.json"]
+    ended = meshctl("doctor", "--bundle", "nowhere/report.tar.gz")
+    assert (ended.status, "is not a directory" in ended.err) == (1, True)
 
 
 def test_on_a_terminal(folder: Path) -> None:

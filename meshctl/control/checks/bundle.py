@@ -40,7 +40,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 def collect(facts: Facts, results: Sequence[Result]) -> list[Part]:
-    """All that goes into the archive. Raises nothing that the mesh causes."""
+    """All that goes into the archive. Raises nothing that the mesh causes; hangs where the store does."""
     parts = [
         _document("versions.json", _versions),
         _document("doctor.json", lambda: msgspec.to_builtins(results)),
@@ -71,8 +71,9 @@ def write(path: Path, parts: Sequence[Part]) -> None:
 def _document(name: str, read: Callable[[], Any]) -> Part:
     try:
         found = redacted(read())
-    except (MeshError, Unknown, OSError) as error:
-        found = {"missing": redacted_text(str(error))}
+    except Exception as error:
+        # Whatever stands in the way of one part, the others are wanted all the more.
+        found = {"missing": redacted_text(f"{type(error).__name__}: {error}")}
     return Part(name, msgspec.json.format(msgspec.json.encode(found), indent=2))
 
 

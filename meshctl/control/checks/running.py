@@ -41,10 +41,17 @@ def examine(facts: Facts, checks: Sequence[Check], patience: float = PATIENCE) -
 
 
 def within(seconds: float, call: Callable[[], T]) -> T | None:
-    """What `call` gives, None where it takes longer; it must not raise."""
-    done: SimpleQueue[T] = SimpleQueue()
+    """What `call` gives; None where it takes longer or raises."""
+    done: SimpleQueue[T | None] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put(call())
+        except Exception:
+            done.put(None)
+
     # A daemon: where a file system hangs nothing can wake the thread, and the process must be able to end.
-    Thread(target=lambda: done.put(call()), name="within", daemon=True).start()
+    Thread(target=run, name="within", daemon=True).start()
     try:
         return done.get(timeout=seconds)
     except Empty:
