@@ -18,13 +18,17 @@ from meshctl.proxy.filtering import Waiting
 PATIENCE: Final = 5.0
 """Seconds that a request waits for keys."""
 PAUSE: Final = 5.0
-"""Seconds between two times that keys are looked for because of a token."""
+"""Seconds between two times that keys are fetched because of a token."""
+FILE_PAUSE: Final = 1.0
+"""The same for a file."""
 
 _ABSENT: Final = Refused("keys_unavailable", "the keys that tokens are verified with cannot be had at the moment")
 
 
 class Source:
     """Keys and whether there could be others by now."""
+
+    pause = PAUSE
 
     def __init__(self) -> None:
         self.keys: tuple[VerifyingKey, ...] = ()
@@ -44,7 +48,7 @@ class Source:
     def may_know_more(self) -> bool:
         """Look for keys anew, where that is due; whether the answer has to be waited for."""
         now = clock.monotonic()
-        if now < self._looked + PAUSE:
+        if now < self._looked + self.pause:
             return self.is_looking
         self._looked = now
         return self.look()
@@ -61,6 +65,8 @@ class Source:
 
 class FileSource(Source):
     """A file on this machine. Raises ValueError where it cannot be used from the beginning."""
+
+    pause = FILE_PAUSE
 
     def __init__(self, path: str, on_changed: Callable[[], None], *, with_secrets: bool) -> None:
         super().__init__()

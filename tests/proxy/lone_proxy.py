@@ -31,6 +31,7 @@ from meshctl.proxy.messages import (
     Notice,
     Prepare,
     Prepared,
+    Wanted,
 )
 from tests.conformance.wire import PATIENCE, Wire, connect
 
@@ -123,6 +124,10 @@ class LoneProxy:
         answer = self._expect(Answer)
         assert isinstance(answer, Answer)
         return answer.payload
+
+    def wants(self) -> int:
+        """How often it wanted keys to be looked for, as far as that has been read."""
+        return sum(isinstance(each, Wanted) for each in self._messages)
 
     def _expect(self, kind: type[Any]) -> Any:
         while True:
