@@ -16,6 +16,7 @@ from meshctl.control.checks import clocks, configured, directory, environment, l
 from meshctl.control.checks.facts import Facts
 from meshctl.control.checks.finding import Finding, Unknown
 from meshctl.control.revisions import CURRENT
+from meshctl.model.auth import Auth, Basic
 from meshctl.model.mesh import Gateway, Listener, Mesh
 from meshctl.model.route import Respond, Route
 from meshctl.store.home import Home, write_private
@@ -162,6 +163,22 @@ def test_the_file_and_what_is_applied(store: SqliteStore, look: Look, tmp_path: 
     assert caught.value.finding.status == "warn"
     file.unlink()
     assert configured.file(look()).status == "warn"
+
+
+def test_files_that_callers_are_known_by(store: SqliteStore, look: Look, tmp_path: Path) -> None:
+    """A file of password hashes that everybody may read is told of, one that is missing fails."""
+    users = tmp_path / "users"
+    write_private(users, b"alice:x\n")
+    mesh = Mesh(routes=(_route(),), auth=(Auth("staff", basic=Basic(str(users))),))
+    door.apply(store, mesh, source="/f", who="w")
+    assert configured.credentials(look()).status == "pass"
+    chmod("0644", users)
+    assert configured.credentials(look()).hint == f"chmod 600 {users}"
+    users.unlink()
+    assert (configured.credentials(look()).status, configured.credentials(look()).detail[-10:]) == (
+        "fail",
+        "is missing",
+    )
 
 
 def test_a_port_that_somebody_else_has(store: SqliteStore, look: Look) -> None:

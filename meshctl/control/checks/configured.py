@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 from meshctl.control.checks.facts import Facts
@@ -246,6 +249,27 @@ def access(facts: Facts) -> Finding:
         detail = f"{', '.join(plain)} also take calls without mutual TLS"
         return warned(detail, 'see who would be refused: meshctl certs mtls --dry-run; then write mtls = "strict"')
     return passed(f"{counted(len(mesh.access.rules), 'rule')}, else {mesh.access.default}")
+
+
+def credentials(facts: Facts) -> Finding:
+    """The files that callers are known by are there, and password hashes are nobody else's to read."""
+    mesh = (facts.applied() or nothing()).mesh()
+    keys = {each.jwt.keys: False for each in mesh.auth if each.jwt and each.jwt.keys}
+    users = {each.basic.users: True for each in mesh.auth if each.basic}
+    found = keys | users
+    if not found:
+        raise Unknown("no way to know callers names a file")
+    return worst((_judge_credentials(Path(name), is_private) for name, is_private in found.items()), ", ".join(found))
+
+
+def _judge_credentials(path: Path, is_private: bool) -> Finding:
+    if not os.access(path, os.R_OK):
+        why = "cannot be read" if path.exists() else "is missing"
+        return failed(f"{path}, which [auth] names, {why}", "put it back: the next revision would be refused")
+    bits = stat.S_IMODE(path.stat().st_mode)
+    if is_private and bits & 0o007:
+        return warned(f"{path} holds password hashes, and everybody may read it (mode {bits:04o})", f"chmod 600 {path}")
+    return passed(str(path))
 
 
 def _applied_or_none(facts: Facts) -> str | None:

@@ -69,6 +69,7 @@ CHECKS: Final = (
     Check("configuration", "faults", configured.faults),
     Check("configuration", "mirrors", configured.mirrors),
     Check("configuration", "access", configured.access),
+    Check("configuration", "credentials", configured.credentials),
     Check("certificates", "authority", certificates.authority),
     Check("certificates", "roots", certificates.roots),
     Check("certificates", "intermediates", certificates.intermediates),
