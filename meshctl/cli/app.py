@@ -24,6 +24,7 @@ from meshctl.cli import (
     edges,
     gateway,
     keys,
+    limits,
     project,
     rollout,
     routes,
@@ -90,6 +91,11 @@ TREE: Final[Mapping[str, Body | Group]] = {
         "The services behind the routes: versions, endpoints, health.",
         {"ls": services.ls, "show": services.show},
         "meshctl services show orders",
+    ),
+    "limits": Group(
+        "What callers have used of the quotas of routes.",
+        {"ls": limits.ls, "reset": limits.reset},
+        "meshctl limits ls",
     ),
     "traffic": Group(
         "Which version of a service takes how much: shown, shifted, taken back; nothing restarts, no request fails.",

@@ -160,6 +160,7 @@ class Admin:
 
     async def _status(self, _request: web.Request) -> web.Response:
         await self._supervisor.sampling.sample()
+            limits_backend=supervisor.limits.is_shared,
         return _json(self._supervisor.view())
 
     async def _routes(self, _request: web.Request) -> web.Response:

@@ -23,6 +23,7 @@ from meshctl.control.driving import Driving
 from meshctl.control.fleet import Fleet
 from meshctl.control.identity import Identity
 from meshctl.control.jwks import Jwks
+from meshctl.control.limits import LiveLimits
 from meshctl.control.looking import Looking
 from meshctl.control.revisions import current, nothing, pointer
 from meshctl.control.roles import Role
@@ -78,6 +79,7 @@ class Supervisor:
         self.jwks = Jwks(home, self.fleet)
         self.comparing = Comparing(self.fleet, lambda: self.changing.steering)
         self.sampling = Sampling(loop, self.fleet)
+        self.limits = LiveLimits(loop, home, self.fleet)
         self.driving = Driving(store, record.id, record.pid, str(home.path))
 
     def __repr__(self) -> str:
@@ -162,6 +164,7 @@ class Supervisor:
 
     async def _end(self) -> None:
         await self.fleet.empty
+        self.limits.close()
         try:
             self.store.release(self._lease)
         except MeshError as error:
@@ -223,6 +226,7 @@ class Supervisor:
 
     def _on_changed(self) -> None:
         self._tell_listeners()
+        self.limits.adopt(self.mesh)
         self.jwks.adopt(self.mesh)
 
     def _tell_listeners(self) -> None:

@@ -42,6 +42,8 @@ class Facts(msgspec.Struct, frozen=True):
     identity: IdentityView | None = None
     roots: tuple[tuple[str, float], ...] = ()
     """Fingerprint and end, in seconds since the epoch, of each root the mesh trusts."""
+    limits_backend: bool | None = None
+    """Whether the Redis that rates are shared in answers; None where there is none."""
 
 
 def expose(sample: Sample, facts: Facts, accept: str = "") -> tuple[str, bytes]:
@@ -99,6 +101,9 @@ def _about(facts: Facts) -> Iterator[Metric]:
     for fingerprint, not_after in facts.roots:
         root.add_metric((fingerprint,), not_after)
     yield from (certificate, intermediate, root)
+    if facts.limits_backend is not None:
+        text = "1 while the Redis that rate limits are shared in answers, 0 while each gateway limits by itself."
+        yield GaugeMetricFamily("meshctl_limits_backend_up", text, float(facts.limits_backend))
 
 
 def _requests(sample: Sample) -> Iterator[Metric]:

@@ -26,6 +26,8 @@ class Answering(Attempt):
     tunnel = False
     added: bytes | None = None
     """Lines that filters add to the head of the answer, without the end of the last one."""
+    longest = 0
+    """Bytes that a body whose length is not known may have; 0 is any."""
 
     def answer(self, response: Response, body: bytes | memoryview | None = None) -> None:
         """Send the answer to the client."""
@@ -87,6 +89,10 @@ class Answering(Attempt):
     def on_response_body(self, data: bytes | memoryview) -> None:
         """A piece of the answer's body."""
         self.sent += len(data)
+        if self.longest and self.sent > self.longest:
+            self.sent -= len(data)
+            self.fail("response_too_large", "")
+            return
         self.stream.send_body(data)
 
     def on_raw_body(self, data: bytes) -> None:
@@ -102,6 +108,21 @@ class Answering(Attempt):
             return
         self.stream.send_end(passing_trailers(trailers) if trailers else trailers)
         self.finish(now)
+
+    def is_too_long(self, response: Response, body: bytes | memoryview | None) -> bool:
+        """Whether the body is longer than the route allows, and the client was told. Where that is not known yet, the
+        answer is cut there."""
+        route = self.route
+        assert route is not None
+        most = route.response_bytes
+        length = response.length if body is None else len(body)
+        if length < 0:
+            self.longest = most
+        if length <= most or not response.has_body:
+            return False
+        self.status = 0
+        self.fail("response_too_large", f"the service answered with {length} bytes, of which {most} may pass")
+        return True
 
     # calls from the stream
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from meshctl.model.limits import By
 from meshctl.proxy.filters.require import client_address
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
+
+LONGEST: Final = 96
+"""Characters of a key that is written down as it is."""
 
 Counted = Callable[["Exchange"], str]
 
@@ -44,6 +48,13 @@ def salt(route: str, name: str, by: By) -> int:
     """What tells the keys of one limit from those of others. It and all that is hashed with it is the same for all
     processes that were forked from one, and for no others: nobody can choose keys that meet."""
     return hash((route, name, by.kind, by.name))
+
+
+def shown(key: str) -> str:
+    """A key as it may be written down: short, and without what would not be readable."""
+    if len(key) <= LONGEST and key.isprintable():
+        return key
+    return f"sha256:{sha256(key.encode()).hexdigest()[:32]}"
 
 
 def _client(exchange: Exchange) -> str:

@@ -175,6 +175,8 @@ class Exchange(Filtering):
         """Send the answer to the client: its head alone, or all of it where the body came with it."""
         route = self.route
         assert route is not None
+        if route.response_bytes and self.is_too_long(response, body):
+            return
         if body is not None:
             self.sent = len(body)
             if (

@@ -71,7 +71,7 @@ def _strike(fault: Fault, exchange: Exchange) -> bool:
         exchange.stream.cut()
         exchange.finish(clock.monotonic())
         return False
-    is_http = type(exchange) is Exchange
+    is_http = type(exchange) in {Exchange, Throttled}
     if is_http and _drawn(fault.abort_share):
         _count(exchange, "abort")
         _abort(exchange, fault.abort)

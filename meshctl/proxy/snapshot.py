@@ -49,6 +49,7 @@ class CompiledRoute:
         self.body_bytes = route.body_bytes or body_limit
         self.rank = RANKS.index(route.priority)
         config = service.config if service is not None else None
+        self.response_bytes = route.response_bytes
         self.filters: tuple[Filter, ...] = tuple(
             made for make_filter in FILTERS.values() if (made := make_filter(route, config, guard))
         )

@@ -70,6 +70,7 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "upstream_protocol": (502, "The service's answer is not valid HTTP"),
     "upstream_timeout": (504, "The service did not answer in time"),
     "connect_timeout": (504, "The service could not be reached in time"),
+    "response_too_large": (502, "The service's answer is larger than allowed"),
     "route_timeout": (504, "The route's time for the whole exchange ran out"),
     "deadline_exceeded": (504, "The time that the caller allows ran out"),
     "fault": (503, "The mesh injects a fault on purpose"),
@@ -81,6 +82,7 @@ CUT: Final[dict[str, str]] = {
     "upstream_cut": "the service closed the connection in the middle of its answer",
     "stream_timeout": "no byte moved in either direction for the stream timeout",
     "write_timeout": "the client took nothing of the answer for the write timeout",
+    "response_too_large": "the service's answer became larger than allowed",
     "tls_inside_mesh": "the client began TLS with a service of the mesh, which encrypts by itself and is called by http://",
 }
 """How an exchange can end after its answer began: seen in the access log and metrics, no longer in a header."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from meshctl.model.limits import By, RateLimit, RateLimiting
+from meshctl.model.limits import By, Quota, RateLimit, RateLimiting
 from meshctl.model.policy import Retry
 from meshctl.model.route import HeaderEdits, Match, PathMatch, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
-from tests.conformance.wire import Message
+from tests.conformance.upstream import Upstream
+from tests.conformance.wire import EndedEarly, Message
 
 from .answerer import Answerer
 from .lone_proxy import LoneProxy, mesh_of
@@ -30,6 +33,7 @@ class Shop:
         self.app = Answerer()
         self.service = Service("app", (Version("v1", (Endpoint("127.0.0.1", self.app.port),)),))
         self.proxy = LoneProxy(folder, mesh_of(self.service, routes=()), "gateway")
+        self.mesh = self.proxy.mesh
         self._count = 0
 
     def serve(self, *limits: RateLimit, gateway: dict[str, Any] | None = None, **settings: Any) -> str:
@@ -43,7 +47,8 @@ class Shop:
             Route(name, rate_limits=limits, **action, **settings),
         )
         mesh = mesh_of(self.service, routes=routes)
-        self.proxy.apply(msgspec.structs.replace(mesh, gateway=msgspec.structs.replace(mesh.gateway, **gateway or {})))
+        self.mesh = msgspec.structs.replace(mesh, gateway=msgspec.structs.replace(mesh.gateway, **gateway or {}))
+        self.proxy.apply(self.mesh)
         return name
 
     def ask(self, path: str = "/", *lines: str) -> Message:
@@ -204,3 +209,63 @@ def test_addresses(
     expected = reason.replace("denied:", "denied:gateway.") if of_gateway else reason
     assert (answer.get("x-meshctl-reason") or b"").decode() == expected
     assert answer.status == (403 if reason else 200)
+
+
+def test_quotas(shop: Shop) -> None:
+    """Each key has its quota, a request must keep rates and quotas, what it lacks of either it is told, and one that is
+    refused costs nothing."""
+    quotas = (Quota("each", 2, "day", By("header", "x-t")), Quota("all", 4, "month", By("route")))
+    shop.serve(RateLimit("rate", 9, HOUR, 9), quotas=quotas)
+    first = shop.ask("/", "X-T: a")
+    assert first.all("ratelimit-policy") == [
+        b'"rate";q=9;w=3600', b'"each";q=2;w=86400, "all";q=4;w=2592000',
+    ]  # fmt: skip
+    assert re.fullmatch(rb'"each";r=1;t=\d+, "all";r=3;t=\d+', first.all("ratelimit")[1])
+    answers = [shop.ask("/", f"X-T: {each}") for each in "aaabcc"]
+    reasons = [(each.get("x-meshctl-reason") or b"").decode() for each in answers]
+    assert reasons == ["", "quota_exceeded:each", "quota_exceeded:each", "", "", "quota_exceeded:all"]
+    assert answers[-1].status == 429
+    assert 0 < int(answers[-1].get("retry-after") or 0) <= 31 * 86_400
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_answers_that_are_too_large(shop: Shop, chunked: bool) -> None:
+    """An answer that says it is too large becomes a 502; one that does not say is cut where it is, so that nobody takes
+    it for whole. What fits passes, and so does the answer to HEAD."""
+    name = shop.serve(response_bytes=5)
+    assert answered(shop, b"hello", chunked=chunked).body == b"hello"
+    if chunked:
+        with pytest.raises(EndedEarly):
+            answered(shop, b"hello!", chunked=True)
+        assert shop.proxy.line(lambda line: line["route"] == name and line["reason"])["status"] == 200
+    else:
+        refused = answered(shop, b"hello!", chunked=False)
+        assert (refused.status, refused.get("x-meshctl-reason")) == (502, b"response_too_large")
+        assert answered(shop, b"", chunked=False, length=99, method="HEAD").status == 200
+    assert shop.proxy.line(lambda line: line["route"] == name and line["reason"])["reason"] == "response_too_large"
+
+
+def test_bandwidth(shop: Shop) -> None:
+    """The body of an answer takes the time that the rate says, and comes whole."""
+    shop.serve(bandwidth=20_000)
+    began = time.monotonic()
+    assert len(answered(shop, b"x" * 8_000, chunked=False).body) == 8_000
+    # What is due is given away in steps of a fiftieth of a second.
+    assert time.monotonic() - began >= 0.35
+
+
+def answered(shop: Shop, body: bytes, *, chunked: bool, length: int | None = None, method: str = "GET") -> Message:
+    """The answer to a request where the service's is this."""
+    app = Upstream("app")
+    service = Service("app", (Version("v1", (Endpoint("127.0.0.1", app.port),)),))
+    shop.proxy.apply(msgspec.structs.replace(shop.mesh, services=(service,)))
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % (length or len(body))
+    sent = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+    try:
+        with shop.proxy.connect("gateway") as client:
+            client.send(b"%b / HTTP/1.1\r\nHost: a\r\n\r\n" % method.encode())
+            app.serve(b"HTTP/1.1 200 OK\r\n%b\r\n\r\n%b" % (framing, sent))
+            return client.read_response(method=method)
+    finally:
+        app.forget()
+        app.listener.close()

@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from meshctl.proxy.filters import access, addresses, auth, rate_limits, raw_only, redirect, require, respond
+from meshctl.proxy.filters import (
+    access,
+    addresses,
+    auth,
+    bandwidth,
+    quotas,
+    rate_limits,
+    raw_only,
+    redirect,
+    require,
+    respond,
+)
 from meshctl.proxy.filters.reply import LATER, Filter, Reply
 
 if TYPE_CHECKING:
@@ -27,6 +38,8 @@ FILTERS: Final[dict[str, Callable[[Route, Service | None, Filter | None], Filter
     "auth": auth.compile_filter,
     "require": require.compile_filter,
     "rate_limits_of_callers": rate_limits.after_auth,
+    "quotas": quotas.compile_filter,
+    "bandwidth": bandwidth.compile_filter,
     "redirect": redirect.compile_filter,
     "respond": respond.compile_filter,
 }
