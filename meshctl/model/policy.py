@@ -91,7 +91,7 @@ class Limit(msgspec.Struct, frozen=True):
 class Overload(msgspec.Struct, frozen=True):
     """When a proxy refuses part of its requests because it cannot keep up with all of them."""
 
-    lag: float = 0.1
+    lag: float = 0.5
     """Seconds by which a worker may be behind for good; 0 is whatever happens."""
 
 

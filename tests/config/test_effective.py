@@ -88,7 +88,7 @@ service = "slow"
         ("services.orders.health.interval", "5s", "default"),
         ("services.orders.ejection.share", "50%", "default"),
         ("services.orders.ejection.ramp", "10s", "default"),
-        ("gateway.overload.lag", "100ms", "default"),
+        ("gateway.overload.lag", "500ms", "default"),
         ("mesh.egress", "deny", "mesh.toml:3"),
         ("mesh.default", "allow", "default"),
         ("mesh.policy", "enforce", "default"),
