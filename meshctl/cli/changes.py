@@ -48,7 +48,7 @@ def apply(
     path, loaded = session.load(config)
     with session.store(create=True) as store:
         applied = door.apply(store, loaded.mesh, source=str(path.absolute()), who=who(), expect=expect)
-        show_changes(session, applied.changes)
+        show_changes(session, applied.changes, store)
         state = "is already current" if applied.unchanged else "is applied"
         session.terminal.say(f"revision {applied.number} {state}")
         reports = await_proxies(session, store, applied.number, timeout)
@@ -107,10 +107,24 @@ def change_line(change: Change) -> str:
     return f"{_SIGN[change.kind]} {change.path}{': ' + shown if shown else ''}"
 
 
-def show_changes(session: Session, changes: Iterable[Change]) -> None:
-    """Tell the changes, one line each."""
+def show_changes(session: Session, changes: Sequence[Change], store: Store) -> None:
+    """Tell the changes, one line each, and which services' weights change nothing for now."""
     for change in changes:
         session.terminal.say(change_line(change))
+    if not any(change.path.startswith("services.") for change in changes):
+        return
+    from meshctl.control.weights import live_weights
+
+    for service in sorted(live_weights(store)):
+        if any(_is_share(change.path, service) for change in changes):
+            back = f"`meshctl traffic reset {service}` brings back the file's"
+            session.terminal.warn(f'live weights of "{service}" hold in the place of these; {back}')
+
+
+def _is_share(path: str, service: str) -> bool:
+    """Whether a change is about who takes how much of a service: a weight, or a version that comes or goes."""
+    found, prefix, rest = path.partition(f"services.{service}.versions.")
+    return not found and bool(prefix) and ("." not in rest or rest.endswith(".weight"))
 
 
 def await_proxies(session: Session, store: Store, number: int, timeout: float) -> Sequence[Report]:

@@ -98,7 +98,7 @@ def rollback(
 
     with session.store() as store:
         applied = door.rollback(store, number, who=who())
-        show_changes(session, applied.changes)
+        show_changes(session, applied.changes, store)
         session.terminal.say(f"revision {applied.number} is {'already current' if applied.unchanged else 'applied'}")
         reports = await_proxies(session, store, applied.number, timeout)
     if output is Output.JSON:

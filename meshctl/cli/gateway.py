@@ -109,7 +109,7 @@ def reload(session: Session, timeout: TimeoutOption = 10.0) -> int:
     assert mesh is not None
     with session.store() as store:
         applied = door.apply(store, mesh, source=record.source or "routes", who=who())
-        show_changes(session, applied.changes)
+        show_changes(session, applied.changes, store)
         session.terminal.say(f"revision {applied.number} {'is already current' if applied.unchanged else 'is applied'}")
         return settle(await_proxies(session, store, applied.number, timeout))
 

@@ -121,7 +121,8 @@ def rollout(
         started = _begin(session, store, service, plan, force=force)
         if detach:
             session.terminal.say(
-                f"{started.origin} is running; see `meshctl traffic rollout {service}`, end it with `abort`"
+                f"{started.origin} is running; `meshctl traffic rollout {service}` shows it, "
+                f"`meshctl traffic abort {service}` ends it"
             )
             if output is Output.JSON:
                 session.terminal.document({"service": service, "number": started.number})
@@ -226,7 +227,9 @@ def _plan(to: str, steps: str, every: str, max_errors: str, max_p99: str | None)
     if duration < 0.1:
         raise MeshError("usage", f'--every "{every}" is too short', hint="at least 100ms")
     errors = _read(max_errors, "--max-errors", parse_percent)
-    p99 = _read(max_p99, "--max-p99", parse_duration) if max_p99 else 0.0
+    p99 = 0.0 if max_p99 is None else _read(max_p99, "--max-p99", parse_duration)
+    if max_p99 is not None and not p99:
+        raise MeshError("usage", f'--max-p99 "{max_p99}" would let nothing pass', hint="leave it out to ask for none")
     return Plan(to, shares, duration, errors, p99, folder=str(Path.cwd()))
 
 

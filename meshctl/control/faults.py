@@ -54,8 +54,10 @@ def clear(store: Store, service: str, caller: str, *, who: str) -> tuple[int, tu
     where there were none; and which. Raises MeshError not_found, conflict."""
     entries = [each for each in store.list(fault_keys(service)) if not caller or decode(each, Fault).caller == caller]
     if not entries:
-        # One that the configuration no longer has may still have faults.
+        # One that the configuration no longer has may still have faults; a wrong name must not pass for done.
         known_service(store, service)
+        if caller and caller != "gateway":
+            known_service(store, caller)
         return 0, ()
     found = active([decode(each, Fault) for each in entries], clock.wall())
     before = "; ".join(map(described, found))

@@ -86,6 +86,7 @@ def test_fault_cleared(meshctl: Meshctl) -> None:
         (["fault", "orderz", "--reset", "1%"], 4, 'did you mean "orders"?'),
         (["fault", "orders", "--reset", "1%", "--from", "wep"], 4, 'there is no service "wep"'),
         (["fault", "nothing", "--clear"], 4, 'there is no service "nothing"'),
+        (["fault", "orders", "--clear", "--from", "wep"], 4, 'there is no service "wep"'),
         (["fault", "nothing"], 4, 'there is no service "nothing"'),
         (["fault", "--reset", "1%"], 2, "which service?"),
         (["fault", "--clear"], 2, "which service?"),

@@ -152,3 +152,23 @@ def test_apply_keeps_live_weights(meshctl: Meshctl, applied: Path) -> None:
     document = json.loads(meshctl("traffic", "split", "orders", "-o", "json").out)
     assert [(each["file"], each["live"]) for each in document["versions"]] == [(50, 90), (50, 10), (0, 0)]
     assert (document["is_live"], document["changed"]["what"]) == (True, "shift v2=10")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_told"),
+    [
+        ("weight = 3", "weight = 1", True),
+        ("[services.orders.versions.v3]\nweight = 0", "", True),
+        ('service = "orders"', 'service = "orders"\ntimeout = "1s"', False),
+        ("127.0.0.1:9001", "127.0.0.1:9003", False),
+    ],
+)
+def test_apply_tells_that_live_weights_hold(meshctl: Meshctl, applied: Path, old: str, new: str, is_told: bool) -> None:
+    """An apply, and a rollback, say so where they change weights that live ones take the place of, and only there."""
+    meshctl("traffic", "shift", "orders", "v2=10")
+    applied.write_text(MESH.replace(old, new))
+    for command in (("apply",), ("config", "rollback")):
+        ended = meshctl(*command)
+        assert (ended.status, "meshctl traffic reset orders" in ended.err) == (0, is_told)
+    meshctl("traffic", "reset", "orders")
+    assert "traffic reset" not in meshctl("apply").err
