@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from meshctl.config.build_auth import auth, need, path_match, rules
 from meshctl.config.build_limits import names_of, quotas, rate_limits
+from meshctl.config.build_passing import passing
 from meshctl.config.document import MESH, AccessLogTable, CertificateTable, Document, GatewayTable, ListenerTable
 from meshctl.config.document_allow import AllowTable
 from meshctl.config.document_route import HeaderEditsTable, RetryTable, RouteTable, ValueTable
@@ -145,7 +146,7 @@ def _route(table: RouteTable, name: str, services: Mapping[str, Service]) -> Rou
         given["rate_limits"] = rate_limits(table.rate_limits, names)
     if table.quotas is not None:
         given["quotas"] = quotas(table.quotas, names)
-    given |= _addresses(table)
+    given |= _addresses(table) | passing(table)
     # What a route does not say its service does; a table of retries is one thing.
     service = services.get(table.service or "")
     if service is not None:

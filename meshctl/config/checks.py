@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from meshctl.config import checks_allow, checks_auth, checks_limits, checks_route, checks_service, checks_start
+from meshctl.config import (
+    checks_allow,
+    checks_auth,
+    checks_limits,
+    checks_passing,
+    checks_route,
+    checks_service,
+    checks_start,
+)
 from meshctl.config.decode import Decoded
 from meshctl.config.document import MESH, CertificateTable, Document, GatewayTable
 from meshctl.config.problems import Finding, Path, did_you_mean, quoted
@@ -28,6 +36,7 @@ def check(decoded: Decoded, mesh: Mesh) -> list[Finding]:
         *checks_start.check(decoded, document.services or {}, mesh),
         *checks_auth.check(decoded, document.auth or {}, document.routes or [], mesh),
         *checks_limits.check(document),
+        *checks_passing.check(document),
         *checks_allow.check(decoded, document.allow or [], mesh),
         *(_gateway(document.gateway, mesh) if document.gateway else ()),
         *_keys(document),

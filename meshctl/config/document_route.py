@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from meshctl.config.document_auth import NeedSpec, Rules
 from meshctl.config.document_limits import Addresses, Bandwidth, Quotas, RateLimits
+from meshctl.config.document_passing import CorsTable, SecuritySpec
 from meshctl.config.document_path import PathSpec
 from meshctl.config.scalars import Duration, HostPattern, Label, PlainHost, RouteName, Size
 from meshctl.config.scalars_http import (
@@ -165,6 +166,12 @@ class RouteTable(Table):
     )
     deny_addresses: Addresses | None = Field(
         None, description="Networks from which it may not be asked.", examples=[["192.0.2.0/24"]]
+    )
+    cors: CorsTable | None = Field(
+        None, description="Which pages of other origins may read the answers; left out, what the service says."
+    )
+    security_headers: SecuritySpec | None = Field(
+        None, description="What browsers are told to be strict about; true takes the defaults.", examples=[True]
     )
     response_bytes: Size | None = Field(None, description='The longest body of an answer; "0B" is any.')
     bandwidth: Bandwidth | None = Field(

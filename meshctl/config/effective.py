@@ -14,6 +14,7 @@ from meshctl.config.render import basics, gateway, render, route, service
 from meshctl.config.render_auth import auth
 from meshctl.model.auth import ApiKey, Auth, Jwt
 from meshctl.model.mesh import Gateway, Mesh
+from meshctl.model.passing import Cors, SecurityHeaders
 from meshctl.model.policy import Breaker, HealthCheck, Limit, Retry
 from meshctl.model.route import Redirect, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
@@ -24,7 +25,14 @@ ELSEWHERE = "command line"
 _NAMED: Final[tuple[Path, ...]] = (("routes",), ("allow",))
 
 # With every optional table, so that their defaults show where a file has the table but not the key.
-_ROUTE = Route("", service="", redirect=Redirect(), respond=Respond())
+_ROUTE = Route(
+    "",
+    service="",
+    redirect=Redirect(),
+    respond=Respond(),
+    cors=Cors(()),
+    security_headers=SecurityHeaders(),
+)
 _AUTH = Auth("", jwt=Jwt(), api_key=ApiKey())
 _SERVICE = Service(
     "",

@@ -12,6 +12,7 @@ import msgspec
 
 from meshctl.config.render_auth import auth, need, path, rule
 from meshctl.config.render_limits import limits, rate_limiting
+from meshctl.config.render_passing import passing
 from meshctl.model.mesh import AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.policy import (
     Balance,
@@ -115,6 +116,7 @@ def route(value: Route) -> Table:
         "auth": value.auth and need(value.auth),
         "require": [rule(each) for each in value.require],
         **limits(value),
+        **passing(value),
     }
     table = {key: each for key, each in table.items() if each not in (None, [], {})}
     policies = {

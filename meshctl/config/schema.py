@@ -11,6 +11,7 @@ from typing import Any, Final
 from meshctl.config import render
 from meshctl.model.limits import Quota
 from meshctl.model.mesh import Gateway, Mesh
+from meshctl.model.passing import Cors, SecurityHeaders
 from meshctl.model.policy import Breaker, HealthCheck, Limit
 from meshctl.model.route import Redirect, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
@@ -52,7 +53,16 @@ def _property(schema: dict[str, Any], default: Any) -> dict[str, Any]:
 def _defaults() -> dict[str, Any]:
     """The model's defaults in the file's words, by the name of the table's class."""
     gateway = render.gateway(Gateway())
-    route = render.route(Route("", service="", redirect=Redirect(), respond=Respond()))
+    route = render.route(
+        Route(
+            "",
+            service="",
+            redirect=Redirect(),
+            respond=Respond(),
+            cors=Cors(()),
+            security_headers=SecurityHeaders(),
+        )
+    )
     version = Version("", (Endpoint("h", 1, tls=True, weight=0),))
     service = render.service(Service("", versions=(version,), health=HealthCheck(), breaker=Breaker(), limit=Limit()))
     basics = render.basics(Mesh())
@@ -70,6 +80,8 @@ def _defaults() -> dict[str, Any]:
         "RetryTable": route["retry"],
         "RedirectTable": route["redirect"],
         "RespondTable": route["respond"],
+        "CorsTable": {"credentials": route["cors"]["credentials"]},
+        "SecurityHeadersTable": route["security_headers"],
         "ServiceTable": {key: service[key] for key in _SERVICE_KEYS},
         "HealthTable": service["health"],
         "RetryBudgetTable": service["retry_budget"],

@@ -8,6 +8,7 @@ import msgspec
 
 from meshctl.model.auth import Need
 from meshctl.model.limits import Quota, RateLimit
+from meshctl.model.passing import Cors, SecurityHeaders
 from meshctl.model.policy import Retry
 
 
@@ -130,6 +131,10 @@ class Route(msgspec.Struct, frozen=True):
     """The longest body of an answer, in bytes; 0 is any."""
     bandwidth: int = 0
     """Bytes of an answer's body in a second; 0 is as fast as it goes."""
+    cors: Cors | None = None
+    """Which pages of other origins may read its answers; None leaves that to the service."""
+    security_headers: SecurityHeaders | None = None
+    """What browsers are told with its answers."""
     entry: str = "gateway"
     """Which listeners it is for (`Listener.entry`). What a configuration writes is for the gateway's; a sidecar makes
     its own for the others."""

@@ -149,7 +149,8 @@ class Answering(Attempt):
         self.replayable = False
         if self.admission is not None:
             self.admission.leave(self, clock.monotonic())
-        fields = [*self.route.edit_response(response), b"Connection: Upgrade", b"Upgrade: " + response.upgrade]
+        passing = self.route.edit_response(response, self)  # type: ignore[arg-type]
+        fields = [*passing, b"Connection: Upgrade", b"Upgrade: " + response.upgrade]
         self.stream.to_tunnel(fields)
         self.deadline_reason = "stream_timeout"
         self.move()
@@ -202,6 +203,8 @@ class Answering(Attempt):
         fields = [*fields, date_line(int(clock.wall())), b"X-Request-Id: " + self.request_id]
         if self.added is not None:
             fields += self.added.split(CRLF)
+        if self.route is not None and self.route.dressing is not None:
+            fields += self.route.dressing.lines(self)  # type: ignore[arg-type]
         stream = self.stream
         is_head = self.request.method == "HEAD"
         stream.send_head(status, fields, len(body), body=not is_head)

@@ -247,7 +247,7 @@ class Copy(Exchange):
             self.wait(self.endpoint.timeouts.stream, "stream_timeout")
         assert self.route is not None
         # What the route changes in answers is no difference between versions.
-        self._answer.status, self._answer.fields = response.status, self.route.edit_response(response)
+        self._answer.status, self._answer.fields = response.status, self.route.edit_response(response, self)
         if body:
             self._answer.add(body)
         return True

@@ -191,7 +191,7 @@ class Exchange(Filtering):
                 return
         fields = response.fields
         if response.named or route.edits_response:
-            fields = route.edit_response(response)
+            fields = route.edit_response(response, self)
         # A new list: the connection may show the same fields again with its next answer.
         fields = [*fields, b": ".join((b"X-Request-Id", self.request_id))]
         if self.added is not None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from meshctl.core.balance import BALANCERS
 from meshctl.core.match import compile_conditions, hold
 from meshctl.core.paths import normalise, replace_prefix
-from meshctl.core.route_table import RouteTable
 from meshctl.core.split import Split, bucket
 from meshctl.model.mesh import Mesh
 from meshctl.model.policy import Breaker, Ejection, Key, Limit
@@ -20,6 +19,7 @@ from meshctl.model.service import Service, Version
 from meshctl.model.units import format_duration, format_percent, format_size
 from meshctl.model.views import EndpointView, ExplainView, LoserView, ServiceView
 from meshctl.proxy.described import describe_conditions, describe_match, describe_target
+from meshctl.proxy.explain_passing import describe_passing, table_for
 from meshctl.proxy.keys import request_key
 from meshctl.wire.fields import REQUEST_READ
 from meshctl.wire.message import Request
@@ -69,15 +69,15 @@ def explain(
         request.path = normalise(sent)
     except ValueError as error:
         return ExplainView(method, request.host, sent, reason=f"bad_path: {error}")
-    table: RouteTable[Route] = RouteTable([(route.match, route) for route in mesh.routes])
-    told = table.explain(request, lambda route: route.name)
+    table, asked = table_for(mesh.routes, request)
+    told = table.explain(asked, lambda route: route.name)
     losers = tuple(LoserView(mesh.routes[at].name, reason) for at, reason in told.losers)
     if told.winner is None:
         return ExplainView(
             method, request.host, request.path, reason=f"no_route: {REASONS['no_route'][1]}", losers=losers
         )
     route = mesh.routes[told.winner]
-    said = _auth(mesh, route, request, vouched)
+    said = describe_passing(route, request) + _auth(mesh, route, request, vouched)
     version, endpoint = "", ""
     if route.service is not None:
         service = next(each for each in mesh.services if each.name == route.service)

@@ -19,8 +19,10 @@ from meshctl.model.mesh import Mesh
 from meshctl.model.route import HeaderEdits, Route
 from meshctl.model.weights import Shares
 from meshctl.observe.counters import Series
+from meshctl.proxy.dressing import dressing
 from meshctl.proxy.filters import FILTERS, Filter
 from meshctl.proxy.filters.addresses import fence
+from meshctl.proxy.preflights import PreflightTable
 from meshctl.wire.fields import Fields, make, without
 from meshctl.wire.message import Response
 
@@ -47,9 +49,9 @@ class CompiledRoute:
         self.retry = route.retry
         self.per_try = route.retry.per_try
         self.body_bytes = route.body_bytes or body_limit
+        self.response_bytes = route.response_bytes
         self.rank = RANKS.index(route.priority)
         config = service.config if service is not None else None
-        self.response_bytes = route.response_bytes
         self.filters: tuple[Filter, ...] = tuple(
             made for make_filter in FILTERS.values() if (made := make_filter(route, config, guard))
         )
@@ -61,9 +63,12 @@ class CompiledRoute:
         self.is_plain = not (self.target or self.request_drop or self.request_added)
         """Whether a request goes on with the head it came with, its Host apart."""
         # Towards the client
-        self._response_drop = _dropped(route.response_headers)
+        self.dressing = dressing(route)
+        self._response_drop = _dropped(route.response_headers) | (self.dressing.names if self.dressing else _NOTHING)
         self._response_added = _added(route.response_headers)
+        self._only_dresses = route.response_headers == HeaderEdits()
         self.edits_response = bool(self._response_drop or self._response_added)
+        """Whether an answer's head goes on other than it came."""
         # What is counted
         versions = [version.name for version in service.versions] if service else [""]
         name = route.service or ""
@@ -80,12 +85,16 @@ class CompiledRoute:
         is_same = self.service is service and self.guard is guard and self.body_bytes == limit
         return is_same and self.config == route
 
-    def edit_response(self, response: Response) -> Fields:
-        """The answer's fields that pass to the client, with the route's edits; a new list."""
-        drop = self._response_drop
+    def edit_response(self, response: Response, exchange: Exchange) -> Fields:
+        """The answer's fields that pass to the client of `exchange`, with the route's edits; a new list."""
+        drop, dressing = self._response_drop, self.dressing
         if response.named:
             drop = drop | response.named
-        return without(response.fields, drop) + self._response_added
+        if dressing is None:
+            return without(response.fields, drop) + self._response_added
+        if self._only_dresses and response.block and not response.named and not dressing.is_said(response.block):
+            return response.fields + dressing.lines(exchange)
+        return without(response.fields, drop) + self._response_added + dressing.lines(exchange)
 
 
 class Snapshot:
@@ -181,6 +190,8 @@ def _compiled(
 
 
 def _table(routes: list[CompiledRoute]) -> RouteTable[CompiledRoute]:
+    if any(route.config.cors for route in routes):
+        return PreflightTable(routes)
     return RouteTable([(route.config.match, route) for route in routes])
 
 

@@ -45,6 +45,8 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "key_expired": (401, "The API key has expired"),
     "password_invalid": (401, "The name and the password are not accepted"),
     "keys_unavailable": (503, "The keys that tokens are verified with are not known yet"),
+    # what passes
+    "cors_refused": (403, "The page may not ask for this from another origin"),
     # how much
     "rate_limited": (429, "The request is one too many for now"),
     "quota_exceeded": (429, "The requests of this day or month are used up"),
@@ -68,9 +70,9 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "upstream_tls": (502, "The service's certificate was not accepted"),
     "upstream_reset": (502, "The service closed the connection before it answered"),
     "upstream_protocol": (502, "The service's answer is not valid HTTP"),
+    "response_too_large": (502, "The service's answer is larger than allowed"),
     "upstream_timeout": (504, "The service did not answer in time"),
     "connect_timeout": (504, "The service could not be reached in time"),
-    "response_too_large": (502, "The service's answer is larger than allowed"),
     "route_timeout": (504, "The route's time for the whole exchange ran out"),
     "deadline_exceeded": (504, "The time that the caller allows ran out"),
     "fault": (503, "The mesh injects a fault on purpose"),
@@ -80,9 +82,9 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
 CUT: Final[dict[str, str]] = {
     "client_gone": "the client closed the connection before the answer was complete",
     "upstream_cut": "the service closed the connection in the middle of its answer",
+    "response_too_large": "the service's answer became larger than allowed",
     "stream_timeout": "no byte moved in either direction for the stream timeout",
     "write_timeout": "the client took nothing of the answer for the write timeout",
-    "response_too_large": "the service's answer became larger than allowed",
     "tls_inside_mesh": "the client began TLS with a service of the mesh, which encrypts by itself and is called by http://",
 }
 """How an exchange can end after its answer began: seen in the access log and metrics, no longer in a header."""

@@ -8,7 +8,9 @@ import msgspec
 from hypothesis import strategies as st
 
 from meshctl.model.auth import ApiKey, Auth, Basic, ClientCertificate, Jwt, Need
+from meshctl.model.limits import By, Quota, RateLimit, RateLimiting
 from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
+from meshctl.model.passing import Cors, SecurityHeaders
 from meshctl.model.policy import (
     Balance,
     Breaker,
@@ -221,8 +223,40 @@ requires = st.builds(
     st.sampled_from([(), ("web", "spiffe://shop.mesh/service/web")]),
     st.sampled_from([("10.0.0.0/8",), ("::1/128", "127.0.0.1/32")]),
 )
+names_of_headers = st.lists(headers, unique=True, max_size=2).map(tuple)
+corses = st.builds(
+    Cors,
+    st.sampled_from([("*",), ("https://a.example", "https://*.b.example:8443"), ("http://127.0.0.1:3000",)]),
+    st.sampled_from([(), ("GET", "PUT")]),
+    names_of_headers,
+    names_of_headers,
+    st.just(False),
+    st.none() | st.just(0.0) | seconds,
+)
+securities = some(
+    SecurityHeaders,
+    hsts=st.sampled_from([0.0, 86_400.0]),
+    subdomains=st.booleans(),
+    frame=st.sampled_from(["sameorigin", ""]),
+    nosniff=st.booleans(),
+    referrer=st.sampled_from(["", "origin"]),
+    content=st.sampled_from(["", "default-src 'self'"]),
+    opener=st.just("same-origin"),
+)
+counted_by = st.one_of(
+    st.builds(By, st.sampled_from(["client_ip", "route", "identity"])),
+    st.builds(By, st.just("header"), headers),
+    st.builds(By, st.sampled_from(["cookie", "query"]), st.sampled_from(["id", "User"])),
+)
+windows = st.sampled_from([1.0, 10.0, 60.0, 90.0, 3600.0, 86_400.0])
+rate_limits = st.builds(RateLimit, st.sampled_from(["a", "per-client"]), counts, windows, counts, counted_by)
+quotas = st.builds(Quota, st.sampled_from(["b", "day-1"]), counts, st.sampled_from(["day", "month"]), counted_by)
+networks = st.sampled_from([(), ("10.0.0.0/8", "::1/128")])
 gateways = some(
     Gateway,
+    allow_addresses=networks,
+    deny_addresses=networks,
+    rate_limit=some(RateLimiting, headers=st.booleans(), backend=st.just("redis://127.0.0.1:6379/0")),
     listeners=distinct(listeners, "port").filter(bool),
     workers=st.integers(0, 4),
     admin=st.sampled_from(["off", "127.0.0.1:0", "[::1]:0"]),
@@ -251,6 +285,7 @@ def meshes(draw: st.DrawFn) -> Mesh:
         if "service" in action:
             action = action | {"retry": draw(retries), "rewrite": draw(rewrites), "timeout": draw(seconds)}
             action |= {"body_bytes": draw(sizes), "request_headers": draw(edits)}
+            action |= {"response_bytes": draw(sizes), "bandwidth": draw(sizes)}
             action["priority"] = draw(st.sampled_from(["high", "normal", "low"]))
             names = [each.name for service in found if service.name == action["service"] for each in service.versions]
             action["version"] = draw(st.sampled_from([None, *names]))
@@ -259,6 +294,9 @@ def meshes(draw: st.DrawFn) -> Mesh:
             names = [each.name for each in ways]
             action |= {"auth": Need(tuple(names[: draw(st.integers(1, len(names)))]), every=draw(st.booleans()))}
             action |= {"require": draw(distinct(requires, "name", 2))}
+        action |= {"cors": draw(st.none() | corses), "security_headers": draw(st.none() | securities)}
+        action |= {"rate_limits": draw(distinct(rate_limits, "name", 2)), "quotas": draw(distinct(quotas, "name", 2))}
+        action |= {"allow_addresses": draw(networks), "deny_addresses": draw(networks)}
         match = msgspec.structs.replace(draw(matches), hosts=(f"h{number}.example.com",))
         routes.append(Route(name=f"r{number}", match=match, response_headers=draw(edits), **action))
     name = draw(labels)

@@ -1,0 +1,22 @@
+"""What passes a route, as the model has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from meshctl.config.document_route import RouteTable
+from meshctl.model.passing import Cors, SecurityHeaders
+
+
+def passing(table: RouteTable) -> dict[str, Any]:
+    """The fields of a route that its tables of this kind fill."""
+    found: dict[str, Any] = {}
+    if table.cors is not None:
+        found["cors"] = Cors(**{key: _frozen(value) for key, value in table.cors.given().items()})
+    if table.security_headers is not None:
+        found["security_headers"] = SecurityHeaders(**table.security_headers.given())
+    return found
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(dict.fromkeys(value)) if isinstance(value, list) else value

@@ -1,0 +1,128 @@
+"""The human shape of what passes a route: CORS and what browsers are told to be strict about."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field
+
+from meshctl.config.problems import Wrong, quoted
+from meshctl.config.scalars import checked, duration, kind_of, string
+from meshctl.config.scalars_http import HeaderName, HeaderValue, Method
+from meshctl.config.table import Table
+
+_ORIGIN: Final = re.compile(r"https?://(\*\.)?[a-z0-9_.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+_YEARS: Final = re.compile(r"([0-9]{1,2})y", re.ASCII)
+_YEAR: Final = 365 * 86_400.0
+_PORTS: Final = {"http": ":80", "https": ":443"}
+
+
+def _origin(value: object) -> str:
+    expected = 'an origin such as "https://app.example.com", "https://*.example.com", or "*" for all'
+
+    def check(given: str) -> str:
+        if given == "*":
+            return given
+        if given == "null":
+            hint = "every sandboxed page of anybody has it"
+            raise Wrong('"null" is the origin of nobody in particular', expected=expected, hint=hint)
+        low = given.lower()
+        better = _better(low)
+        if not _ORIGIN.fullmatch(low) or better != low:
+            hint = f"did you mean {quoted(better)}?" if _ORIGIN.fullmatch(better) else ""
+            raise Wrong(f"{quoted(given)} is not as browsers write an origin", expected=expected, hint=hint)
+        return low
+
+    return str(checked(value, check, expected))
+
+
+def _better(given: str) -> str:
+    """The origin of a URL, as a browser writes it: without path and without the port that goes without saying."""
+    try:
+        parts = urlsplit(given if "://" in given else f"https://{given}")
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc.removesuffix(_PORTS.get(parts.scheme, '-'))}"
+
+
+def _hsts(value: object) -> float:
+    if value is False:
+        return 0.0
+    years = _YEARS.fullmatch(value) if isinstance(value, str) else None
+    if years is not None:
+        return int(years[1]) * _YEAR
+    seconds = duration(value)
+    if seconds and seconds < 1:
+        raise Wrong(f"{quoted(value)} is not valid", expected='a time such as "1y" or "180d", or false')
+    return seconds
+
+
+def _or_nothing(value: object) -> object:
+    """false says nothing."""
+    return "" if value is False else value
+
+
+def _preset(value: object) -> object:
+    if value is True:
+        return {}
+    if not isinstance(value, dict):
+        shown = "false" if value is False else kind_of(value)
+        raise Wrong(f"{shown} is not valid here", expected='true or a table such as { hsts = "1y", frame = "deny" }')
+    return value
+
+
+Origin = Annotated[str, BeforeValidator(_origin, json_schema_input_type=string("https://app.example.com", "*"))]
+Asked = Annotated[list[Method], Field(min_length=1)]
+Words = Annotated[HeaderValue, BeforeValidator(_or_nothing, json_schema_input_type=str | Literal[False])]
+
+
+class CorsTable(Table):
+    """Which pages of other origins may read the answers. Preflights are answered here."""
+
+    origins: Annotated[list[Origin], Field(min_length=1)] = Field(
+        description='Origins whose pages may, also "https://*.example.com"; "*" is every one.',
+        examples=[["https://app.example.com"]],
+    )
+    methods: Asked | None = Field(
+        None, description="Methods they may use; left out, the route's own, or the usual ones.", examples=[["GET"]]
+    )
+    headers: Annotated[list[HeaderName], Field(min_length=1)] | None = Field(
+        None, description="Headers they may send; left out, those they ask for.", examples=[["authorization"]]
+    )
+    expose: list[HeaderName] | None = Field(
+        None, description="Headers of answers that they may read.", examples=[["x-request-id"]]
+    )
+    credentials: bool | None = Field(None, description="Whether they may ask with cookies.")
+    max_age: Annotated[float, BeforeValidator(duration, json_schema_input_type=string("10m"))] | None = Field(
+        None, description="How long a browser need not ask again; left out, as it likes.", examples=["10m"]
+    )
+
+
+class SecurityHeadersTable(Table):
+    """What browsers are told with every answer, in the place of what the service says. true takes the defaults."""
+
+    hsts: Annotated[float, BeforeValidator(_hsts, json_schema_input_type=str | Literal[False])] | None = Field(
+        None, description="Come by HTTPS alone for so long; said over HTTPS alone. false is not.", examples=["1y"]
+    )
+    subdomains: bool | None = Field(None, description="Whether hsts is for the hosts below, too.")
+    frame: (
+        Annotated[
+            Literal["deny", "sameorigin", ""],
+            BeforeValidator(_or_nothing, json_schema_input_type=Literal["deny", "sameorigin", False]),
+        ]
+        | None
+    ) = Field(None, description="Who may show the page in a frame: nobody or the same origin; false says nothing.")
+    nosniff: bool | None = Field(None, description="Whether the media type is what the answer says it is.")
+    referrer: Words | None = Field(None, description="Referrer-Policy, or false.")
+    content: Words | None = Field(
+        None, description="Content-Security-Policy.", examples=["default-src 'self'; frame-ancestors 'none'"]
+    )
+    permissions: Words | None = Field(None, description="Permissions-Policy.", examples=["camera=(), microphone=()"])
+    opener: Words | None = Field(None, description="Cross-Origin-Opener-Policy.", examples=["same-origin"])
+
+
+SecuritySpec = Annotated[
+    SecurityHeadersTable, BeforeValidator(_preset, json_schema_input_type=Literal[True] | SecurityHeadersTable)
+]

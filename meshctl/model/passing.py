@@ -1,0 +1,41 @@
+"""What passes through a route, and how it is changed on the way: frozen values of what the user wants."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Cors(msgspec.Struct, frozen=True):
+    """Which pages of other origins may read a route's answers (the Fetch standard's CORS protocol)."""
+
+    origins: tuple[str, ...]
+    """Serialised origins, "https://*.example.com" for those below a host, or "*" alone for all."""
+    methods: tuple[str, ...] = ()
+    """What they may use; empty are those of the route, or the usual ones."""
+    headers: tuple[str, ...] = ()
+    """What they may send; empty is whatever they ask for."""
+    expose: tuple[str, ...] = ()
+    """What they may read of an answer's head, beyond the standard's safe list."""
+    credentials: bool = False
+    max_age: float | None = None
+    """Seconds for which a browser need not ask again; None leaves it to the browser."""
+
+
+class SecurityHeaders(msgspec.Struct, frozen=True):
+    """What browsers are told to be strict about. "" and 0 say nothing of it."""
+
+    hsts: float = 31_536_000.0
+    """Seconds for which a browser comes by HTTPS alone; said over HTTPS and nowhere else (RFC 6797 §7.2)."""
+    subdomains: bool = False
+    """Whether that goes for the hosts below, too."""
+    frame: Literal["deny", "sameorigin", ""] = "deny"
+    nosniff: bool = True
+    referrer: str = "strict-origin-when-cross-origin"
+    content: str = ""
+    """Content-Security-Policy."""
+    permissions: str = ""
+    """Permissions-Policy."""
+    opener: str = ""
+    """Cross-Origin-Opener-Policy."""

@@ -1,0 +1,164 @@
+"""What a route's clients are told on top of any answer, whoever made it: which page may read it, and what browsers are
+to be strict about. Compiled once for each route; knows nothing of how an answer comes or goes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from meshctl.model.passing import Cors, SecurityHeaders
+from meshctl.wire.fields import Fields, make
+
+if TYPE_CHECKING:
+    from meshctl.model.route import Route
+    from meshctl.proxy.exchange import Exchange
+
+_CORS: Final = (
+    "access-control-allow-origin",
+    "access-control-allow-credentials",
+    "access-control-allow-methods",
+    "access-control-allow-headers",
+    "access-control-expose-headers",
+    "access-control-max-age",
+)
+_O, _SMALL_O = b"Oo"
+_HSTS: Final = "strict-transport-security"
+
+Source = Callable[["Exchange"], Fields]
+
+
+class Dressing:
+    """The lines for one route's answers. `names` are the fields of the service's answers that give way to them."""
+
+    __slots__ = ("_fixed", "_sources", "is_said", "names")
+
+    is_said: Callable[[bytes], object]
+    """Whether a head, with its lines' ends, has any of them: mostly not, and then nothing need be taken out."""
+
+    def __init__(self, names: frozenset[bytes], fixed: Fields, sources: tuple[Source, ...]) -> None:
+        self.names = names
+        self.is_said = re.compile(rb"(?i)\r\n(?:%b)[ \t]*:" % b"|".join(map(re.escape, sorted(names)))).search
+        self._fixed = fixed
+        self._sources = sources
+
+    def __repr__(self) -> str:
+        return f"<Dressing {len(self._fixed)} lines, {len(self._sources)} sources>"
+
+    def lines(self, exchange: Exchange) -> Fields:
+        """What is added to the answer of `exchange`. Nobody may change it."""
+        found = self._fixed
+        for source in self._sources:
+            found = found + source(exchange) if found else source(exchange)
+        return found
+
+
+def dressing(route: Route) -> Dressing | None:
+    """What the answers of `route` get; None where it asks for nothing."""
+    names: list[str] = []
+    fixed: Fields = []
+    sources: list[Source] = []
+    if route.cors is not None:
+        names += _CORS
+        origins = Origins(route.cors)
+        if origins.is_open:
+            fixed += origins.told("*")
+        else:
+            sources.append(origins.lines)
+    if route.security_headers is not None:
+        ours = {name for name, _ in route.response_headers.set}
+        texts = [pair for pair in strict(route.security_headers) if pair[0] not in ours]
+        names += [name for name, _ in texts]
+        fixed += [line for name, value in texts if name != _HSTS for line in make(_titled(name), value)]
+        sources += [Secured(make(_titled(name), value)).lines for name, value in texts if name == _HSTS]
+    if not names:
+        return None
+    return Dressing(frozenset(name.encode() for name in names), fixed, tuple(sources))
+
+
+class Origins:
+    """Who may read the answers of a route with `cors`."""
+
+    def __init__(self, cors: Cors) -> None:
+        self._cors = cors
+        self.is_open = cors.origins == ("*",) and not cors.credentials
+        """Whether everybody is told the same."""
+        self._known = {each.encode(): self.told(each) for each in cors.origins if "*" not in each}
+        below = [re.escape(each).replace(r"\*", r"[a-z0-9.-]+") for each in cors.origins if "*" in each]
+        self._below = re.compile("|".join(below)).fullmatch if below else None
+        self._others = make("Vary", "Origin")
+
+    def __repr__(self) -> str:
+        return f"<Origins {', '.join(self._cors.origins)}>"
+
+    def told(self, origin: str) -> Fields:
+        """What a page of an origin that may read is told."""
+        cors = self._cors
+        pairs = [("Access-Control-Allow-Origin", origin)]
+        if not self.is_open:
+            pairs.append(("Vary", "Origin"))
+        if cors.credentials:
+            pairs.append(("Access-Control-Allow-Credentials", "true"))
+        if cors.expose:
+            pairs.append(("Access-Control-Expose-Headers", ", ".join(cors.expose)))
+        return make(*(text for pair in pairs for text in pair))
+
+    def allows(self, origin: str) -> bool:
+        """Whether pages of this origin may read."""
+        return self.is_open or origin.encode("latin-1") in self._known or self._is_below(origin)
+
+    def lines(self, exchange: Exchange) -> Fields:
+        """What this page is told. Others are told nothing but that it depends on who asks, for the caches between."""
+        origin = _origin(exchange.request.fields)
+        found = self._known.get(origin)
+        if found is None:
+            text = origin.decode("latin-1")
+            found = self.told(text) if self._is_below(text) else self._others
+        return found
+
+    def _is_below(self, origin: str) -> bool:
+        return self._below is not None and self._below(origin) is not None
+
+
+class Secured:
+    """A line that is said over HTTPS alone."""
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+
+    def lines(self, exchange: Exchange) -> Fields:
+        """The line, or nothing: a client that came in the clear must not be told (RFC 6797 §7.2)."""
+        stream = exchange.stream
+        scheme = stream.scheme.encode()
+        if stream.trusted:
+            scheme = exchange.request.special.get(b"x-forwarded-proto", scheme)
+        return self._fields if scheme == b"https" else []
+
+
+def strict(headers: SecurityHeaders) -> list[tuple[str, str]]:
+    """The preset as names, in lower case, and values."""
+    hsts = f"max-age={int(headers.hsts)}" if headers.hsts else ""
+    found = (
+        (_HSTS, f"{hsts}; includeSubDomains" if hsts and headers.subdomains else hsts),
+        ("x-frame-options", headers.frame.upper()),
+        ("x-content-type-options", "nosniff" if headers.nosniff else ""),
+        ("referrer-policy", headers.referrer),
+        ("content-security-policy", headers.content),
+        ("permissions-policy", headers.permissions),
+        ("cross-origin-opener-policy", headers.opener),
+    )
+    return [(name, value) for name, value in found if value]
+
+
+def _origin(fields: Fields) -> bytes:
+    """The Origin of a request, b"" without one."""
+    for line in fields:
+        # Asked of every field of every request: a look at the first letter costs a third of lowering the name.
+        if (line[0] == _O or line[0] == _SMALL_O) and line[:7].lower() == b"origin:":
+            return line[7:].strip()
+    return b""
+
+
+def _titled(name: str) -> str:
+    return "-".join(word.capitalize() for word in name.split("-"))

@@ -1,0 +1,52 @@
+"""What a request would meet of what changes messages on their way, in words, for `routes explain`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshctl.core.preflight import Asked, method_asked, without_headers
+from meshctl.core.route_table import RouteTable
+from meshctl.proxy.dressing import Origins, strict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meshctl.core.match import Matchable
+    from meshctl.model.passing import Cors
+    from meshctl.model.route import Route
+    from meshctl.wire.message import Request
+
+
+def table_for(routes: Sequence[Route], request: Request) -> tuple[RouteTable[Route], Matchable]:
+    """The routes that compete for a request, and what they are asked: of a preflight what it is about, where it is
+    answered here."""
+    method = method_asked(request)
+    if method:
+        asked = Asked(request, method)
+        table = RouteTable([(without_headers(each.match) if each.cors else each.match, each) for each in routes])
+        found = table.find(asked)
+        if found is not None and found.cors is not None:
+            return table, asked
+    return RouteTable([(each.match, each) for each in routes]), request
+
+
+def describe_passing(route: Route, request: Request) -> tuple[str, ...]:
+    """A line for each thing."""
+    said = []
+    if route.cors is not None:
+        said.append(f"cors: {_cors(route.cors, request)}")
+    if route.security_headers is not None:
+        names = ", ".join(name for name, _ in strict(route.security_headers))
+        said.append(f"security headers: {names or 'none'}")
+    return tuple(said)
+
+
+def _cors(cors: Cors, request: Request) -> str:
+    origin = request.header("origin")
+    if origin is None:
+        return f"pages of {', '.join(cors.origins)} may read the answer"
+    if not Origins(cors).allows(origin):
+        is_preflight = bool(method_asked(request))
+        return f"pages of {origin} may not: " + ("403 cors_refused" if is_preflight else "they are told nothing")
+    answered = ", and the proxy answers that itself: 204" if method_asked(request) else ""
+    return f"pages of {origin} may{answered}"
