@@ -7,7 +7,7 @@ from math import inf
 
 import msgspec
 
-from meshctl.model.claims import NO_CLAIMS
+from meshctl.model.claims import NO_CLAIMS, claim_text
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -25,6 +25,8 @@ class Principal(msgspec.Struct, frozen=True):
     """The SPIFFE ID of the mesh's member that it is."""
     until: float = inf
     """When this is no longer so, in seconds since the epoch."""
+    told: tuple[bytes, ...] = ()
+    """The fields by which a service is told of it."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -55,4 +57,12 @@ def joined(principals: Sequence[Principal]) -> Principal:
         owner=next((each.owner for each in principals if each.owner), ""),
         identity=next((each.identity for each in principals if each.identity), ""),
         until=min(each.until for each in principals),
+        told=tuple(line for each in principals for line in each.told),
     )
+
+
+def told(headers: Sequence[tuple[str, str]], claims: Mapping[str, object]) -> tuple[bytes, ...]:
+    """The fields that tell claims, by header and claim. What cannot stand in a field is left out: the service sees
+    nobody rather than somebody else."""
+    found = ((name, claim_text(claims, claim)) for name, claim in headers)
+    return tuple(f"{name}: {text.strip()}".encode() for name, text in found if text is not None and text.isprintable())

@@ -126,7 +126,7 @@ def _key(way: Auth, request: Request, vouched: Vouched) -> Principal | Refused |
     if config.query and request.query_string is not None:
         rest, asked.query_credential = split_query(request.query_string, {config.query})
         request.query_string = rest or None
-    found = KeyWay(way, asked).find(asked)  # type: ignore[arg-type]
+    found = KeyWay(way, asked).find(asked, request.fields)  # type: ignore[arg-type]
     if vouched.keys is None and isinstance(found, Refused) and not found.is_silent:
         return "there is a key; whether it holds a running gateway knows"
     return found

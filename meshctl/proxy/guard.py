@@ -13,10 +13,9 @@ from urllib.parse import unquote_plus
 
 from meshctl import clock
 from meshctl.core.principal import Principal, Refused, joined
-from meshctl.model.claims import claim_text
 from meshctl.proxy.filtering import Waiting
 from meshctl.proxy.filters.reply import Reply, refusal
-from meshctl.wire.fields import Fields
+from meshctl.wire.fields import MOST_NAMES, Fields
 from meshctl.wire.reasons import status_of
 
 if TYPE_CHECKING:
@@ -25,11 +24,12 @@ if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.vouching import Vouching
     from meshctl.proxy.ways import Way
-    from meshctl.wire.message import Request
 
 _AUTHORIZATION: Final = b"authorization"
 _LONGEST_USER: Final = 256
 """Characters of a subject in the access log."""
+_LONGEST_NAME: Final = 128
+"""Bytes of a field's name that is remembered."""
 
 
 class Known(NamedTuple):
@@ -46,23 +46,27 @@ class Known(NamedTuple):
 
 class Stripping:
     """The filter of a route without `auth` whose service is told claims on another one: nobody invents them. `hidden`
-    are the headers that tell."""
+    are the headers that tell; `read` are those that are looked at."""
 
-    def __init__(self, hidden: frozenset[bytes]) -> None:
+    def __init__(self, hidden: frozenset[bytes], read: frozenset[bytes] = frozenset()) -> None:
         self.hidden = hidden
+        self._is_odd = _Spellings(hidden | read)
 
     def __call__(self, exchange: Exchange) -> Reply | None:
         """Always None."""
         request = exchange.request
-        for line in request.fields:
-            if plain(line[: line.index(b":")]) in self.hidden:
-                request.fields = self.visible(request.fields)
-                break
+        if odd := self.odd(request.fields):
+            request.fields = [line for line in request.fields if line not in odd]
         return None
+
+    def odd(self, fields: Fields) -> Fields:
+        """The fields that may not all pass as they are."""
+        is_odd = self._is_odd
+        return [line for line in fields if is_odd[line[: line.index(b":")]]]
 
     def visible(self, fields: Fields) -> Fields:
         """The fields but for those that are hidden, in any spelling; a new list."""
-        return visible(fields, self.hidden)
+        return [line for line in fields if plain(line[: line.index(b":")]) not in self.hidden]
 
 
 class Guard(Stripping):
@@ -72,19 +76,18 @@ class Guard(Stripping):
     def __init__(
         self, vouching: Vouching, ways: Sequence[Way], hidden: frozenset[bytes], realm: str, *, every: bool
     ) -> None:
-        keys = frozenset(
-            plain(each.config.api_key.header.encode())
-            for each in ways
-            if each.config.api_key is not None and each.config.api_key.header and not each.config.forward
-        )
-        super().__init__(hidden | keys)
+        keys = [(each.config.api_key, each.config.forward) for each in ways if each.config.api_key is not None]
+        headers = {plain(key.header.encode()): forward for key, forward in keys if key.header}
+        own = {name for name, forward in headers.items() if not forward}
+        super().__init__(hidden | own, frozenset((*headers, _AUTHORIZATION)))
         self._vouching = vouching
         self._ways = tuple(ways)
         self._every = every
         self._realm = realm
-        self._queries = frozenset(
-            each.config.api_key.query for each in ways if each.config.api_key is not None and each.config.api_key.query
-        )
+        self._queries = frozenset(key.query for key, _ in keys if key.query)
+        self._only = self._ways[0] if len(self._ways) == 1 else None
+        self._readers = frozenset(each.name for each in ways if each.uses_authorization)
+        self._forwarders = frozenset(each.name for each in ways if each.uses_authorization and each.config.forward)
 
     def __repr__(self) -> str:
         return f"<Guard {', '.join(each.name for each in self._ways)}>"
@@ -110,25 +113,51 @@ class Guard(Stripping):
         return None
 
     def _ask(self, exchange: Exchange) -> Reply | None:
-        request = exchange.request
+        fields = exchange.request.fields
         if self._queries:
             _take_from_query(exchange, self._queries)
-        found = [way.find(exchange) for way in self._ways]
+        odd = self.odd(fields)
+        if self._only is not None:
+            one = self._only.find(exchange, odd)
+            if not isinstance(one, Principal):
+                return self._refused(exchange, [one])
+            self._accept(exchange, one, odd, (one.way,))
+            return None
+        found = [way.find(exchange, odd) for way in self._ways]
         principals = [each for each in found if isinstance(each, Principal)]
         if len(principals) < (len(found) if self._every else 1):
             return self._refused(exchange, found)
-        principal = joined(principals if self._every else principals[:1])
+        accepted = principals if self._every else principals[:1]
+        self._accept(exchange, joined(accepted), odd, [each.way for each in accepted])
+        return None
+
+    def _accept(self, exchange: Exchange, principal: Principal, odd: Fields, ways: Sequence[str]) -> None:
+        """Let a request go on as that of `principal`, who is known by `ways`."""
+        request = exchange.request
+        fields = request.fields
+        passing = self._passing(fields, odd, ways)
+        passing += principal.told
         exchange.principal = principal
         exchange.user = user = principal.subject[:_LONGEST_USER]
-        passing = self._passing(request, principals if self._every else principals[:1])
         if not self._queries:
             epoch = self._vouching.epoch
-            exchange.stream.known = Known(request.fields, self, epoch, principal.until, principal, user, passing)
+            exchange.stream.known = Known(fields, self, epoch, principal.until, principal, user, passing)
         request.claims = principal.claims
         request.fields = passing
         if request.named:
             request.named = protected(request.named, self.hidden)
-        return None
+
+    def _passing(self, fields: Fields, odd: Fields, ways: Sequence[str]) -> Fields:
+        """The fields that go on; a new list."""
+        if not odd:
+            return fields.copy()
+        hidden = self.hidden
+        used = self._readers.intersection(ways)
+        if self._readers and not (used and used <= self._forwarders):
+            # A token that nobody here has looked at must not look as if somebody had.
+            hidden = hidden | {_AUTHORIZATION}
+        gone = [line for line in odd if plain(line[: line.index(b":")]) in hidden]
+        return [line for line in fields if line not in gone] if gone else fields.copy()
 
     def _refused(self, exchange: Exchange, found: Sequence[Principal | Refused | Waiting]) -> Reply:
         """The answer to who is not known: the first credential that is not accepted tells why."""
@@ -146,35 +175,25 @@ class Guard(Stripping):
             return refusal(exchange, why.reason, detail)
         return refusal(exchange, why.reason, detail, *dict.fromkeys(said))
 
-    def _passing(self, request: Request, principals: Sequence[Principal]) -> Fields:
-        """The fields that go on."""
-        names = {each.way for each in principals}
-        used = [way for way in self._ways if way.name in names]
-        hidden = self.hidden
-        readers = [way for way in self._ways if way.uses_authorization]
-        trusted = [way for way in used if way.uses_authorization]
-        if readers and not (trusted and all(way.config.forward for way in trusted)):
-            # A token that nobody here has looked at must not look as if somebody had.
-            hidden = hidden | {_AUTHORIZATION}
-        fields = visible(request.fields, hidden)
-        for way, principal in zip(used, principals, strict=True):
-            for name, claim in way.config.headers:
-                text = claim_text(principal.claims, claim)
-                # What cannot stand in a header is left out: the service sees nobody rather than somebody else.
-                if text is not None and text.isprintable():
-                    fields.append(f"{name}: {text.strip()}".encode())
-        return fields
+
+class _Spellings(dict[bytes, bool]):
+    """Whether a field's name, as it is spelt, means one of `names`: found out once for each spelling."""
+
+    def __init__(self, names: frozenset[bytes]) -> None:
+        super().__init__()
+        self._names = names
+
+    def __missing__(self, name: bytes) -> bool:
+        found = plain(name) in self._names
+        if len(self) < MOST_NAMES and len(name) <= _LONGEST_NAME:
+            self[name] = found
+        return found
 
 
 def plain(name: bytes) -> bytes:
     """A field's name as CGI and its children read it: case and "_" for "-" make no difference to them (RFC 3875
     §4.1.18)."""
     return name.lower().replace(b"_", b"-")
-
-
-def visible(fields: Fields, hidden: frozenset[bytes]) -> Fields:
-    """The fields but for those that are hidden, in any spelling; a new list."""
-    return [line for line in fields if plain(line[: line.index(b":")]) not in hidden]
 
 
 def protected(named: frozenset[bytes], hidden: frozenset[bytes]) -> frozenset[bytes]:

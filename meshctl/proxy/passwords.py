@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
 from meshctl.core.htpasswd import LARGEST, is_argon2, read_users
-from meshctl.core.principal import Principal, Refused
+from meshctl.core.principal import Principal, Refused, told
 from meshctl.model.auth import Auth
 from meshctl.proxy.filtering import Waiting
 from meshctl.proxy.tasks import spawn
@@ -25,6 +25,7 @@ from meshctl.wire.challenge import challenge
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.worker import Worker
+    from meshctl.wire.fields import Fields
 
 LASTS: Final = 300.0
 """Seconds for which a right password is remembered."""
@@ -62,15 +63,15 @@ class PasswordWay(Way):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="passwords")
         self.refresh()
 
-    def find(self, exchange: Exchange) -> Principal | Refused | Waiting:
+    def find(self, exchange: Exchange, shown: Fields) -> Principal | Refused | Waiting:
         """See `Way`."""
-        shown = value_of(exchange.request.fields, AUTHORIZATION)
-        if shown is None or (shown and shown[:6].lower() != b"basic "):
+        value = value_of(shown, AUTHORIZATION)
+        if value is None or (value and value[:6].lower() != b"basic "):
             return self.silent
-        name, password = credentials(shown[6:])
-        if not name or len(shown) > _LONGEST:
+        name, password = credentials(value[6:])
+        if not name or len(value) > _LONGEST:
             return _WRONG
-        digest = blake2b(shown[6:].strip(), key=self._secret, digest_size=32).digest()
+        digest = blake2b(value[6:].strip(), key=self._secret, digest_size=32).digest()
         found = self._known.get(digest)
         now = clock.wall()
         if found is not None and found.until > now:
@@ -115,13 +116,17 @@ class PasswordWay(Way):
         now = clock.wall()
         if users is self._users:
             if is_right and name in users:
-                self._known[digest] = Principal(name, self.name, {"sub": name}, until=now + LASTS)
+                self._known[digest] = self._principal(name, now)
                 self._bound(self._known)
             else:
                 self._wrong_until[digest] = now + WRONG_LASTS
                 self._bound(self._wrong_until)
         self._checks.pop(digest, None)
         waiting.over(self._worker.loop)
+
+    def _principal(self, name: str, now: float) -> Principal:
+        claims = {"sub": name}
+        return Principal(name, self.name, claims, until=now + LASTS, told=told(self.config.headers, claims))
 
     @staticmethod
     def _bound(known: dict[bytes, Principal] | dict[bytes, float]) -> None:

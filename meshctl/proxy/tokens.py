@@ -5,9 +5,11 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from meshctl import clock
 from meshctl.core.jwk import has_kid
-from meshctl.core.principal import Principal, Refused
+from meshctl.core.principal import Principal, Refused, told
 from meshctl.core.tokens import LONGEST, BadToken, judge, read, read_json
 from meshctl.core.verify import verify
 from meshctl.model.auth import Auth
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from meshctl.proxy.filtering import Waiting
     from meshctl.proxy.sources import Source
     from meshctl.proxy.vouching import Vouching
+    from meshctl.wire.fields import Fields
 
 MOST_KNOWN: Final = 10_000
 """Tokens that are remembered."""
@@ -38,20 +41,20 @@ class TokenWay(Way):
         self._source = source
         self._known: dict[bytes, Principal] = {}
 
-    def find(self, exchange: Exchange) -> Principal | Refused | Waiting:
+    def find(self, exchange: Exchange, shown: Fields) -> Principal | Refused | Waiting:
         """See `Way`."""
-        shown = bearer(exchange.request.fields)
-        if shown is None:
+        token = bearer(shown)
+        if token is None:
             return self.silent
-        if len(shown) > LONGEST:
+        if len(token) > LONGEST:
             return Refused("token_invalid", f"the token is longer than {LONGEST} bytes")
         if self._epoch is not self._vouching.epoch:
             self._epoch = self._vouching.epoch
             self._known.clear()
-        digest = sha256(shown).digest()
+        digest = sha256(token).digest()
         found: Principal | Refused | Waiting | None = self._known.pop(digest, None)
         if not isinstance(found, Principal) or found.until <= clock.wall():
-            found = self._first_seen(shown)
+            found = self._first_seen(token)
         if isinstance(found, Principal):
             # The one that was used last stands last.
             self._known[digest] = found
@@ -67,10 +70,10 @@ class TokenWay(Way):
         """See `Way`."""
         self._source.refresh()
 
-    def _first_seen(self, shown: bytes) -> Principal | Refused | Waiting:
+    def _first_seen(self, text: bytes) -> Principal | Refused | Waiting:
         source = self._source
         try:
-            token = read(shown)
+            token = read(text)
             if token.header["alg"] not in self._algorithms:
                 raise BadToken("the token is signed in a way that is not accepted here")
             if not source.keys:
@@ -78,6 +81,9 @@ class TokenWay(Way):
             if not has_kid(source.keys, token.header.get("kid")) and source.may_know_more():
                 return source.waiting
             verify(token, source.keys, self._jwt.algorithms)
-            return judge(read_json(token.payload), self._jwt, self.name, clock.wall())
+            found = judge(read_json(token.payload), self._jwt, self.name, clock.wall())
         except BadToken as error:
             return Refused("token_invalid", str(error))
+        if isinstance(found, Refused):
+            return found
+        return msgspec.structs.replace(found, told=told(self.config.headers, found.claims))

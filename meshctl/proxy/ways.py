@@ -11,7 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
-from meshctl.core.principal import Principal, Refused
+from meshctl.core.principal import Principal, Refused, told
 from meshctl.model.api_key import PREFIX
 from meshctl.model.auth import Auth
 from meshctl.wire.challenge import challenge
@@ -43,8 +43,8 @@ class Way:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
 
-    def find(self, exchange: Exchange) -> Principal | Refused | Waiting:
-        """Who calls."""
+    def find(self, exchange: Exchange, shown: Fields) -> Principal | Refused | Waiting:
+        """Who calls. `shown` are the fields of the request that credentials could stand in."""
         raise NotImplementedError  # pragma: no cover - an interface
 
     def challenge(self, realm: str, refused: Refused) -> str:
@@ -71,19 +71,19 @@ class KeyWay(Way):
         self._start = said.header.encode() + b":" if said.header else b""
         self._known: dict[bytes, Principal] = {}
 
-    def find(self, exchange: Exchange) -> Principal | Refused:
+    def find(self, exchange: Exchange, shown: Fields) -> Principal | Refused:
         """See `Way`."""
-        shown = self._shown(exchange)
-        if shown is None:
+        key = self._key_of(exchange, shown)
+        if key is None:
             return self.silent
         if self._epoch is not self._vouching.epoch:
             self._epoch = self._vouching.epoch
             self._known.clear()
-        digest = sha256(shown).digest()
+        digest = sha256(key).digest()
         found = self._known.get(digest)
         if found is None:
             stored = self._vouching.keys.get(digest)
-            if stored is None or len(shown) > _LONGEST_KEY or stored.revoked:
+            if stored is None or len(key) > _LONGEST_KEY or stored.revoked:
                 return Refused("key_invalid", "the API key is unknown or revoked")
             found = self._known[digest] = self._principal(stored)
         if found.until <= clock.wall():
@@ -96,23 +96,24 @@ class KeyWay(Way):
             return bearer_challenge(realm, refused)
         return challenge("ApiKey", realm=realm, header=self._config.header, query=self._config.query)
 
-    def _shown(self, exchange: Exchange) -> bytes | None:
-        fields = exchange.request.fields
-        shown = value_of(fields, self._start) if self._start else None
-        if shown is None and self._config.bearer:
-            shown = bearer(fields)
-            if shown is not None and not shown.startswith(_KEY):
+    def _key_of(self, exchange: Exchange, shown: Fields) -> bytes | None:
+        key = value_of(shown, self._start) if self._start else None
+        if key is None and self._config.bearer:
+            key = bearer(shown)
+            if key is not None and not key.startswith(_KEY):
                 return None  # A token, which is another way's business.
-        if shown is None and self._config.query:
+        if key is None and self._config.query:
             return exchange.query_credential
-        return shown
+        return key
 
     def _principal(self, stored: StoredKey) -> Principal:
         claims: dict[str, object] = {"sub": stored.owner, "owner": stored.owner, "key": stored.id}
         if stored.scopes:
             claims["scope"] = " ".join(stored.scopes)
         until = stored.expires or inf
-        return Principal(stored.owner, self.name, claims, frozenset(stored.scopes), owner=stored.owner, until=until)
+        scopes = frozenset(stored.scopes)
+        lines = told(self.config.headers, claims)
+        return Principal(stored.owner, self.name, claims, scopes, owner=stored.owner, until=until, told=lines)
 
 
 class CertificateWay(Way):
@@ -121,13 +122,14 @@ class CertificateWay(Way):
     def __init__(self, config: Auth) -> None:
         super().__init__(config, "a certificate of the mesh is needed")
 
-    def find(self, exchange: Exchange) -> Principal | Refused:
+    def find(self, exchange: Exchange, shown: Fields) -> Principal | Refused:
         """See `Way`."""
         stream = exchange.stream
         if not stream.peer:
             return self.silent
         claims = {"sub": stream.peer, "identity": stream.identity}
-        return Principal(stream.peer, self.name, claims, identity=stream.identity)
+        lines = told(self.config.headers, claims)
+        return Principal(stream.peer, self.name, claims, identity=stream.identity, told=lines)
 
     def challenge(self, realm: str, refused: Refused) -> str:
         """See `Way`."""
