@@ -105,7 +105,8 @@ def explain_view(
             raise MeshError("usage", f'"{line}" is not a header', hint='write it as "name: value"')
         pairs.append((name.strip(), value.strip()))
     mesh = overridden(supervisor.mesh, supervisor.changing.weights)
-    return explain(mesh, method, url, pairs, services, _vouched(supervisor) if mesh.auth else None)
+    vouched = _vouched(supervisor) if mesh.auth else None
+    return explain(mesh, method, url, pairs, services, vouched, supervisor.fleet.meters)
 
 
 def _vouched(supervisor: Supervisor) -> Vouched:

@@ -19,6 +19,7 @@ from meshctl.model.service import Service, Version
 from meshctl.model.units import format_duration, format_percent, format_size
 from meshctl.model.views import EndpointView, ExplainView, LoserView, ServiceView
 from meshctl.proxy.described import describe_conditions, describe_match, describe_target
+from meshctl.proxy.explain_limits import describe_limits
 from meshctl.proxy.explain_passing import describe_passing, table_for
 from meshctl.proxy.keys import request_key
 from meshctl.wire.fields import REQUEST_READ
@@ -28,6 +29,7 @@ from meshctl.wire.target import split_absolute, split_host
 
 if TYPE_CHECKING:
     from meshctl.proxy.explain_auth import Vouched
+    from meshctl.proxy.meters import Meters
 
 _AVAILABLE = frozenset({"healthy", "unknown", "ramping", "half_open"})
 
@@ -58,11 +60,12 @@ def explain(
     headers: Sequence[tuple[str, str]] = (),
     live: Sequence[ServiceView] = (),
     vouched: Vouched | None = None,
+    meters: Meters | None = None,
 ) -> ExplainView:
     """Which route takes `method url` with `headers`, what it meets and where it goes, and why every other route lost.
 
     `url` is a URL or a path; a path takes the Host header's host. `live` is what a running proxy sees, `vouched` what
-    it knows of callers."""
+    it knows of callers, `meters` what it has counted."""
     request = _request(method, url, headers)
     sent = request.path
     try:
@@ -78,6 +81,7 @@ def explain(
         )
     route = mesh.routes[told.winner]
     said = describe_passing(route, request) + _auth(mesh, route, request, vouched)
+    said += describe_limits(mesh, route, request, meters)
     version, endpoint = "", ""
     if route.service is not None:
         service = next(each for each in mesh.services if each.name == route.service)

@@ -68,6 +68,8 @@ def test_workers_share_a_limit(start_gateway: StartGateway, upstreams: Upstreams
     found = ask(gateway, 600, clients=12)
     assert found.keys() == {200, 429}
     assert found[200] == pytest.approx(400, rel=0.05)
+    told = meshctl(gateway.home, "routes", "explain", "GET", "/").out
+    assert "rate limit per-route: 400/h, 400 at once, by route; rate_limited:per-route, the next one in" in told
     gateway.forgiven.add("worker_ended")
     killed = gateway.workers()
     for pid in killed:
@@ -109,6 +111,8 @@ def test_quotas_outlive_the_gateway(start_gateway: StartGateway, upstreams: Upst
     assert 0 < int(refused.headers["retry-after"]) <= 31 * 86_400
     assert refused.headers["ratelimit"].startswith('"month-per-client";r=0;t=')
     until(lambda: used(5), "the rest to be written")
+    told = meshctl(home, "routes", "explain", "GET", "/").out
+    assert "quota month-per-client: 5 in a month, by client address; quota_exceeded:month-per-client" in told
     assert "month-per-client" in meshctl(home, "limits", "ls").out
     assert meshctl(home, "limits", "reset", "all").status == 2
     assert meshctl(home, "limits", "reset", "nobody", "--all").status == 4

@@ -1,0 +1,91 @@
+"""What a route's limits would say of a request, in words: from where it may come, how often, what is left of a quota.
+
+With what a running proxy has counted beside the configuration, it says what would happen now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshctl import clock
+from meshctl.core.calendar import period
+from meshctl.core.gcra import Rate
+from meshctl.model.limits import By, Quota, RateLimit
+from meshctl.model.mesh import Mesh
+from meshctl.model.route import Route
+from meshctl.model.units import format_count_per, format_duration, format_size
+from meshctl.proxy.counted import counted, salt, shown
+from meshctl.proxy.filters.addresses import verdict
+from meshctl.proxy.meters import Meters
+from meshctl.wire.message import Request
+
+HERE = "127.0.0.1"
+"""Nobody sends this request, so it is asked as if from here."""
+
+
+class _Asked:
+    """As much of an exchange as limits look at."""
+
+    principal = None
+    client = HERE
+    trusted = False
+    peer = identity = ""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.stream = self
+
+
+def describe_limits(mesh: Mesh, route: Route, request: Request, meters: Meters | None = None) -> tuple[str, ...]:
+    """A line for each limit that the request would meet, in that order."""
+    lines = [*_addresses(mesh, route)]
+    asked = _Asked(request)
+    for limit in route.rate_limits:
+        said = f"rate limit {limit.name}: {format_count_per(limit.count, limit.window)}, {limit.burst} at once"
+        lines.append(f"{said}, by {_by(limit.by)}{_rate_now(route.name, limit, asked, meters)}")
+    for quota in route.quotas:
+        said = f"quota {quota.name}: {quota.limit} in a {quota.per}, by {_by(quota.by)}"
+        lines.append(said + _quota_now(route.name, quota, asked, meters))
+    if route.response_bytes:
+        lines.append(f"answer: at most {format_size(route.response_bytes)}")
+    if route.bandwidth:
+        lines.append(f"bandwidth: {format_size(route.bandwidth)}/s for the body of an answer")
+    return tuple(lines)
+
+
+def _addresses(mesh: Mesh, route: Route) -> Iterator[str]:
+    for where, of in (("gateway.", mesh.gateway), ("", route)):
+        if of.allow_addresses or of.deny_addresses:
+            rule = verdict(of.allow_addresses, of.deny_addresses)(HERE)
+            name = "gateway addresses" if where else "addresses"
+            yield f"{name}: from {HERE} " + (f"denied:{where}{rule}" if rule else "let in")
+
+
+def _rate_now(route: str, limit: RateLimit, asked: _Asked, meters: Meters | None) -> str:
+    if meters is None or limit.by.kind == "key":
+        return ""
+    now = clock.monotonic()
+    key = counted(limit.by)(asked)  # type: ignore[arg-type]
+    rates = meters.rates
+    rest = rates.values[rates.find(hash((salt(route, limit.name, limit.by), key)), now)]
+    rate = Rate(limit.count, limit.window, limit.burst)
+    if left := rate.left(rest, now):
+        return f"; {left} left"
+    return f"; rate_limited:{limit.name}, the next one in {format_duration(round(rate.wait(rest, now), 1))}"
+
+
+def _quota_now(route: str, quota: Quota, asked: _Asked, meters: Meters | None) -> str:
+    if meters is None or quota.by.kind == "key":
+        return ""
+    at = period(quota.per, clock.wall())
+    key = shown(counted(quota.by)(asked))  # type: ignore[arg-type]
+    cells = meters.days if quota.per == "day" else meters.months
+    used = cells.values[cells.find(hash((salt(route, quota.name, quota.by), at.number, key)), 0.0)]
+    left = max(0, quota.limit - int(used))
+    return f"; {left} left" if left else f"; quota_exceeded:{quota.name}"
+
+
+def _by(by: By) -> str:
+    """Whose requests are counted together, in words."""
+    words = {"client_ip": "client address", "route": "route", "key": "caller", "identity": "member"}
+    return f"{by.kind} {by.name}" if by.name else words[by.kind]
