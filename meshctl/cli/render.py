@@ -7,10 +7,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import Any, Final, TextIO
 
-if TYPE_CHECKING:
-    from meshctl.errors import MeshError
+from meshctl.errors import MeshError
 
 Cell = str | int | float | bool | None
 Row = Sequence[Cell]
@@ -76,8 +75,14 @@ class Terminal:
 
     def data(self, text: str) -> None:
         """Write `text` to stdout as it is, ended with a newline."""
-        self.out.write(text if text.endswith("\n") else text + "\n")
-        self.out.flush()
+        try:
+            self.out.write(text if text.endswith("\n") else text + "\n")
+            self.out.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            silence_stdout()
+            raise MeshError("failed", f"the output cannot be written: {(error.strerror or '').lower()}") from error
 
     def document(self, value: object) -> None:
         """Write `value` (structs, lists, plain values) to stdout as one JSON document."""
@@ -158,8 +163,13 @@ class Terminal:
         )
 
     def _talk(self, text: str) -> None:
-        self.err.write("\n".join(map(clean, text.split("\n"))) + "\n")
-        self.err.flush()
+        try:
+            self.err.write("\n".join(map(clean, text.split("\n"))) + "\n")
+            self.err.flush()
+        except BrokenPipeError:
+            raise
+        except OSError:
+            pass  # There is nowhere left to say so; the exit status stands.
 
     def _rich_sections(self, sections: Iterable[tuple[str, Sequence[tuple[str, str, str, str]]]]) -> None:
         from rich.console import Console, Group
@@ -228,11 +238,23 @@ def _count(problems: Sequence[Any]) -> str:
 
 
 def prepare_streams() -> None:
-    """Make stdout and stderr write what the terminal cannot encode as escapes, instead of failing on it."""
+    """Make stdout and stderr write what the terminal cannot encode as escapes, instead of failing on it, and stand for
+    nothing where they were closed: else the next file that is opened would take their place."""
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        _fill_streams()
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+
+
+def _fill_streams() -> None:
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def silence_stdout() -> None:

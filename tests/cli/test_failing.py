@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -107,6 +108,23 @@ def test_a_closed_pipe_is_quiet(folder: Path) -> None:
     finally:
         os.close(write)
     assert (done.stderr, done.returncode) == (b"", 128 + signal.SIGPIPE)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "said"),
+    [
+        (">&- <&-", 0, ""),
+        (">/dev/full", 1, "meshctl: the output cannot be written: no space left on device\n"),
+        (">/dev/full 2>/dev/full", 1, ""),
+    ],
+)
+def test_output_that_goes_nowhere(folder: Path, redirection: str, status: int, said: str) -> None:
+    """Streams that were closed are nothing to trip over; what cannot be written is said in a line, and has failed."""
+    if "full" in redirection and not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    words = " ".join(map(shlex.quote, command("config", "schema")))
+    done = subprocess.run(["sh", "-c", f"{words} {redirection}"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", said)
 
 
 def test_messages_cannot_move_the_cursor(meshctl: Meshctl) -> None:
