@@ -5,7 +5,7 @@ _meshctl() {
     local -a commands
     for (( index = 2; index < CURRENT; index++ )); do
         case "${at:+$at }${words[index]}" in
-            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"limits"|"limits ls"|"limits reset"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"stat"|"edges"|"doctor"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
+            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"limits"|"limits ls"|"limits reset"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"stat"|"tap"|"top"|"edges"|"doctor"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
         esac
     done
     words=(meshctl "${(@)words[last+1,-1]}")
@@ -29,6 +29,8 @@ _meshctl() {
             commands+=('certs:The mesh'\''s own certificates: who has which, how long, and new ones for all of them while everything runs')
             commands+=('config:The configuration in force, its schema, and the way back to an earlier one')
             commands+=('stat:Show how services fare: success, requests per second, latencies, what is under way, and why proxies refused')
+            commands+=('tap:Show requests as they pass, one line each, live from every proxy, until Ctrl-C')
+            commands+=('top:Show which kinds of requests there are most of, live: who calls whom, with what, how often, how fast, how well')
             commands+=('edges:Show who calls whom: which version, as whom, over mutual TLS or not, how often and with what success')
             commands+=('doctor:Look whether everything is all right: this machine, the mesh'\''s home and store, certificates, running proxies')
             commands+=('completions:Print the completion script of a shell')
@@ -608,6 +610,42 @@ _meshctl() {
             _arguments \
                 '*--by[What a row stands for]:service version route edge:(service version route edge)' \
                 '*-w[How far back\: 10s to 15m]:DURATION: ' '*--window[How far back\: 10s to 15m]:DURATION: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:SERVICE…: ' ;;
+        "tap")
+            _arguments \
+                '*--from[Only calls of this service or address]:WHO: ' \
+                '*--to[Only calls to this service, or version\: a/v2]:WHOM: ' \
+                '*--method[Only GET, POST…]:METHOD: ' \
+                '*--path[Only below this path, or "/a/*/b"]:PATH:_files' \
+                '*--status[Only 503, 5xx, 400-499…]:STATUS: ' \
+                '*--header[Only with this request header\: "x-user\: al*", or a name]:HEADER: ' \
+                '*--slow[Only what took at least so long\: 200ms]:DURATION: ' \
+                '*--max-rate[Requests a second to show at most]:RATE: ' \
+                '*--hops[Tell of a request at each proxy on its way, not only at the sender'\''s]' \
+                '*-n[End after so many (default\: go on)]:COUNT: ' '*--lines[End after so many (default\: go on)]:COUNT: ' \
+                '*--for[End after this time (default\: go on)]:DURATION: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:SERVICE…: ' ;;
+        "top")
+            _arguments \
+                '*--from[Only calls of this service or address]:WHO: ' \
+                '*--to[Only calls to this service, or version\: a/v2]:WHOM: ' \
+                '*--method[Only GET, POST…]:METHOD: ' \
+                '*--path[Only below this path, or "/a/*/b"]:PATH:_files' \
+                '*--status[Only 503, 5xx, 400-499…]:STATUS: ' \
+                '*--header[Only with this request header\: "x-user\: al*", or a name]:HEADER: ' \
+                '*--slow[Only what took at least so long\: 200ms]:DURATION: ' \
+                '*--max-rate[Requests a second that each worker tells of at most]:RATE: ' \
+                '*--sort[What stands first]:count best worst last success:(count best worst last success)' \
+                '*--every[How often plain lines are written]:DURATION: ' \
+                '*--for[End after this time (default\: go on)]:DURATION: ' \
                 '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \

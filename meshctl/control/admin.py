@@ -20,6 +20,7 @@ from meshctl import __version__
 from meshctl.control.readings import reading
 from meshctl.control.reception import Reception
 from meshctl.control.sockets import bind_one
+from meshctl.control.tapping import Tapping
 from meshctl.control.views import explain_view, plain_views, route_views, service_views, version_tallies
 from meshctl.errors import MeshError
 from meshctl.model.address import parse_address
@@ -44,8 +45,13 @@ class Admin:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._path = supervisor.record.socket
+        tapping = Tapping(supervisor.loop, supervisor.fleet, supervisor.record.service)
         self._reception = Reception(
-            supervisor.loop, self._up_to, self._serve, {"/v1/stat": lambda query: reading(supervisor, query)}
+            supervisor.loop,
+            self._up_to,
+            self._serve,
+            {"/v1/stat": lambda query: reading(supervisor, query)},
+            {"/v1/tap": tapping.show},
         )
         self._runner: web.AppRunner | None = None
         self._starting: asyncio.Task[web.AppRunner] | None = None
@@ -154,13 +160,13 @@ class Admin:
             services=await service_views(supervisor),
             identity=supervisor.identity.view,
             roots=supervisor.identity.roots(),
+            limits_backend=supervisor.limits.is_shared,
         )
         kind, body = expose(supervisor.fleet.totals.merged(), facts, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": kind})
 
     async def _status(self, _request: web.Request) -> web.Response:
         await self._supervisor.sampling.sample()
-            limits_backend=supervisor.limits.is_shared,
         return _json(self._supervisor.view())
 
     async def _routes(self, _request: web.Request) -> web.Response:

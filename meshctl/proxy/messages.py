@@ -17,6 +17,7 @@ import msgspec
 from meshctl.model.api_key import StoredKey
 from meshctl.model.registration import Registration
 from meshctl.model.steering import Shown, Steering
+from meshctl.model.tap import Seen, Taps
 from meshctl.model.weights import Shares
 
 _LENGTH: Final = struct.Struct("!I")
@@ -215,6 +216,8 @@ Message = (
     | Answer
     | Notice
     | Answered
+    | Taps
+    | Seen
     | Spent
 )
 

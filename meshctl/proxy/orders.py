@@ -11,6 +11,7 @@ import msgspec
 
 from meshctl.errors import MeshError
 from meshctl.model.mesh import decode
+from meshctl.model.tap import TapOrder, Taps
 from meshctl.proxy.listener import LiveListener
 from meshctl.proxy.messages import (
     Abort,
@@ -37,6 +38,7 @@ from meshctl.proxy.tasks import spawn
 from meshctl.proxy.tls import ListenerTls
 
 if TYPE_CHECKING:
+    from meshctl.proxy.tapping import Tapping
     from meshctl.proxy.worker import Worker
 
 GUARDED_GRACE: Final = 3.0
@@ -60,6 +62,7 @@ class Orders:
         self._worker = worker
         self._pending: Pending | None = None
         self._guarded = 0
+        self._tapping: Tapping | None = None
         worker.loop.add_reader(channel.socket, self._on_readable)
 
     def __repr__(self) -> str:
@@ -88,6 +91,7 @@ class Orders:
         except EOFError:
             # The supervisor is gone: nobody would restart or stop this worker, so it ends as if told to.
             worker.loop.remove_reader(self.channel.socket)
+            self._tap(())
             spawn(self._outlive(), name="outlive")
 
     async def _outlive(self) -> None:
@@ -120,6 +124,8 @@ class Orders:
                 worker.vouching.take(message)
             case Fetched():
                 worker.vouching.fetched(message)
+            case Taps(orders):
+                self._tap(orders)
             case Ask(number, what):
                 self.send(Answer(number, self._answer(what)))
             case Reopen():
@@ -194,6 +200,15 @@ class Orders:
             worker.listeners.pop(key).close()
         worker.listeners |= pending.opened
         worker.housekeeping.adopt(pending.snapshot)
+
+    def _tap(self, orders: tuple[TapOrder, ...]) -> None:
+        """Show requests to those who look on. What does that is loaded for the first of them."""
+        if self._tapping is None and orders:
+            from meshctl.proxy.tapping import Tapping
+
+            self._tapping = Tapping(self._worker)
+        if self._tapping is not None:
+            self._tapping.take(orders)
 
     def _abort(self, number: int) -> None:
         if self._pending is not None and self._pending.order.number == number:

@@ -3,19 +3,23 @@ down."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
-from .gateway import Gateway, meshctl
+from .gateway import Gateway, meshctl, meshctl_process
 from .sidecar import Wrapped
 from .waiting import until
 
@@ -97,8 +101,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 
 def test_each_request_counts_once(shop: Shop) -> None:
-    """What passes gateway, caller's sidecar and callee's is one request to the caller's service and one to the callee's;
-    the newest are told at once."""
+    """What passes gateway, caller's sidecar and callee's is one request to the caller's service and one to the
+    callee's; the newest are told at once."""
     before = {name: shop.row("stat", service=name)["requests"] for name in ("web", "orders")}
     for _ in range(5):
         assert shop.call("http://orders/x") == 200
@@ -160,3 +164,91 @@ def test_who_does_not_answer_is_named(shop: Shop) -> None:
     assert ended.json()["silent"] == [shop.web.id]
     assert shop.web.id in ended.err
     assert next(row for row in ended.json()["rows"] if row["service"] == "orders")["requests"] > 0
+
+
+def until_tapped(shop: Shop, tap: subprocess.Popen[bytes], out: Path, path: str) -> None:
+    """Return when a tap shows requests: it takes a moment until every proxy knows of it."""
+
+    def shows() -> bool:
+        assert tap.poll() is None, out.read_text()
+        assert shop.get(path) == 200
+        return path.rpartition("/")[2] in out.read_text()
+
+    until(shows, "the tap to show requests", every=0.1)
+
+
+def test_tap_shows_what_is_wanted(shop: Shop, tmp_path: Path) -> None:
+    """Each request that passes the filter is one line with whom it went to and how, at the proxy that sent it; nothing
+    that a client must keep to itself is in any; it ends when as many were shown as were asked for."""
+    out = tmp_path / "out"
+    with out.open("wb") as sink:
+        tap = meshctl_process(
+            shop.home, "tap", "orders", "--path", "/wanted", "-n", "3", "-o", "json", stdout=sink, stderr=sink
+        )
+    try:
+        url = f"{shop.gateway.url}/web/call?url=http://orders/wanted/7?card=hunter1"
+
+        def ended() -> bool:
+            shop.http.get(url, headers={"Cookie": "a=hunter2"})
+            shop.call("http://orders/unwanted")
+            return tap.poll() is not None
+
+        until(ended, "the tap to end", every=0.1)
+    finally:
+        tap.kill()
+        status = tap.wait()
+    assert status == 0, out.read_text()
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(lines) == 3
+    assert "hunter" not in out.read_text()
+    for line in lines:
+        assert (line["source"], line["destination"], line["tls"], line["proxy"]) == ("web", "orders", "mtls", "out")
+        assert (line["path"], line["status"], line["id"]) == ("/wanted/7?…", 200, shop.web.id)
+        assert line["request_headers"]["accept-encoding"]
+        assert line["response_headers"]["x-served-by"] == shop.orders.id
+
+
+def test_a_killed_tap_costs_nothing(shop: Shop, tmp_path: Path) -> None:
+    """Within seconds of kill -9 no proxy shows anything any more."""
+    out = tmp_path / "out"
+    with out.open("wb") as sink:
+        tap = meshctl_process(shop.home, "tap", "--max-rate", "100000", stdout=sink, stderr=sink)
+    try:
+        until_tapped(shop, tap, out, "/web/here")
+        assert taps(shop) >= 2
+    finally:
+        tap.kill()
+        tap.wait()
+    line = next(line for line in out.read_text().splitlines() if "/here" in line)
+    for word in ("req id=", "proxy=gateway", "dst=web@", "tls=mtls", ":method=GET", ":status=200", "duration="):
+        assert f" {word}" in line
+    until(lambda: not taps(shop), "the proxies to stop")
+
+
+def taps(shop: Shop) -> int:
+    """How many clients look on at the gateway and at web's proxy: the connections that their admin sockets have."""
+    count = 0
+    for pid in (shop.gateway.pid, shop.web.process.pid):
+        for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+            ends = [each.laddr for each in process.net_connections("unix") if each.laddr.endswith(".sock")]
+            # One of them waits for clients.
+            count += sum(number - 1 for number in Counter(ends).values())
+    return count
+
+
+def test_top_counts_kinds_of_requests(shop: Shop, tmp_path: Path) -> None:
+    """Requests that differ in a number alone are of one kind; each kind has its count, latencies and success."""
+    out = tmp_path / "out"
+    with out.open("wb") as sink:
+        top = meshctl_process(shop.home, "top", "web", "--for", "4s", "-o", "json", stdout=sink, stderr=sink)
+    number = 0
+    while top.poll() is None:
+        number += 1
+        assert shop.get(f"/web/item/{number}") == 200
+    assert top.wait() == 0, out.read_text()
+    rows = json.loads(out.read_text())["rows"]
+    (row,) = [row for row in rows if row["path"] == "/web/item/*"]
+    assert row["destination"] == "web"
+    assert 0 < row["count"] <= number
+    assert 0 < row["best"] <= row["last"] <= row["worst"]
+    assert row["success"] == 1
