@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from meshctl.core.cells import Cells
 
 SOON: Final = 0.02
-IDLE: Final = 5.0
+IDLE: Final = 2.0
 """Seconds without anything to share after which it is looked whether Redis is still there."""
 AGAIN: Final = 1.0
 """Seconds until a Redis that is away is asked again."""
@@ -140,8 +140,8 @@ class Sharing:
             now = [self._spent.popitem() for _ in range(min(MOST, len(self._spent)))]
             known = [(*each, *self._limits[each[0][:2]]) for each in now if each[0][:2] in self._limits]
             async with client.pipeline(transaction=False) as pipe:
-                for (route, limit, key), count, rate, _ in known:
-                    name = f"meshctl:{self._mesh}:{route}:{limit}:{shown(key)}"
+                for (route, limit, key), count, rate, by in known:
+                    name = f"meshctl:{self._mesh}:{route}:{limit}:{shown(key, by)}"
                     pipe.evalsha(self._script, 1, name, round(count * rate.interval * 1e6))
                 answers = await pipe.execute()
             for ((route, limit, key), _, _, by), ahead in zip(known, answers, strict=True):

@@ -50,11 +50,19 @@ def salt(route: str, name: str, by: By) -> int:
     return hash((route, name, by.kind, by.name))
 
 
-def shown(key: str) -> str:
-    """A key as it may be written down: short, and without what would not be readable."""
-    if len(key) <= LONGEST and key.isprintable():
+def shown(key: str, by: By) -> str:
+    """A key as it may be written down and shown: short, readable, and no secret of anybody."""
+    if not key or (len(key) <= LONGEST and key.isprintable() and not is_hidden(by)):
         return key
     return f"sha256:{sha256(key.encode()).hexdigest()[:32]}"
+
+
+@lru_cache(maxsize=256)
+def is_hidden(by: By) -> bool:
+    """Whether such keys may be worth stealing."""
+    from meshctl.core.differences import is_secret
+
+    return by.kind == "cookie" or (by.kind in {"header", "query"} and is_secret(by.name))
 
 
 def _client(exchange: Exchange) -> str:

@@ -78,7 +78,7 @@ def _quota_now(route: str, quota: Quota, asked: _Asked, meters: Meters | None) -
     if meters is None or quota.by.kind == "key":
         return ""
     at = period(quota.per, clock.wall())
-    key = shown(counted(quota.by)(asked))  # type: ignore[arg-type]
+    key = shown(counted(quota.by)(asked), quota.by)  # type: ignore[arg-type]
     cells = meters.days if quota.per == "day" else meters.months
     used = cells.values[cells.find(hash((salt(route, quota.name, quota.by), at.number, key)), 0.0)]
     left = max(0, quota.limit - int(used))

@@ -16,6 +16,7 @@ from meshctl.model.limits import By, Quota, RateLimit, RateLimiting
 from meshctl.model.policy import Retry
 from meshctl.model.route import HeaderEdits, Match, PathMatch, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
+from meshctl.proxy.counted import shown
 from tests.conformance.upstream import Upstream
 from tests.conformance.wire import EndedEarly, Message
 
@@ -226,6 +227,25 @@ def test_quotas(shop: Shop) -> None:
     assert reasons == ["", "quota_exceeded:each", "quota_exceeded:each", "", "", "quota_exceeded:all"]
     assert answers[-1].status == 429
     assert 0 < int(answers[-1].get("retry-after") or 0) <= 31 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("key", "by", "expected"),
+    [
+        ("203.0.113.7", By(), "203.0.113.7"),
+        ("acme", By("header", "x-tenant"), "acme"),
+        ("", By("header", "x-api-key"), ""),
+        ("x" * 97, By("header", "x-tenant"), "sha256:"),
+        ("a\x00b", By("query", "q"), "sha256:"),
+        ("hunter2", By("header", "x-api-key"), "sha256:"),
+        ("hunter2", By("query", "token"), "sha256:"),
+        ("hunter2", By("cookie", "c"), "sha256:"),
+    ],
+)
+def test_keys_that_are_written_down(key: str, by: By, expected: str) -> None:
+    """A key is written down as it is, unless it is long, unreadable or a secret."""
+    assert shown(key, by).startswith(expected)
+    assert (key in shown(key, by)) == (not expected.startswith("sha256"))
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -57,6 +57,7 @@ class Allowance:
         self.period = period(config.per, 0.0)
         self._per = config.per
         self._now = 0.0
+        self._by = config.by
         self._key = counted(config.by)
         self._salt = salt(route, config.name, config.by)
         seconds = 86_400 if config.per == "day" else 2_592_000
@@ -77,7 +78,7 @@ class Allowance:
         now = self._now = clock.wall()
         if now >= self.period.end or now < self.period.end - _LONGEST:
             self.period = period(self._per, now)
-        key = shown(self._key(exchange))
+        key = shown(self._key(exchange), self._by)
         return key, self.cells(exchange).find(hash((self._salt, self.period.number, key)), 0.0)
 
     def left(self, used: int) -> bytes:
