@@ -29,10 +29,14 @@ def check(
         path: Path = ("routes", number)
         yield from _need(decoded, path, table, mesh)
         yield from _rules(path, table)
+    is_asked = any(listener.mesh == "edge" for listener in mesh.gateway.listeners)
     used = {name for route in mesh.routes if route.auth for name in route.auth.names}
     for way in mesh.auth:
         if way.name not in used and not decoded.is_damaged(("routes",)):
             yield Finding(("auth", way.name), "no route asks for it", severity="warning")
+        elif way.certificate is not None and not is_asked and not decoded.is_damaged(("gateway",)):
+            message, hint = "no listener asks for certificates of the mesh", 'tls = { certificate = "mesh" } does'
+            yield Finding(("auth", way.name, "certificate"), message, hint=hint, severity="warning")
 
 
 def _way(path: Path, table: AuthTable, way: Auth) -> Iterator[Finding]:

@@ -92,6 +92,23 @@ class Caller(Downstream):
         exchange.fail(self._verdict.reason, self._verdict.detail)
 
 
+class Visitor(Caller):
+    """A client from outside that showed a certificate of the mesh: known to routes that ask for it, and in all else a
+    client like others. Neither is it believed what it says of others, nor is its word passed on to the app."""
+
+    def __init__(self, worker: Worker, listener: LiveListener, verdict: Verdict) -> None:
+        super().__init__(worker, listener, verdict)
+        self.certified, self.identity = self.identity, ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.trusted = self.worker.snapshot.trusts(self.client)
+
+    def send_ready(self, block: bytes, request_id: bytes, body: bytes | memoryview) -> bool:
+        """See `stream.Stream`."""
+        return Downstream.send_ready(self, block, request_id, body)
+
+
 class Arrival(asyncio.Protocol):
     """A connection whose handshake is under way: once that is over, it is decided who speaks and how."""
 
@@ -135,3 +152,26 @@ class Arrival(asyncio.Protocol):
             listener=self._listener.address,
             detail=verdict.detail,
         )
+
+
+class Visit(Arrival):
+    """The same at a listener for clients from outside, which may show a certificate of the mesh. Whoever shows none, or
+    one that does not hold, is nobody in particular."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        worker = self._worker
+        end = cast(asyncio.Transport, transport)
+        tls = cast(ssl.SSLObject, end.get_extra_info("ssl_object"))
+        der = tls.getpeercert(binary_form=True)
+        verdict = (worker.mesh_tls or self._shown).judge(der, clock.wall()) if der else None
+        if verdict is not None and verdict.reason:
+            self._complain(end, verdict)
+        if verdict is None or verdict.reason:
+            client = Downstream(worker, self._listener)
+            end.set_protocol(client)
+            client.connection_made(end)
+            return
+        visitor = Visitor(worker, self._listener, verdict)
+        end.set_protocol(visitor)
+        visitor.connection_made(end)
+        worker.members.note(visitor, verdict, self._shown)

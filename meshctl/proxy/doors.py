@@ -8,7 +8,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from meshctl.proxy.acceptor import Make
-from meshctl.proxy.caller import Arrival
+from meshctl.proxy.caller import Arrival, Visit
 from meshctl.proxy.downstream import Downstream
 from meshctl.proxy.mesh_tls import EdgeTls
 from meshctl.proxy.plain import Insecure, PlainCaller, Stranger
@@ -62,7 +62,13 @@ class HttpsDoor:
 
     def by_tls(self) -> tuple[ssl.SSLContext, Make]:
         """See `acceptor.Door`."""
-        return self._tls.context, lambda: Downstream(self._worker, self._listener)
+        worker, listener = self._worker, self._listener
+        shown = worker.mesh_tls
+        if shown is not None and worker.snapshot.asks_certificates and isinstance(self._tls, EdgeTls):
+            context = shown.asking()
+            if context is not None:
+                return context, lambda: Visit(worker, listener, shown)
+        return self._tls.context, lambda: Downstream(worker, listener)
 
     def in_the_clear(self) -> asyncio.BaseProtocol:
         """See `acceptor.Door`."""

@@ -60,6 +60,7 @@ class MeshTls:
         for context in (self.server, caller):
             self._trust_issuer(context)
         self.edge = _edge(*told.edge[0]) if told.edge else None
+        self._asking: ssl.SSLContext | None = None
 
     def __repr__(self) -> str:
         return f"<MeshTls {self.identity} generation {self.generation}, {len(self._verdicts)} peers met>"
@@ -71,6 +72,18 @@ class MeshTls:
             found = self._clients[protocol] = self._mutual(ssl.PROTOCOL_TLS_CLIENT, [protocol])
             self._trust_issuer(found)
         return found
+
+    def asking(self) -> ssl.SSLContext | None:
+        """The same certificate for clients from outside as `edge` shows, who are asked for one of the mesh and may have
+        none. None where there is no such certificate."""
+        if self._asking is None and self._told.edge:
+            context = self._asking = _edge(*self._told.edge[0])
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+            context.num_tickets = 0
+            context.verify_mode = ssl.CERT_OPTIONAL
+            context.verify_flags |= ssl.VERIFY_X509_STRICT
+            context.load_verify_locations(cadata=self._told.bundle.decode("ascii"))
+        return self._asking
 
     def judge(self, der: bytes | None, now: float) -> Verdict:
         """Who a peer is, whose chain OpenSSL has just verified, at `now` by the wall clock."""

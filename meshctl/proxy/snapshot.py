@@ -125,6 +125,8 @@ class Snapshot:
         self.fence = fence(gateway.allow_addresses, gateway.deny_addresses, "gateway.")
         """Asked about requests from outside before any route; None where everybody may come."""
         known = {route.name: route for route in before.routes} if before else {}
+        self.asks_certificates = any(each.certificate is not None for each in mesh.auth)
+        """Whether clients from outside are asked for a certificate of the mesh."""
         guards = worker.vouching.guards(mesh)
         self.routes: list[CompiledRoute] = [
             _compiled(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from meshctl.model.api_key import StoredKey
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.filtering import Waiting
+    from meshctl.proxy.stream import Stream
     from meshctl.proxy.vouching import Vouching
 
 AUTHORIZATION: Final = b"authorization:"
@@ -127,13 +128,18 @@ class CertificateWay(Way):
         stream = exchange.stream
         if not stream.peer:
             return self.silent
-        claims = {"sub": stream.peer, "identity": stream.identity}
-        lines = told(self.config.headers, claims)
-        return Principal(stream.peer, self.name, claims, identity=stream.identity, told=lines)
+        identity = identity_of(stream)
+        claims = {"sub": stream.peer, "identity": identity}
+        return Principal(stream.peer, self.name, claims, identity=identity, told=told(self.config.headers, claims))
 
     def challenge(self, realm: str, refused: Refused) -> str:
         """See `Way`."""
         return challenge("Certificate", realm=realm)
+
+
+def identity_of(stream: Stream) -> str:
+    """The SPIFFE ID that a client proved; "" where it proved nothing."""
+    return stream.identity or getattr(stream, "certified", "")
 
 
 def value_of(fields: Fields, start: bytes) -> bytes | None:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from meshctl.model.auth import Auth, ClientCertificate, Need
 from meshctl.model.mesh import Gateway, Mesh
-from meshctl.model.route import Respond, Route
+from meshctl.model.route import Match, PathMatch, Require, Respond, Route
 from tests.conformance.refusals import is_refused
 from tests.conformance.wire import Wire
 
 from .lone_proxy import LoneProxy
-from .members import Authority, Leaf
+from .members import Authority, Leaf, spiffe
 
 GET = b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n"
 EDGE = "gateway/edge"
@@ -124,3 +125,83 @@ def test_listeners_need_an_identity(authority: Authority, tmp_path: Path) -> Non
         client.send(GET)
         assert client.read_response().body == b"own"
     assert running.end() == []
+
+
+def visit(gateway: LoneProxy, authority: Authority, leaf: Leaf | None, **versions: ssl.TLSVersion) -> Wire:
+    """A connection of a client who shows `leaf`, if any."""
+    context = authority.client(leaf)
+    for which, version in versions.items():
+        setattr(context, which, version)
+    end = gateway.connect(EDGE).socket
+    try:
+        return Wire(context.wrap_socket(end))
+    except BaseException:
+        end.close()
+        raise
+
+
+def asked(client: Wire, path: str) -> tuple[int, bytes]:
+    """Status and reason."""
+    client.send(b"GET %b HTTP/1.1\r\nHost: shop.test\r\n\r\n" % path.encode())
+    answer = client.read_response()
+    return answer.status, answer.get("x-meshctl-reason") or b""
+
+
+def certified(authority: Authority) -> Mesh:
+    """Routes for members of the mesh, for one of them, and for anybody."""
+    members = Auth("members", certificate=ClientCertificate())
+    need, own = Need(("members",)), Respond(body="own")
+    routes = (
+        Route("open", respond=own),
+        Route("members", Match(path=PathMatch(value="/members")), respond=own, auth=need),
+        Route(
+            "web",
+            Match(path=PathMatch(value="/web")),
+            respond=own,
+            auth=need,
+            require=(Require("web", identities=(spiffe("web"),)),),
+        ),
+    )
+    return Mesh(trust_domain="shop.mesh", gateway=Gateway(admin="off"), routes=routes, auth=(members,))
+
+
+def test_clients_with_certificates(gateway: LoneProxy, authority: Authority, stranger: Authority) -> None:
+    """Where a route asks for a certificate of the mesh, clients who show one are known by it; whoever shows none is
+    served all the same where none is asked for, and one of another authority is no handshake."""
+    gateway.apply(certified(authority))
+    with visit(gateway, authority, None) as client:
+        assert asked(client, "/") == (200, b"")
+        assert asked(client, "/members") == (401, b"unauthenticated")
+    with visit(gateway, authority, authority.service("web")) as client:
+        assert [asked(client, path) for path in ("/", "/members", "/web", "/members")] == [(200, b"")] * 4
+    with visit(gateway, authority, authority.service("orders")) as client:
+        assert asked(client, "/members") == (200, b"")
+        assert asked(client, "/web") == (403, b"denied:web")
+    foreign = stranger.service("web")
+    with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)):
+        context = stranger.client(foreign)
+        context.load_verify_locations(cadata=authority.bundle.decode())
+        with Wire(context.wrap_socket(gateway.connect(EDGE).socket)) as client:
+            asked(client, "/members")
+    gateway.apply(gateway.mesh)
+
+
+def test_certificates_that_no_longer_hold(gateway: LoneProxy, authority: Authority) -> None:
+    """A revoked certificate makes nobody known, and ends the connections that it made; a resumed session makes nobody
+    known either, as there is none."""
+    gateway.apply(certified(authority))
+    leaf = authority.service("web")
+    edge = certificate(authority)
+    with visit(gateway, authority, leaf) as client:
+        assert asked(client, "/members") == (200, b"")
+        assert isinstance(client.socket, ssl.SSLSocket)
+        assert client.socket.version() == "TLSv1.3"
+        assert client.socket.session is None or not client.socket.session.has_ticket
+        gateway.tell(authority.identify("gateway", edge=edge, revoked=(leaf.serial,)))
+        gateway.ask("commit")
+        assert client.read_rest() == b""
+    with visit(gateway, authority, leaf) as client:
+        assert asked(client, "/members") == (401, b"unauthenticated")
+        assert asked(client, "/") == (200, b"")
+    gateway.tell(authority.identify("gateway", edge=edge))
+    gateway.apply(gateway.mesh)

@@ -59,5 +59,6 @@ def client_address(exchange: Exchange) -> str:
 def _unasked(exchange: Exchange) -> Principal:
     """What is known of a caller whom nobody asked: the identity that it connected with."""
     from meshctl.core.principal import Principal
+    from meshctl.proxy.ways import identity_of
 
-    return Principal(exchange.stream.peer, "", identity=exchange.stream.identity)
+    return Principal(exchange.stream.peer, "", identity=identity_of(exchange.stream))
