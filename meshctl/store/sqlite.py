@@ -46,6 +46,7 @@ class SqliteStore:
         self._lock = threading.RLock()
         self._owner = os.getpid()
         self._connection: sqlite3.Connection | None = sqlite_file.open_or_create(path, wait)
+        self._file = sqlite_file.file_in(path)
 
     def __repr__(self) -> str:
         return f"SqliteStore({str(self._path)!r}, {'open' if self._connection else 'closed'})"
@@ -167,6 +168,8 @@ class SqliteStore:
         """One write transaction: commits where the block ends, leaves nothing behind where it raises."""
         with self._lock, sqlite_file.translating(self._path):
             connection = self._connected()
+            if sqlite_file.file_in(self._path) != self._file:
+                raise sqlite_file.lost(self._path)
 
             def run(sql: str, *parameters: Any) -> _Rows:
                 return connection.execute(sql, parameters).fetchall()

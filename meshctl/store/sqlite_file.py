@@ -39,10 +39,14 @@ _LOG_BYTES: Final = 4 * 1024 * 1024
 # With less than this free, an I/O error of the file is a full disk: SQLite's shared index alone takes 32 KiB.
 _ROOM_BYTES: Final = 64 * 1024
 
+# What SQLite keeps beside a database while it is in use.
+_BESIDE: Final = ("-journal", "-wal", "-shm")
+
 
 def open_or_create(path: Path, wait: float) -> sqlite3.Connection:
     """A connection to the store in `path`, which is made where it does not exist. Raises MeshError."""
     if not path.exists():
+        _check_alone(path)
         _create(path)
     return open_existing(path, wait)
 
@@ -59,6 +63,21 @@ def open_existing(path: Path, wait: float) -> sqlite3.Connection:
             connection.close()
             raise
         return connection
+
+
+def file_in(path: Path) -> tuple[int, int]:
+    """Which file is in `path` now; nothing in the place of one is one, too."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
+
+
+def lost(path: Path) -> MeshError:
+    """The store was removed or replaced while it was in use: what was written to it now, nobody would ever read."""
+    message = f'the store "{path}" was removed or replaced while it was in use'
+    return MeshError("store_unavailable", message, hint="end what runs in this home, and start it again")
 
 
 @contextmanager
@@ -105,6 +124,15 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("SELECT revision FROM store").fetchall()
 
 
+def _check_alone(path: Path) -> None:
+    """Raise where a log is left of a store that was removed: SQLite would take it for that of the new one."""
+    left = [each.name for each in (path.with_name(path.name + end) for end in _BESIDE) if each.exists()]
+    # Another process may have made both meanwhile. In this order: a log beside no store belongs to none.
+    if left and not path.exists():
+        hint = f"put it back, or end what runs in this home and remove {' and '.join(left)}"
+        raise MeshError("store_unavailable", f'the store "{path}" was removed, but not its log', hint=hint)
+
+
 def _create(path: Path) -> None:
     """Build an empty store under another name and link it to `path`: nobody ever sees half of one, and of two processes
     that do this at once both end up with the store of the faster one."""
@@ -126,7 +154,7 @@ def _create(path: Path) -> None:
     except OSError as error:
         raise _uncreatable(path, error) from error
     finally:
-        for left in ("", "-journal", "-wal", "-shm"):
+        for left in ("", *_BESIDE):
             # What stops the removal has stopped the creation before, and that error is the one to tell.
             with suppress(OSError):
                 fresh.with_name(fresh.name + left).unlink(missing_ok=True)

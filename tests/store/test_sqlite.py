@@ -310,6 +310,28 @@ def test_a_directory_in_its_place(home: Home) -> None:
     assert caught.value.code == "store_unavailable"
 
 
+def test_removed_while_in_use(store: SqliteStore, home: Home) -> None:
+    """Nothing is written any more to a store whose file is gone or is another one: it would be for nobody. And
+    the log of the one that is gone is not taken for that of the next."""
+    store.transact([Put("a", b"1")])
+    lease = store.grant(60)
+    home.database.unlink()
+    for write in (lambda: store.transact([Put("a", b"2")]), lambda: store.keep_alive(lease), lambda: store.grant(1)):
+        with pytest.raises(MeshError, match="removed or replaced") as caught:
+            write()
+        assert caught.value.code == "store_unavailable"
+    with pytest.raises(MeshError, match="but not its log") as caught:
+        SqliteStore(home.database)
+    assert "mesh.db-wal" in caught.value.hint
+    for left in home.path.glob("mesh.db-*"):
+        left.unlink()
+    other = SqliteStore(home.database)
+    with pytest.raises(MeshError, match="removed or replaced"):
+        store.transact([Put("a", b"2")])
+    assert other.transact([Put("a", b"3")]) == 1
+    other.close()
+
+
 def test_closed(store: SqliteStore) -> None:
     """A closed store says that it is closed."""
     store.close()
