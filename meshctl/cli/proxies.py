@@ -28,7 +28,7 @@ def running(session: Session) -> list[ProxyRecord]:
             raise
         found = []
     if not found:
-        raise MeshError("not_running", "nothing runs in this home", hint=_NONE_RUNS)
+        raise _none_runs(session)
     return found
 
 
@@ -60,3 +60,13 @@ def ask_running(session: Session, target: str, kind: type[T]) -> list[tuple[Prox
 def with_proxy(rows: Sequence[tuple[ProxyRecord, T]]) -> bool:
     """Whether a table needs a PROXY column: only where several answered."""
     return len(rows) > 1
+
+
+def _none_runs(session: Session) -> MeshError:
+    from meshctl.control.unlisted import unlisted
+
+    try:
+        found = unlisted(session.home())
+    except MeshError:
+        found = None  # There is no home at all.
+    return found or MeshError("not_running", "nothing runs in this home", hint=_NONE_RUNS)

@@ -118,10 +118,10 @@ def _unreachable(record: ProxyRecord, error: Exception, timeout: float) -> MeshE
     if isinstance(error, TimeoutError):
         why = f"did not answer within {timeout:g} s"
     elif isinstance(error, FileNotFoundError | ConnectionRefusedError):
-        why = "does not listen on its admin socket; it may be starting or ending"
+        why = "does not listen on its admin socket; it may be starting or ending, or the socket was removed"
     else:
         why = f"could not be asked: {str(error) or type(error).__name__}".lower()
-    hint = f"`meshctl gateway status` shows what runs; its process is {record.pid}"
+    hint = f"its process is {record.pid}; where it stays so, start it anew"
     return MeshError("proxy_unreachable", f'proxy "{record.id}" {why}', hint=hint)
 
 
