@@ -6,14 +6,14 @@ It never fails: what is wrong in a document is said by `decode` before it and by
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from meshctl.config.build_auth import auth, need, path_match, rules
 from meshctl.config.build_limits import names_of, quotas, rate_limits
 from meshctl.config.build_passing import passing
 from meshctl.config.document import MESH, AccessLogTable, CertificateTable, Document, GatewayTable, ListenerTable
 from meshctl.config.document_allow import AllowTable
-from meshctl.config.document_route import HeaderEditsTable, RetryTable, RouteTable, ValueTable
+from meshctl.config.document_route import HeaderEditsTable, QueryEditsTable, RetryTable, RouteTable, ValueTable
 from meshctl.config.document_service import (
     BalanceTable,
     EndpointTable,
@@ -41,8 +41,10 @@ from meshctl.model.policy import (
     RetryBudget,
     UpstreamTimeouts,
 )
-from meshctl.model.route import HeaderEdits, Match, PathMatch, Redirect, Respond, Rewrite, Route, ValueMatch
+from meshctl.model.route import HeaderEdits, Match, PathMatch, QueryEdits, Redirect, Respond, Rewrite, Route, ValueMatch
 from meshctl.model.service import DIRECT, Endpoint, Service, UpstreamTls, Version
+
+Edits = TypeVar("Edits", HeaderEdits, QueryEdits)
 
 TCP_STREAM: Final = 3600.0
 """Seconds without a byte for services of raw bytes: pools of database connections rest for longer than any request."""
@@ -134,7 +136,9 @@ def _route(table: RouteTable, name: str, services: Mapping[str, Service]) -> Rou
             given[key] = kind(**given[key].given())
     for key in ("request_headers", "response_headers"):
         if key in given:
-            given[key] = _edits(given[key])
+            given[key] = _edits(given[key], HeaderEdits)
+    if table.request_query is not None:
+        given["request_query"] = _edits(table.request_query, QueryEdits)
     if table.retry:
         given["retry"] = _retry(table.retry)
     if table.auth:
@@ -178,11 +182,12 @@ def _value(name: str, table: ValueTable) -> ValueMatch:
     return ValueMatch(name, "exact", table.exact) if table.exact is not None else ValueMatch(name, "present")
 
 
-def _edits(table: HeaderEditsTable) -> HeaderEdits:
-    return HeaderEdits(
+def _edits(table: HeaderEditsTable | QueryEditsTable, kind: type[Edits]) -> Edits:
+    return kind(
         set=tuple(sorted((table.set or {}).items())),
         add=tuple((name, value) for name, values in sorted((table.add or {}).items()) for value in values),
         remove=tuple(table.remove or ()),
+        rename=tuple(sorted((table.rename or {}).items())),
     )
 
 
@@ -201,7 +206,7 @@ def _names(tables: Sequence[RouteTable]) -> list[str]:
 
 
 def _made(table: RouteTable) -> str:
-    path = table.path and (table.path.exact or table.path.prefix or table.path.regex)
+    path = table.path and (table.path.exact or table.path.prefix or table.path.regex or table.path.template)
     return made_name(path or "", tuple(table.hosts or ()))
 
 

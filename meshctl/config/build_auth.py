@@ -49,6 +49,8 @@ def path_match(table: PathTable) -> PathMatch:
         return PathMatch("exact", table.exact)
     if table.regex is not None:
         return PathMatch("regex", table.regex)
+    if table.template is not None:
+        return PathMatch("template", table.template)
     return PathMatch("prefix", table.prefix) if table.prefix is not None else PathMatch()
 
 

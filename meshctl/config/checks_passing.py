@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from meshctl.config.document import Document
 from meshctl.config.document_passing import CorsTable
 from meshctl.config.document_route import RouteTable
-from meshctl.config.problems import Finding, Path
+from meshctl.config.problems import Finding, Path, did_you_mean, one_of, quoted
+from meshctl.core.path_template import names
+from meshctl.core.template import variables
 
 _ANY = "*"
 
@@ -19,6 +21,7 @@ def check(document: Document) -> Iterator[Finding]:
         if table.cors is not None:
             yield from _cors((*path, "cors"), table.cors)
             yield from _edited(path, table)
+        yield from _variables(path, table)
 
 
 def _cors(path: Path, table: CorsTable) -> Iterator[Finding]:
@@ -34,12 +37,51 @@ def _cors(path: Path, table: CorsTable) -> Iterator[Finding]:
             yield Finding((*path, key, values.index(_ANY)), message, "each by name")
 
 
+def _variables(path: Path, table: RouteTable) -> Iterator[Finding]:
+    """Variables that nothing stands behind: names that the route's path does not have, claims of nobody."""
+    known = _names(table)
+    for where, said in _texts(path, table):
+        for each in variables(said):
+            if each.kind == "path" and each.name and each.name not in known:
+                expected = one_of(sorted(known)) or 'a path such as { template = "/users/{id}" }'
+                hint = did_you_mean(each.name, sorted(known))
+                yield Finding(where, f"the route's path has no name {quoted(each.name)}", expected, hint)
+            if each.kind == "claim" and table.auth is None:
+                message = "nobody has claims: the route does not ask who calls"
+                yield Finding(where, message, hint="give the route auth", severity="warning")
+
+
+def _names(table: RouteTable) -> frozenset[str]:
+    if table.path is None:
+        return frozenset()
+    if table.path.template is not None:
+        return frozenset(names(table.path.template))
+    return frozenset()
+
+
+def _texts(path: Path, table: RouteTable) -> Iterator[tuple[Path, str]]:
+    if table.rewrite is not None and table.rewrite.path is not None:
+        yield (*path, "rewrite", "path"), table.rewrite.path
+    tables = {
+        "request_headers": table.request_headers,
+        "response_headers": table.response_headers,
+        "request_query": table.request_query,
+    }
+    for key, edits in tables.items():
+        if edits is None:
+            continue
+        for name, said in (edits.set or {}).items():
+            yield (*path, key, "set", name), said
+        for name, values in (edits.add or {}).items():
+            yield from (((*path, key, "add", name, number), said) for number, said in enumerate(values))
+
+
 def _edited(path: Path, table: RouteTable) -> Iterator[Finding]:
     edits = table.response_headers
     if edits is None:
         return
-    for key, names in (("set", edits.set or {}), ("add", edits.add or {})):
-        for name in names:
+    for key, given in (("set", edits.set or {}), ("add", edits.add or {})):
+        for name in given:
             if name.startswith("access-control-"):
                 message = "cors says it, too: browsers refuse an answer that has it twice"
                 yield Finding((*path, "response_headers", key, name), message, hint="leave it to cors")

@@ -10,15 +10,18 @@ from meshctl.config.document_auth import NeedSpec, Rules
 from meshctl.config.document_limits import Addresses, Bandwidth, Quotas, RateLimits
 from meshctl.config.document_passing import CorsTable, SecuritySpec
 from meshctl.config.document_path import PathSpec
-from meshctl.config.scalars import Duration, HostPattern, Label, PlainHost, RouteName, Size
+from meshctl.config.scalars import Duration, HostPattern, Label, PlainHost, PlainText, RouteName, Size
 from meshctl.config.scalars_http import (
     EditableHeader,
     HeaderName,
+    HeaderText,
     HeaderValue,
     Method,
     PrefixPath,
     Regex,
     RetryCondition,
+    RewrittenPath,
+    Text,
     UrlPath,
 )
 from meshctl.config.table import ONE_KEY, Table, distinct_keys, either, shorthand
@@ -66,30 +69,49 @@ class RewriteTable(Table):
     """Changes to what is forwarded."""
 
     prefix: PrefixPath | None = Field(None, description="Takes the matched prefix's place.")
-    path: UrlPath | None = Field(None, description="Takes the whole path's place.")
+    path: RewrittenPath | None = Field(
+        None, description="Takes the whole path's place.", examples=["/v2/users/{path.id}"]
+    )
     host: PlainHost | None = Field(None, description="Takes the Host header's place.")
 
 
 Edited = Annotated[
-    dict[EditableHeader, HeaderValue], BeforeValidator(distinct_keys, json_schema_input_type=dict[str, str])
+    dict[EditableHeader, HeaderText], BeforeValidator(distinct_keys, json_schema_input_type=dict[str, str])
+]
+Renamed = Annotated[
+    dict[EditableHeader, EditableHeader], BeforeValidator(distinct_keys, json_schema_input_type=dict[str, str])
 ]
 Added = Annotated[
     dict[
         EditableHeader,
-        Annotated[list[HeaderValue], BeforeValidator(_values, json_schema_input_type=str | list[str])],
+        Annotated[list[HeaderText], BeforeValidator(_values, json_schema_input_type=str | list[str])],
     ],
     BeforeValidator(distinct_keys, json_schema_input_type=dict[str, str | list[str]]),
 ]
 
 
 class HeaderEditsTable(Table):
-    """Edits to a message's headers, in this order: remove, set, add."""
+    """Edits to a message's headers, in this order: rename, remove, set, add. Values may have variables."""
 
+    rename: Renamed | None = Field(None, description="Old names with the new ones, which they take the place of.")
     set: Edited | None = Field(None, description="Headers that get this value, whatever they had.")
     add: Added | None = Field(
         None, description="Values that are added to what is there: one or a list for each header."
     )
     remove: list[EditableHeader] | None = Field(None, description="Headers that are taken out.")
+
+
+class QueryEditsTable(Table):
+    """Edits to the query that is forwarded, in this order: rename, remove, set, add. Values may have variables."""
+
+    rename: dict[PlainText, PlainText] | None = Field(
+        None, description="Old names with the new ones, which they take the place of."
+    )
+    set: dict[PlainText, Text] | None = Field(None, description="Parameters that get this value, whatever they had.")
+    add: (
+        dict[PlainText, Annotated[list[Text], BeforeValidator(_values, json_schema_input_type=str | list[str])]] | None
+    ) = Field(None, description="Values that are added to what is there: one or a list for each parameter.")
+    remove: list[PlainText] | None = Field(None, description="Parameters that are taken out.")
 
 
 class RetryTable(Table):
@@ -145,6 +167,7 @@ class RouteTable(Table):
     rewrite: RewriteTable | None = Field(None, description="Changes to what is forwarded.")
     request_headers: HeaderEditsTable | None = Field(None, description="Edits to the forwarded request's headers.")
     response_headers: HeaderEditsTable | None = Field(None, description="Edits to the answer's headers.")
+    request_query: QueryEditsTable | None = Field(None, description="Edits to the forwarded request's query.")
     timeout: Duration | None = Field(None, description='For the whole exchange; "0" is none, so that streams live.')
     retry: RetryTable | None = Field(
         None, description="When a request may be sent again; left out, what the service says."

@@ -28,7 +28,7 @@ from meshctl.model.policy import (
     RetryBudget,
     UpstreamTimeouts,
 )
-from meshctl.model.route import HeaderEdits, Match, Redirect, Respond, Rewrite, Route, ValueMatch
+from meshctl.model.route import HeaderEdits, Match, QueryEdits, Redirect, Respond, Rewrite, Route, ValueMatch
 from meshctl.model.service import DIRECT, Endpoint, Service, UpstreamTls, Version
 from meshctl.model.units import format_duration, format_percent, format_rate, format_size
 
@@ -113,6 +113,7 @@ def route(value: Route) -> Table:
         "rewrite": _plain(value.rewrite),
         "request_headers": _edits(value.request_headers),
         "response_headers": _edits(value.response_headers),
+        "request_query": _edits(value.request_query),
         "auth": value.auth and need(value.auth),
         "require": [rule(each) for each in value.require],
         **limits(value),
@@ -243,11 +244,12 @@ def _value(value: ValueMatch) -> Any:
     return {"present": True} if value.kind == "present" else {"regex": value.value}
 
 
-def _edits(value: HeaderEdits) -> Table:
+def _edits(value: HeaderEdits | QueryEdits) -> Table:
     added: dict[str, list[str]] = {}
     for name, each in value.add:
         added.setdefault(name, []).append(each)
     table = {"set": dict(value.set), "add": added, "remove": list(value.remove)}
+    table["rename"] = dict(value.rename)
     return {name: each for name, each in table.items() if each}
 
 

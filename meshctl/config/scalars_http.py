@@ -13,11 +13,14 @@ from pydantic import BeforeValidator
 
 from meshctl.config.problems import Wrong, did_you_mean, quoted
 from meshctl.config.scalars import checked, string, text
+from meshctl.core.path_template import names as path_template_names
 from meshctl.core.paths import normalise
+from meshctl.core.template import parse, variables
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _FIELD_VALUE: Final = re.compile(r"[\x20-\x7e\t]*", re.ASCII)
 _LONGEST_REGEX: Final = 4096
+_BRACED: Final = re.compile(r"\{[^{}]*\}")
 # Per connection or framing (RFC 9110 §7.6.1): the proxy alone may write them.
 _PROXY_OWNED: Final = frozenset(
     ["connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"]
@@ -54,6 +57,49 @@ def header_value(value: object) -> str:
         return given
 
     return str(checked(value, check))
+
+
+def header_text(value: object) -> str:
+    """A header's value, in which there may be variables."""
+    return str(checked(header_value(value), _with_variables))
+
+
+def query_text(value: object) -> str:
+    """A query parameter's value, in which there may be variables."""
+    return str(checked(value, _with_variables))
+
+
+def path_template(value: object) -> str:
+    """A path with names for some of its segments."""
+
+    def check(given: str) -> str:
+        path_template_names(given)
+        # Looked at as the paths that it is for.
+        if url_path(_BRACED.sub("x", given)) != _BRACED.sub("x", given):
+            raise ValueError(f"expected the path as it is matched: {quoted(url_path(_BRACED.sub('x', given)))}")
+        return given
+
+    return str(checked(value, check))
+
+
+def rewritten_path(value: object) -> str:
+    """A path, in which there may be what the names in the route's path stand for."""
+
+    def check(given: str) -> str:
+        if "{" not in given:
+            return url_path(given)
+        if any(each.kind != "path" or not each.name for each in variables(given)):
+            raise ValueError('expected nothing but what the route\'s path has names for, as in "/users/{path.id}"')
+        if url_path(_BRACED.sub("x", given)) != _BRACED.sub("x", given):
+            raise ValueError("expected a normal path around the variables")
+        return given
+
+    return str(checked(value, check))
+
+
+def _with_variables(given: str) -> str:
+    parse(given)
+    return given
 
 
 def method(value: object) -> str:
@@ -124,6 +170,14 @@ def retry_condition(value: object) -> str:
 HeaderName = Annotated[str, BeforeValidator(header_name, json_schema_input_type=string("x-user"))]
 EditableHeader = Annotated[str, BeforeValidator(editable_header, json_schema_input_type=string("x-user"))]
 HeaderValue = Annotated[str, BeforeValidator(header_value, json_schema_input_type=str)]
+HeaderText = Annotated[str, BeforeValidator(header_text, json_schema_input_type=string("on", "{client_ip}"))]
+Text = Annotated[str, BeforeValidator(query_text, json_schema_input_type=string("on", "{path.id}"))]
+PathTemplate = Annotated[
+    str, BeforeValidator(path_template, json_schema_input_type=string("/users/{id}", pattern="^/"))
+]
+RewrittenPath = Annotated[
+    str, BeforeValidator(rewritten_path, json_schema_input_type=string("/v1/orders", "/users/{path.id}", pattern="^/"))
+]
 Method = Annotated[str, BeforeValidator(method, json_schema_input_type=string("GET", "POST"))]
 UrlPath = Annotated[str, BeforeValidator(url_path, json_schema_input_type=string("/v1/orders", pattern="^/"))]
 PrefixPath = Annotated[str, BeforeValidator(prefix_path, json_schema_input_type=string("/v1/orders", pattern="^/"))]

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from meshctl.core.match import is_under
+from meshctl.core.match import PATTERNS, is_under, path_pattern
 from meshctl.model.mesh import Access, Allow
 from meshctl.model.route import PathMatch
 
@@ -76,6 +76,6 @@ def _path_test(condition: PathMatch) -> PathTest:
     value = condition.value
     if condition.kind == "exact":
         return value.__eq__
-    if condition.kind == "regex":
-        return re.compile(value).fullmatch
+    if condition.kind in PATTERNS:
+        return re.compile(path_pattern(condition)).fullmatch
     return lambda path: is_under(path, value)

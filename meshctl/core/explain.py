@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from meshctl.core.match import Matchable, Score, host_fits, path_fits, prefix_key, score, value_fits
+from meshctl.core.match import PATTERNS, Matchable, Score, host_fits, path_fits, prefix_key, score, value_fits
 from meshctl.model.route import Match, PathMatch, ValueMatch
 
 
@@ -102,7 +102,7 @@ def _host_reason(host: str, patterns: Sequence[str]) -> str:
 def _path_reason(path: str, condition: PathMatch) -> str:
     if condition.kind == "exact":
         return f'path "{path}" is not "{condition.value}"'
-    if condition.kind == "regex":
+    if condition.kind in PATTERNS:
         return f'path "{path}" does not match "{condition.value}"'
     reason = f'path "{path}" is not under "{condition.value}"'
     if path.startswith(prefix_key(condition.value)):
@@ -136,7 +136,7 @@ def _beaten_reason(loser: Fit, match: Match, best: tuple[Fit, int], winning: Mat
         "host": f'a more specific host ("{winner.host}" over {_quoted(loser.host)})',
         "host_length": f'a longer wildcard ("{winner.host}" over "{loser.host}")',
         "path": f'a more specific path ({winning.path.kind} "{theirs}" over {match.path.kind} "{ours}")',
-        "path_length": f'a longer prefix ("{theirs}" over "{ours}")',
+        "path_length": f'a longer {winning.path.kind} ("{theirs}" over "{ours}")',
         "method": f"a method condition ({', '.join(winning.methods)})",
         "headers": f"more header conditions ({winner.score.headers} over {loser.score.headers})",
         "query": f"more query conditions ({winner.score.query} over {loser.score.query})",

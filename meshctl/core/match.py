@@ -11,11 +11,14 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final, Literal, NamedTuple, Protocol
 
+from meshctl.core.path_template import pattern, written_out
 from meshctl.model.route import Match, PathMatch, ValueMatch
 
 WILDCARD, EXACT_HOST = 1, 2
-PREFIX, REGEX, EXACT = 0, 1, 2
-PATH_RANK: Final[dict[str, int]] = {"prefix": PREFIX, "regex": REGEX, "exact": EXACT}
+PREFIX, REGEX, TEMPLATE, EXACT = 0, 1, 2, 3
+PATTERNS: Final = frozenset(("regex", "template"))
+"""The kinds of paths that are regular expressions underneath."""
+PATH_RANK: Final[dict[str, int]] = {"prefix": PREFIX, "regex": REGEX, "template": TEMPLATE, "exact": EXACT}
 
 
 class Matchable(Protocol):
@@ -50,9 +53,9 @@ class Score(NamedTuple):
     """2 for an exact host, 1 for a wildcard, 0 where no host is asked."""
     host_length: int
     path: int
-    """2 for an exact path, 1 for a regex, 0 for a prefix."""
+    """3 for an exact path, 2 for a template, 1 for a regex, 0 for a prefix."""
     path_length: int
-    """Characters of a prefix; nothing else competes by length."""
+    """Characters of a prefix, or of a template without its names; nothing else competes by length."""
     method: int
     """1 where methods are asked."""
     headers: int
@@ -69,12 +72,23 @@ def score(match: Match, host: str, position: int) -> Score:
         host=0 if not host else WILDCARD if host.startswith("*.") else EXACT_HOST,
         host_length=len(host),
         path=kind,
-        path_length=len(prefix_key(match.path.value)) if kind == PREFIX else 0,
+        path_length=_path_length(match.path),
         method=1 if match.methods else 0,
         headers=len(match.headers) + len(match.cookies),
         query=len(match.query),
         order=-position,
     )
+
+
+def _path_length(condition: PathMatch) -> int:
+    if condition.kind == "template":
+        return written_out(condition.value)
+    return len(prefix_key(condition.value)) if condition.kind == "prefix" else 0
+
+
+def path_pattern(condition: PathMatch) -> str:
+    """The regular expression that a regex or template is."""
+    return pattern(condition.value) if condition.kind == "template" else condition.value
 
 
 def prefix_key(value: str) -> str:
@@ -101,7 +115,7 @@ def path_fits(path: str, condition: PathMatch) -> bool:
         return is_under(path, condition.value)
     if condition.kind == "exact":
         return path == condition.value
-    return re.fullmatch(condition.value, path) is not None
+    return re.fullmatch(path_pattern(condition), path) is not None
 
 
 def value_fits(value: str | None, condition: ValueMatch) -> bool:

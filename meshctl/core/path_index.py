@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-from meshctl.core.match import Condition, Matchable, compile_conditions, hold, prefix_key
+from meshctl.core.match import PATTERNS, Condition, Matchable, compile_conditions, hold, path_pattern, prefix_key
 from meshctl.core.prefixes import Prefix, Prefixes
 from meshctl.model.route import Match
 
@@ -39,7 +39,8 @@ class PathIndex(Generic[T]):
         for rank, (match, target) in enumerate(ranked):
             methods, conditions = frozenset(match.methods) or None, compile_conditions(match)
             value = match.path.value
-            if match.path.kind == "regex":
+            if match.path.kind in PATTERNS:
+                value = path_pattern(match.path)
                 fits = re.compile(value).fullmatch
                 regexes.setdefault(literal_segments(value), []).append((rank, fits, methods, conditions, target))
             elif match.path.kind == "exact":

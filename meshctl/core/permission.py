@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from meshctl.core.match import is_under
+from meshctl.core.match import PATTERNS, is_under, path_pattern
 from meshctl.core.principal import Principal
 from meshctl.model.claims import claim_values
 from meshctl.model.route import PathMatch, Require
@@ -133,8 +133,8 @@ def _path_test(condition: PathMatch) -> PathTest:
     value = condition.value
     if condition.kind == "exact":
         return value.__eq__
-    if condition.kind == "regex":
-        return re.compile(value).fullmatch
+    if condition.kind in PATTERNS:
+        return re.compile(path_pattern(condition)).fullmatch
     return lambda path: is_under(path, value)
 
 

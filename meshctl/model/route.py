@@ -14,9 +14,9 @@ from meshctl.model.policy import Retry
 
 class PathMatch(msgspec.Struct, frozen=True):
     """A condition on the normalised path (RFC 3986 §6.2.2): a prefix ends on a segment boundary, a regex matches it
-    whole."""
+    whole, and so does a template, which has names for segments (`core.path_template`)."""
 
-    kind: Literal["prefix", "exact", "regex"] = "prefix"
+    kind: Literal["prefix", "exact", "regex", "template"] = "prefix"
     value: str = "/"
 
 
@@ -49,11 +49,23 @@ class Rewrite(msgspec.Struct, frozen=True):
 
 
 class HeaderEdits(msgspec.Struct, frozen=True):
-    """Edits to a message's headers, in this order: remove, set, add. Names in lower case."""
+    """Edits to a message's headers, in this order: rename, remove, set, add. Names in lower case; values may have
+    variables (`core.template`)."""
 
     set: tuple[tuple[str, str], ...] = ()
     add: tuple[tuple[str, str], ...] = ()
     remove: tuple[str, ...] = ()
+    rename: tuple[tuple[str, str], ...] = ()
+    """Old and new names. What has the new name already gives way."""
+
+
+class QueryEdits(msgspec.Struct, frozen=True):
+    """Edits to a request's query on its way to the service, in the same order; values may have variables."""
+
+    set: tuple[tuple[str, str], ...] = ()
+    add: tuple[tuple[str, str], ...] = ()
+    remove: tuple[str, ...] = ()
+    rename: tuple[tuple[str, str], ...] = ()
 
 
 class Redirect(msgspec.Struct, frozen=True):
@@ -109,6 +121,7 @@ class Route(msgspec.Struct, frozen=True):
     rewrite: Rewrite = Rewrite()
     request_headers: HeaderEdits = HeaderEdits()
     response_headers: HeaderEdits = HeaderEdits()
+    request_query: QueryEdits = QueryEdits()
     timeout: float = 0.0
     """Seconds for the whole exchange, from head to last byte; 0 is none, so that streams live."""
     retry: Retry = Retry()

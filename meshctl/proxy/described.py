@@ -8,7 +8,7 @@ from meshctl.model.route import Match, Redirect, Route, ValueMatch
 def describe_match(match: Match) -> str:
     """The conditions in one line: `GET,POST api.localhost /v1/orders* x-user=7 cookie:beta ?debug`."""
     path = match.path
-    shown = {"prefix": f"{path.value.rstrip('/')}/*", "exact": path.value, "regex": f"~{path.value}"}[path.kind]
+    shown = {"prefix": f"{path.value.rstrip('/')}/*", "regex": f"~{path.value}"}.get(path.kind, path.value)
     words = [
         ",".join(match.methods),
         ",".join(match.hosts),

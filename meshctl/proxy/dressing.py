@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from meshctl.model.passing import Cors, SecurityHeaders
+from meshctl.proxy.shaping import Line, lines, made
 from meshctl.wire.fields import Fields, make
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Dressing:
 
     def __init__(self, names: frozenset[bytes], fixed: Fields, sources: tuple[Source, ...]) -> None:
         self.names = names
-        self.is_said = re.compile(rb"(?i)\r\n(?:%b)[ \t]*:" % b"|".join(map(re.escape, sorted(names)))).search
+        said = b"|".join(map(re.escape, sorted(names))) or b"(?!)"
+        self.is_said = re.compile(rb"(?i)\r\n(?:%b)[ \t]*:" % said).search
         self._fixed = fixed
         self._sources = sources
 
@@ -72,7 +74,10 @@ def dressing(route: Route) -> Dressing | None:
         names += [name for name, _ in texts]
         fixed += [line for name, value in texts if name != _HSTS for line in make(_titled(name), value)]
         sources += [Secured(make(_titled(name), value)).lines for name, value in texts if name == _HSTS]
-    if not names:
+    made_lines = lines(route.response_headers, route.match.path)
+    if made_lines:
+        sources.append(Variables(made_lines).lines)
+    if not names and not sources:
         return None
     return Dressing(frozenset(name.encode() for name in names), fixed, tuple(sources))
 
@@ -119,6 +124,17 @@ class Origins:
 
     def _is_below(self, origin: str) -> bool:
         return self._below is not None and self._below(origin) is not None
+
+
+class Variables:
+    """The lines of the route's own edits that differ from answer to answer."""
+
+    def __init__(self, found: tuple[Line, ...]) -> None:
+        self._lines = found
+
+    def lines(self, exchange: Exchange) -> Fields:
+        """The lines; none on refusals, which no edit is about."""
+        return [] if exchange.reason else made(self._lines, exchange)
 
 
 class Secured:

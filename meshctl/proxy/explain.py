@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from meshctl.core.balance import BALANCERS
 from meshctl.core.match import compile_conditions, hold
-from meshctl.core.paths import normalise, replace_prefix
+from meshctl.core.paths import normalise
 from meshctl.core.split import Split, bucket
 from meshctl.model.mesh import Mesh
 from meshctl.model.policy import Breaker, Ejection, Key, Limit
@@ -20,8 +20,9 @@ from meshctl.model.units import format_duration, format_percent, format_size
 from meshctl.model.views import EndpointView, ExplainView, LoserView, ServiceView
 from meshctl.proxy.described import describe_conditions, describe_match, describe_target
 from meshctl.proxy.explain_limits import describe_limits
-from meshctl.proxy.explain_passing import describe_passing, table_for
+from meshctl.proxy.explain_passing import describe_passing, forwarded_query, table_for
 from meshctl.proxy.keys import request_key
+from meshctl.proxy.shaping import target
 from meshctl.wire.fields import REQUEST_READ
 from meshctl.wire.message import Request
 from meshctl.wire.reasons import REASONS
@@ -191,13 +192,10 @@ def _candidates(version: Version, seen: ServiceView | None) -> list[Candidate]:
 
 
 def _forwarded(route: Route, request: Request) -> str:
-    path = request.path
-    if route.rewrite.path is not None:
-        path = route.rewrite.path
-    elif route.rewrite.prefix is not None:
-        prefix = "/" if route.match.path.kind == "regex" else route.match.path.value
-        path = replace_prefix(path, prefix, route.rewrite.prefix)
-    query = "" if request.query_string is None else f"?{request.query_string}"
+    change = target(route)
+    path = request.path if change is None else change(request.path)
+    said = forwarded_query(route, request)
+    query = "" if said is None else f"?{said}"
     host = route.rewrite.host or request.authority.decode("latin-1")
     return f"{request.method} {path}{query} HTTP/1.1" + (f", Host: {host}" if host else "")
 
@@ -206,6 +204,7 @@ def _policies(mesh: Mesh, route: Route) -> tuple[str, ...]:
     said = []
     for direction, edits in (("request", route.request_headers), ("response", route.response_headers)):
         for verb, names in (
+            ("rename", tuple(f"{old} to {new}" for old, new in edits.rename)),
             ("remove", edits.remove),
             ("set", tuple(name for name, _ in edits.set)),
             ("add", tuple(name for name, _ in edits.add)),

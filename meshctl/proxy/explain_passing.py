@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshctl.core.preflight import Asked, method_asked, without_headers
+from meshctl.core.query_edits import edited, encoded
 from meshctl.core.route_table import RouteTable
+from meshctl.model.route import QueryEdits
 from meshctl.proxy.dressing import Origins, strict
 
 if TYPE_CHECKING:
@@ -39,6 +41,16 @@ def describe_passing(route: Route, request: Request) -> tuple[str, ...]:
         names = ", ".join(name for name, _ in strict(route.security_headers))
         said.append(f"security headers: {names or 'none'}")
     return tuple(said)
+
+
+def forwarded_query(route: Route, request: Request) -> str | None:
+    """The query that would go on, variables as the route has them."""
+    edits = route.request_query
+    if edits == QueryEdits():
+        return request.query_string
+    dropped = {*edits.remove, *(name for name, _ in edits.set)}
+    added = [f"{encoded(name)}={value}" for name, value in (*edits.set, *edits.add)]
+    return edited(request.query_string, dict(edits.rename), dropped, added)
 
 
 def _cors(cors: Cors, request: Request) -> str:

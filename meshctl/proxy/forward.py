@@ -64,8 +64,8 @@ def _encode_anew(exchange: Exchange) -> bytes:
     return CRLF.join((
         b"%b %b HTTP/1.1" % (request.method.encode(), forwarded_target(exchange).encode("latin-1")),
         _said(exchange, route.authority or request.authority or endpoint_authority(exchange), drop),
-        *without(request.fields, drop),
-        *route.request_added,
+        *(without(request.fields, drop) + route.request_added
+          if route.shaping is None else route.shaping.fields(exchange, drop)),
         b"%bX-Request-Id: %b\r\ntraceparent: %b" % (
             _time_left(exchange), exchange.request_id, exchange.traceparent
         ),
@@ -116,11 +116,11 @@ def _time_left(exchange: Exchange) -> bytes:
 
 
 def forwarded_target(exchange: Exchange) -> str:
-    """The path as it was matched, rewritten where the route says so, with the query as it came."""
+    """The path as it was matched, rewritten where the route says so, and so the query."""
     route = exchange.route
     assert route is not None
     path = exchange.path if route.target is None else route.target(exchange.path)
-    query = exchange.request.query_string
+    query = exchange.request.query_string if route.query is None else route.query.made(exchange)
     return path if query is None else f"{path}?{query}"
 
 

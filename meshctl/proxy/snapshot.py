@@ -6,14 +6,11 @@ health, counters) is taken over from the one before by name, so that a change to
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from meshctl.core.access import Rules, compile_rules
 from meshctl.core.concurrency import RANKS
-from meshctl.core.paths import replace_prefix
 from meshctl.core.route_table import RouteTable
 from meshctl.model.mesh import Mesh
 from meshctl.model.route import HeaderEdits, Route
@@ -23,7 +20,8 @@ from meshctl.proxy.dressing import dressing
 from meshctl.proxy.filters import FILTERS, Filter
 from meshctl.proxy.filters.addresses import fence
 from meshctl.proxy.preflights import PreflightTable
-from meshctl.wire.fields import Fields, make, without
+from meshctl.proxy.shaping import dropped, fixed, query_shaping, renaming, shaping, target
+from meshctl.wire.fields import Fields, without
 from meshctl.wire.message import Response
 
 if TYPE_CHECKING:
@@ -43,7 +41,7 @@ class CompiledRoute:
     ) -> None:
         self.config = route
         self.guard = guard
-        self.name = route.name
+        self.name: str = route.name
         self.service = service
         self.timeout = route.timeout
         self.retry = route.retry
@@ -56,18 +54,28 @@ class CompiledRoute:
             made for make_filter in FILTERS.values() if (made := make_filter(route, config, guard))
         )
         # Towards the endpoint
-        self.target = _target(route)
+        self.target = target(route)
         self.authority = (route.rewrite.host or "").encode("latin-1")
-        self.request_drop = _dropped(route.request_headers)
-        self.request_added = _added(route.request_headers)
-        self.is_plain = not (self.target or self.request_drop or self.request_added)
+        self.request_drop = dropped(route.request_headers)
+        self.request_added = fixed(route.request_headers)
+        self.shaping = shaping(route)
+        self.query = query_shaping(route)
+        self.is_plain = not (
+            self.target or self.request_drop or self.request_added or self.shaping is not None or self.query is not None
+        )
         """Whether a request goes on with the head it came with, its Host apart."""
         # Towards the client
         self.dressing = dressing(route)
-        self._response_drop = _dropped(route.response_headers) | (self.dressing.names if self.dressing else _NOTHING)
-        self._response_added = _added(route.response_headers)
+        self._response_drop = dropped(route.response_headers) | (self.dressing.names if self.dressing else _NOTHING)
+        self._response_added = fixed(route.response_headers)
+        self._response_renaming = renaming(route.response_headers)
         self._only_dresses = route.response_headers == HeaderEdits()
-        self.edits_response = bool(self._response_drop or self._response_added)
+        self.edits_response = bool(
+            self._response_drop
+            or self._response_added
+            or self._response_renaming is not None
+            or self.dressing is not None
+        )
         """Whether an answer's head goes on other than it came."""
         # What is counted
         versions = [version.name for version in service.versions] if service else [""]
@@ -87,14 +95,16 @@ class CompiledRoute:
 
     def edit_response(self, response: Response, exchange: Exchange) -> Fields:
         """The answer's fields that pass to the client of `exchange`, with the route's edits; a new list."""
-        drop, dressing = self._response_drop, self.dressing
+        drop, dressing, fields = self._response_drop, self.dressing, response.fields
+        if self._response_renaming is not None:
+            fields = self._response_renaming.renamed(fields)
         if response.named:
             drop = drop | response.named
         if dressing is None:
-            return without(response.fields, drop) + self._response_added
+            return without(fields, drop) + self._response_added
         if self._only_dresses and response.block and not response.named and not dressing.is_said(response.block):
             return response.fields + dressing.lines(exchange)
-        return without(response.fields, drop) + self._response_added + dressing.lines(exchange)
+        return without(fields, drop) + self._response_added + dressing.lines(exchange)
 
 
 class Snapshot:
@@ -115,6 +125,8 @@ class Snapshot:
         """The live weights of versions when this was compiled, by service."""
         self.rules, self.own_health = _about_own(mesh, worker)
         """Who may call the wrapped app, None where anybody may; and the path where its health is asked for."""
+        self.asks_certificates = any(each.certificate is not None for each in mesh.auth)
+        """Whether clients from outside are asked for a certificate of the mesh."""
         self.services = services
         self.body_limit = gateway.limits.body_bytes
         self.head_limit = gateway.limits.head_bytes
@@ -125,8 +137,6 @@ class Snapshot:
         self.fence = fence(gateway.allow_addresses, gateway.deny_addresses, "gateway.")
         """Asked about requests from outside before any route; None where everybody may come."""
         known = {route.name: route for route in before.routes} if before else {}
-        self.asks_certificates = any(each.certificate is not None for each in mesh.auth)
-        """Whether clients from outside are asked for a certificate of the mesh."""
         guards = worker.vouching.guards(mesh)
         self.routes: list[CompiledRoute] = [
             _compiled(
@@ -205,33 +215,3 @@ def _service(route: Route, services: dict[str, LiveService]) -> LiveService | No
 class _Tables(dict[str, RouteTable[CompiledRoute]]):
     def __missing__(self, entry: str) -> RouteTable[CompiledRoute]:
         return self.setdefault(entry, RouteTable(()))
-
-
-def _target(route: Route) -> Callable[[str], str] | None:
-    """How the path changes on its way; None where it goes on as it came."""
-    rewrite = route.rewrite
-    if rewrite.path is not None:
-        return partial(_always, rewrite.path)
-    if rewrite.prefix is not None:
-        # A regex has no prefix, so the whole path is replaced; an exact path is its own prefix.
-        match = route.match.path
-        prefix = "/" if match.kind == "regex" else match.value
-        return partial(_prefixed, prefix, rewrite.prefix)
-    return None
-
-
-def _always(target: str, path: str) -> str:
-    return target
-
-
-def _prefixed(prefix: str, new: str, path: str) -> str:
-    return replace_prefix(path, prefix, new)
-
-
-def _dropped(edits: HeaderEdits) -> frozenset[bytes]:
-    names = {name.lower().encode("latin-1") for name in edits.remove}
-    return frozenset(names | {name.lower().encode("latin-1") for name, _ in edits.set}) or _NOTHING
-
-
-def _added(edits: HeaderEdits) -> Fields:
-    return make(*(text for pair in (*edits.set, *edits.add) for text in pair))

@@ -25,7 +25,18 @@ from meshctl.model.policy import (
     RetryBudget,
     UpstreamTimeouts,
 )
-from meshctl.model.route import HeaderEdits, Match, PathMatch, Redirect, Respond, Require, Rewrite, Route, ValueMatch
+from meshctl.model.route import (
+    HeaderEdits,
+    Match,
+    PathMatch,
+    QueryEdits,
+    Redirect,
+    Require,
+    Respond,
+    Rewrite,
+    Route,
+    ValueMatch,
+)
 from meshctl.model.service import Endpoint, Service, UpstreamTls, Version
 
 labels = st.sampled_from(["a", "b", "orders", "v-1", "default", "x9"])
@@ -36,7 +47,7 @@ weights = st.sampled_from([0.5, 1.0, 2.0, 90.0])
 paths = st.sampled_from(["/", "/a", "/a/b", "/caf%C3%A9"])
 hosts = st.sampled_from(["h", "a.example.com", "127.0.0.1"])
 words = st.sampled_from(["", "x", 'quo"te', "a\\b", "é\n"])
-header_values = st.sampled_from(["", "x", 'quo"te', "a b"])
+header_values = st.sampled_from(["", "x", 'quo"te', "a b", "{{}}", "{client_ip}-{header.x}"])
 headers = st.sampled_from(["x-a", "x-b", "accept"])
 statuses = st.sampled_from([200, 404, 503])
 files = st.sampled_from(["/etc/mesh/c.pem", "/run/x.pem"])
@@ -68,7 +79,10 @@ values = st.one_of(
     st.builds(ValueMatch, headers, st.just("present")),
 )
 conditions = distinct(values, "name", 2).map(lambda found: tuple(sorted(found, key=lambda each: each.name)))
-path_matches = st.builds(PathMatch, st.sampled_from(["prefix", "exact", "regex"]), paths)
+path_matches = st.one_of(
+    st.builds(PathMatch, st.sampled_from(["prefix", "exact", "regex"]), paths),
+    st.builds(PathMatch, st.just("template"), st.sampled_from(["/users/{id}", "/caf%C3%A9/{rest*}"])),
+)
 pairs = st.dictionaries(headers, header_values, max_size=2)
 edits = st.builds(
     HeaderEdits,
@@ -77,6 +91,15 @@ edits = st.builds(
         lambda found: tuple((name, value) for name, each in sorted(found.items()) for value in each)
     ),
     remove=st.lists(headers, unique=True).map(tuple),
+    rename=st.sampled_from([(), (("x-a", "x-b"),)]),
+)
+parameters = st.dictionaries(st.sampled_from(["q", "a b"]), st.sampled_from(["", "1", "é", "{query.x}"]), max_size=2)
+queries = st.builds(
+    QueryEdits,
+    set=parameters.map(lambda found: tuple(sorted(found.items()))),
+    add=parameters.map(lambda found: tuple(sorted(found.items()))),
+    remove=st.sampled_from([(), ("debug",)]),
+    rename=st.sampled_from([(), (("q", "s"),)]),
 )
 endpoints = st.one_of(
     st.builds(Endpoint, hosts, st.integers(1, 65535), tls=st.booleans(), weight=weights),
@@ -285,6 +308,7 @@ def meshes(draw: st.DrawFn) -> Mesh:
         if "service" in action:
             action = action | {"retry": draw(retries), "rewrite": draw(rewrites), "timeout": draw(seconds)}
             action |= {"body_bytes": draw(sizes), "request_headers": draw(edits)}
+            action["request_query"] = draw(queries)
             action |= {"response_bytes": draw(sizes), "bandwidth": draw(sizes)}
             action["priority"] = draw(st.sampled_from(["high", "normal", "low"]))
             names = [each.name for service in found if service.name == action["service"] for each in service.versions]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from meshctl.model.route import HeaderEdits
-from meshctl.wire.fields import Fields, make, without
+from meshctl.proxy.shaping import dropped, fixed
+from meshctl.wire.fields import Fields, without
 
 
 def edit(fields: Fields, edits: HeaderEdits) -> Fields:
-    """`fields` without those removed or set, then those set and added."""
-    dropped = {name.lower().encode("latin-1") for name in (*edits.remove, *(name for name, _ in edits.set))}
-    return without(fields, dropped) + make(*(text for pair in (*edits.set, *edits.add) for text in pair))
+    """`fields` without those removed or set, then those set and added; what has variables comes with the answer."""
+    return without(fields, dropped(edits)) + fixed(edits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from meshctl.core.match import PATTERNS
 from meshctl.core.paths import replace_prefix
 from meshctl.model.route import Redirect
 from meshctl.proxy.filters.edits import edit
@@ -24,7 +25,7 @@ def compile_filter(route: Route, _service: Service | None, _guard: Filter | None
     if redirect is None:
         return None
     matched = route.match.path
-    prefix = "/" if matched.kind == "regex" else matched.value
+    prefix = "/" if matched.kind in PATTERNS else matched.value
 
     def answer(exchange: Exchange) -> Reply:
         fields = make("Location", location(redirect, prefix, exchange))
