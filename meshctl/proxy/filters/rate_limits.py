@@ -66,9 +66,14 @@ class Limited:
         key = self.key(exchange)
         at = rates.find(hash((self.salt, key)), now)
         values, rate = rates.values, self.rate
-        after = rate.take(values[at], now)
+        before = values[at]
+        after = rate.take(before, now)
+        # A sibling may have counted since: this process can be put to sleep for milliseconds between any two lines.
+        while after and values[at] != before:
+            before = values[at]
+            after = rate.take(before, now)
         if not after:
-            return refused(exchange, (self,), self, values[at])
+            return refused(exchange, (self,), self, before)
         values[at] = after
         limiting = exchange.snapshot.limiting
         if limiting.headers:
@@ -91,20 +96,23 @@ class _Several:
         now = exchange.started
         rates = exchange.worker.meters.rates
         values = rates.values
-        found: list[tuple[int, float]] = []
+        found: list[tuple[int, float, float]] = []
         for limit in self._limits:
             at = rates.find(hash((limit.salt, limit.key(exchange))), now)
-            after = limit.rate.take(values[at], now)
+            before = values[at]
+            after = limit.rate.take(before, now)
             if not after:
-                return refused(exchange, self._limits, limit, values[at])
-            found.append((at, after))
-        for at, after in found:
-            values[at] = after
+                return refused(exchange, self._limits, limit, before)
+            found.append((at, before, after))
+        for at, before, after in found:
+            values[at] = after if values[at] == before else values[at] + after - before
         limiting = exchange.snapshot.limiting
         if limiting.headers:
             exchange.added = b"RateLimit-Policy: %b\r\nRateLimit: %b" % (
                 b", ".join([limit.policy for limit in self._limits]),
-                b", ".join([_state(limit, after, now) for limit, (_, after) in zip(self._limits, found, strict=True)]),
+                b", ".join(
+                    [_state(limit, after, now) for limit, (_, _, after) in zip(self._limits, found, strict=True)]
+                ),
             )
         if limiting.backend:
             for limit in self._limits:
