@@ -39,6 +39,10 @@ def changes(old: Mesh, new: Mesh) -> list[Change]:
     # Order decides between routes that are equally specific, and which rule a refusal names: it is a change although
     # no route or rule changed.
     found += _order("routes", [each.name for each in old.routes], [each.name for each in new.routes])
+    rules = {route.name: [each.name for each in route.require] for route in new.routes}
+    for route in old.routes:
+        path = path_text(("routes", route.name, "require"))
+        found += _order(path, [each.name for each in route.require], rules.get(route.name, []))
     found += _order("allow", [each.name for each in old.access.rules], [each.name for each in new.access.rules])
     return found
 

@@ -46,6 +46,7 @@ class PasswordWay(Way):
     """Names and passwords."""
 
     uses_authorization = True
+    _thread: Final = ThreadPoolExecutor(1, thread_name_prefix="passwords")
 
     def __init__(self, config: Auth, worker: Worker) -> None:
         super().__init__(config, "a name and a password are needed")
@@ -60,7 +61,6 @@ class PasswordWay(Way):
         """Whom a credential is right for."""
         self._wrong_until: dict[bytes, float] = {}
         self._checks: dict[bytes, Waiting] = {}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="passwords")
         self.refresh()
 
     def find(self, exchange: Exchange, shown: Fields) -> Principal | Refused | Waiting:

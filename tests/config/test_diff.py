@@ -160,6 +160,26 @@ def test_from_endpoints_to_versions() -> None:
     assert lines(before, after) == ["services.a.endpoints: removed (h:1)", "services.a.versions: added (v1)"]
 
 
+def test_who_may() -> None:
+    """Ways to know callers and rules about them are told by name, and rules in another order are a change."""
+    base = """
+        [auth.a]
+        api_key = {}
+        [[routes]]
+        name = "r"
+        service = "s"
+        auth = "a"
+        require = [{ name = "x", scopes = "p" }, { name = "y", scopes = "q" }]
+        [services.s]
+        endpoints = ["h:1"]
+    """
+    assert lines(base, base.replace("{}", "{ bearer = true }")) == ["auth.a.api_key.bearer: false → true"]
+    assert lines(base, base.replace('"p"', '"r"')) == ["routes.r.require.x.scopes: p → r"]
+    swapped = base.replace('"x"', '"z"').replace('"y"', '"x"').replace('"z"', '"y"')
+    swapped = swapped.replace('"p"', '"t"').replace('"q"', '"p"').replace('"t"', '"q"')
+    assert lines(base, swapped) == ["routes.r.require: order x, y → order y, x"]
+
+
 def test_fields() -> None:
     """A change is a value with the kind, the path and both sides, for programs."""
     found = changes(read(BASE).mesh, read(BASE.replace("weight = 10", "weight = 20")).mesh)
@@ -187,4 +207,5 @@ def _unordered(mesh: Mesh) -> bytes:
 
     gateway = msgspec.structs.replace(mesh.gateway, listeners=tuple(sorted(mesh.gateway.listeners, key=repr)))
     services = tuple(sorted(map(tidy, mesh.services), key=repr))
-    return encode(msgspec.structs.replace(mesh, services=services, gateway=gateway))
+    auth = tuple(sorted(mesh.auth, key=repr))
+    return encode(msgspec.structs.replace(mesh, services=services, gateway=gateway, auth=auth))

@@ -103,6 +103,15 @@ def test_text(tmp_path: Path) -> None:
     assert log.close() == AS_TEXT
 
 
+def test_a_user() -> None:
+    """Who called stands in the line where that is known: as a key, and where the combined format has its user."""
+    assert json.loads(rendered("json", user="ada"))["user"] == "ada"
+    assert "user" not in json.loads(rendered("json"))
+    assert " - ada [" in rendered("text", user="ada")
+    assert ' - a\\x20\\"b\\"\\x0a [' in rendered("text", user='a "b"\n')
+    assert " - - [" in rendered("text", user="")
+
+
 def test_text_leaves_out_what_is_empty(tmp_path: Path) -> None:
     """A request that came to no service has no empty service in its line, but its reason."""
     log = Log(tmp_path / "log", "text")

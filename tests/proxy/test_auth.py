@@ -71,6 +71,7 @@ class Edge:
                 forward=True,
             ),
             Auth("remote", jwt=Jwt(NAME, ("api",), ("ES256",), jwks=URL)),
+            Auth("absent", jwt=Jwt(NAME, ("api",), ("ES256",), jwks=URL + "?absent")),
             Auth("partners", api_key=ApiKey(query="key", bearer=True), headers=(("x-owner", "owner"),)),
             Auth("headers", api_key=ApiKey()),
             Auth("staff", basic=Basic(users)),
@@ -80,6 +81,8 @@ class Edge:
         routes = (
             route("/users", auth=Need(("users",)), require=(writers,)),
             route("/remote", auth=Need(("remote",))),
+            route("/absent", auth=Need(("absent",))),
+            route("/hurried", auth=Need(("absent",)), timeout=0.3),
             route("/partners", auth=Need(("partners",)), require=(Require("acme", owners=("acme",)),)),
             route("/keys", auth=Need(("headers",))),
             route("/any", auth=Need(("users", "partners", "staff"))),
@@ -591,24 +594,42 @@ def test_keys_are_waited_for(edge: Edge) -> None:
     assert edge.echo.requests[-1].body == b"abc"
 
 
+def test_keys_that_never_come(edge: Edge) -> None:
+    """Requests wait for keys no longer than their route allows, nor than is bearable; whoever is told that there are
+    none is refused at once, and only who shows a token waits at all."""
+    token = bearer(edge.remote.token())
+    assert refusal(edge.ask("/hurried", token)) == (504, "route_timeout")
+    assert refusal(edge.ask("/absent", token)) == (503, "keys_unavailable")
+    assert refusal(edge.ask("/absent")) == (401, "unauthenticated")
+    edge.proxy.tell(Fetched({URL + "?absent": b""}))
+    with edge.proxy.connect("gateway") as client:
+        before = edge.proxy.wants()
+        client.send(b"GET /absent HTTP/1.1\r\nHost: api\r\n" + token + b"\r\n\r\n")
+        edge.proxy.until(lambda: bool(edge.proxy.ask("sample")) and edge.proxy.wants() > before)
+        edge.proxy.tell(Fetched({URL + "?absent": b""}))
+        assert refusal(client.read_response()) == (503, "keys_unavailable")
+
+
 def test_an_unknown_key_is_looked_for(edge: Edge) -> None:
     """A token by a key that is not known has the keys looked for, once; it is accepted if it is there then, and good
     keys are never replaced by none."""
     edge.proxy.tell(Fetched({URL: edge.remote.jwks}))
     rotated = Issuer("r2")
-    edge.proxy.until(lambda: _asks(edge, rotated))
+    edge.proxy.ask("commit")
+    before = edge.proxy.wants()
+    edge.proxy.until(lambda: _asks(edge, rotated, before))
     for document in (b"", b"<html>", b'{"keys": []}'):
         edge.proxy.tell(Fetched({URL: document}))
         assert edge.ask("/remote", bearer(edge.remote.token())).status == 200
     edge.proxy.tell(Fetched({URL: rotated.jwks}))
     assert edge.ask("/remote", bearer(rotated.token())).status == 200
     assert refusal(edge.ask("/remote", bearer(edge.remote.token()))) == (401, "token_invalid")
-    assert edge.proxy.wants() == 1
+    assert edge.proxy.wants() == before + 1
 
 
-def _asks(edge: Edge, issuer: Issuer) -> bool:
+def _asks(edge: Edge, issuer: Issuer, before: int) -> bool:
     """Have it look for a key; whether it has asked for it."""
     with edge.proxy.connect("gateway") as client:
         client.send(b"GET /remote HTTP/1.1\r\nHost: api\r\n" + bearer(issuer.token()) + b"\r\n\r\n")
         edge.proxy.ask("commit")
-    return edge.proxy.wants() > 0
+    return edge.proxy.wants() > before
