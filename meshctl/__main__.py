@@ -13,8 +13,13 @@ def main() -> None:
 
         sys.stdout.write(f"meshctl {__version__}\n")
         return
-    from meshctl.cli.app import run
+    try:
+        from meshctl.cli.app import run
+    except KeyboardInterrupt:
+        # Loading takes long enough for an impatient Ctrl-C; `run` answers those that come later.
+        from meshctl.errors import INTERRUPTED
 
+        sys.exit(INTERRUPTED)
     sys.exit(run(arguments))
 
 

@@ -6,7 +6,9 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -97,6 +99,23 @@ def test_ctrl_c_is_quiet(meshctl: Meshctl, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(app, "TREE", {"wait": wait, "other": wait})
     assert meshctl("wait").status == 130
     assert meshctl("wait").err.strip() == ""
+
+
+def test_interrupted_while_loading(folder: Path) -> None:
+    """Ctrl-C ends a command with 130 and without a word also before it has loaded."""
+    program = """
+        import sys
+        from meshctl.__main__ import main
+        class Impatient:
+            def find_spec(self, name, path, target=None):
+                if name == "meshctl.cli.gateway":
+                    raise KeyboardInterrupt
+        sys.meta_path.insert(0, Impatient())
+        sys.argv = ["meshctl", "apply"]
+        main()
+    """
+    done = subprocess.run([sys.executable, "-c", dedent(program)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_a_closed_pipe_is_quiet(folder: Path) -> None:
