@@ -16,10 +16,8 @@ def main() -> None:
     try:
         from meshctl.cli.app import run
     except KeyboardInterrupt:
-        # Loading takes long enough for an impatient Ctrl-C; `run` answers those that come later.
-        from meshctl.errors import INTERRUPTED
-
-        sys.exit(INTERRUPTED)
+        # Loading takes long enough for an impatient Ctrl-C; `run` answers those that come later, with the same status.
+        sys.exit(130)
     sys.exit(run(arguments))
 
 
