@@ -22,6 +22,10 @@ class Wanted:
         self._destinations = frozenset(told.destinations)
         self._methods = frozenset(method.upper() for method in told.methods)
         self._path = _either(map(_path_pattern, told.paths))
+        self.is_picky = bool(self._services or self._sources or self._destinations)
+        """Whether it matters who calls whom."""
+        self.is_particular = bool(self._methods or self._path or told.statuses or told.slow or told.headers)
+        """Whether it matters what was asked and how that ended."""
         self.headers = tuple((name, re.compile(_wild(value), re.DOTALL)) for name, value in told.headers)
 
     def __repr__(self) -> str:

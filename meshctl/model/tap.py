@@ -51,11 +51,11 @@ class Seen(msgspec.Struct, frozen=True, tag=True):
     lines: bytes
 
 
-class TapEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+class TapEvent(msgspec.Struct, omit_defaults=True, gc=False):
     """One request at one proxy, as it ended. What may be secret has been taken out where it was seen."""
 
-    time: str
-    """When it came, RFC 3339 in UTC."""
+    at: float
+    """When it came, in seconds since the epoch."""
     proxy: str
     """Of which kind, as seen from the mesh: "gateway", "out" (of a wrapped app) or "in" (to one)."""
     method: str
@@ -86,7 +86,7 @@ class TapEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     response_headers: dict[str, str] | None = None
 
 
-class Tapped(msgspec.Struct, frozen=True):
+class Tapped(msgspec.Struct, omit_defaults=True, gc=False):
     """A line of a tap's stream: a request, or how many were wanted and not told of since the last one."""
 
     event: TapEvent | None = None

@@ -18,7 +18,7 @@ from meshctl.model.tap import TapEvent
 from meshctl.observe.busiest import Busiest
 
 EVENT = TapEvent(
-    "2026-11-22T08:51:55.780Z", "out", "GET", "orders", "/x\x1b[31m y", 503, 9266, "abc", "web", "127.0.0.1", "orders",
+    1795337515.78, "out", "GET", "orders", "/x\x1b[31m y", 503, 9266, "abc", "web", "127.0.0.1", "orders",
     "v2", "127.0.0.1:35059", "outbound:orders", "mtls", 9100, 0, 60, 1, "breaker_open",
 )  # fmt: skip
 

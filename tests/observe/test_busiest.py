@@ -51,7 +51,7 @@ def test_kinds_are_bounded(path: str) -> None:
 def event(path: str, *, status: int = 200, took: int = 1_000, proxy: str = "out") -> TapEvent:
     """A request of web to orders."""
     return TapEvent(
-        "2026-11-22T08:00:00.000Z", proxy, "GET", "orders", path, status, took, "id", "web", "127.0.0.1", "orders"
+        1795336000.0, proxy, "GET", "orders", path, status, took, "id", "web", "127.0.0.1", "orders"
     )
 
 
