@@ -66,11 +66,12 @@ def reset(
     """Give callers back what they have used of a route's quotas. Every running gateway of this home follows within a
     second or two."""
     from meshctl.control.quotas import give_back
+    from meshctl.control.who import who
 
     if not (quota or key or everything):
         raise MeshError("usage", "whose use of which quota?", hint="give --key, --quota or --all")
     with session.store() as store:
-        found = give_back(store, session.home().path, route, quota, key)
+        found = give_back(store, session.home().path, route, quota, key, who=who())
     if output is Output.JSON:
         session.terminal.document(found)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -11,11 +11,15 @@ from meshctl import clock
 from meshctl.control.revisions import current
 from meshctl.core.calendar import period
 from meshctl.errors import MeshError
-from meshctl.store.protocol import Store
+from meshctl.store.protocol import Audit, Store
 
 if TYPE_CHECKING:
     from meshctl.model.route import Route
     from meshctl.store.usage import Usage, Used
+
+
+_TOLD: Final = 20
+"""Counts that the record of a change tells of."""
 
 
 class QuotaUse(msgspec.Struct, frozen=True):
@@ -46,7 +50,7 @@ def in_use(store: Store, home: Path, route: str = "") -> list[QuotaUse]:
         usage.close()
 
 
-def give_back(store: Store, home: Path, route: str, quota: str, key: str) -> list[QuotaUse]:
+def give_back(store: Store, home: Path, route: str, quota: str, key: str, *, who: str) -> list[QuotaUse]:
     """Forget what was used of a route's quotas, of one of them or by one caller alone where named; what that was.
 
     Raises MeshError not_found."""
@@ -67,6 +71,9 @@ def give_back(store: Store, home: Path, route: str, quota: str, key: str) -> lis
         usage.reset([used for _, used in gone])
     finally:
         usage.close()
+    if gone:
+        before = ", ".join(f"{use.quota} of {use.key or 'all'}: {use.used}" for use, _ in gone[:_TOLD])
+        store.transact([], audit=Audit(who, clock.wall(), f"{route}: quotas given back", before, ""))
     return [use for use, _ in gone]
 
 

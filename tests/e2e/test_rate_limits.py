@@ -8,11 +8,14 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from meshctl.store.sqlite import SqliteStore
 
 from .conftest import StartGateway
 from .gateway import Gateway, meshctl
@@ -118,6 +121,8 @@ def test_quotas_outlive_the_gateway(start_gateway: StartGateway, upstreams: Upst
     assert meshctl(home, "limits", "reset", "nobody", "--all").status == 4
     reset = meshctl(home, "limits", "reset", "all", "--key", "127.0.0.1", "-o", "json")
     assert [each["used"] for each in reset.json()] == [5]
+    with closing(SqliteStore(home / "mesh.db")) as store:
+        assert store.audits(1)[0].what == "all: quotas given back"
     until(lambda: ask(gateway)[200], "the gateway to follow")
     assert gateway.end() == 0
     # What was counted last was written at the end.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshctl import clock
 from meshctl.core.gcra import Rate
 from meshctl.proxy.filters.reply import Filter, Reply, refusal
 from meshctl.wire.fields import make
@@ -61,7 +62,8 @@ class Limited:
 
     def check(self, exchange: Exchange) -> Reply | None:
         """Whether the request keeps it, as the only one of its route."""
-        now = exchange.started
+        # When it began may be long ago: others came before it on its connection, or it waited for who calls.
+        now = clock.monotonic()
         rates = exchange.worker.meters.rates
         key = self.key(exchange)
         at = rates.find(hash((self.salt, key)), now)
@@ -73,7 +75,7 @@ class Limited:
             before = values[at]
             after = rate.take(before, now)
         if not after:
-            return refused(exchange, (self,), self, before)
+            return refused(exchange, (self,), self, before, now)
         values[at] = after
         limiting = exchange.snapshot.limiting
         if limiting.headers:
@@ -93,7 +95,7 @@ class _Several:
 
     def check(self, exchange: Exchange) -> Reply | None:
         """Whether the request keeps them all."""
-        now = exchange.started
+        now = clock.monotonic()
         rates = exchange.worker.meters.rates
         values = rates.values
         found: list[tuple[int, float, float]] = []
@@ -102,7 +104,7 @@ class _Several:
             before = values[at]
             after = limit.rate.take(before, now)
             if not after:
-                return refused(exchange, self._limits, limit, before)
+                return refused(exchange, self._limits, limit, before, now)
             found.append((at, before, after))
         for at, before, after in found:
             values[at] = after if values[at] == before else values[at] + after - before
@@ -125,11 +127,11 @@ def _state(limit: Limited, rest: float, now: float) -> bytes:
     return b'"%b";r=%d;t=%d' % (limit.name.encode(), limit.rate.left(rest, now), limit.rate.full_in(rest, now))
 
 
-def refused(exchange: Exchange, limits: tuple[Limited, ...], limit: Limited, rest: float) -> Reply:
+def refused(exchange: Exchange, limits: tuple[Limited, ...], limit: Limited, rest: float, now: float) -> Reply:
     """429, and when to come again."""
     from meshctl.core.concurrency import whole_seconds
 
-    wait = limit.rate.wait(rest, exchange.started)
+    wait = limit.rate.wait(rest, now)
     detail = f'the limit "{limit.name}" allows the next one in {wait:.3g}s'
     reply = refusal(exchange, f"rate_limited:{limit.name}", detail)
     reply.fields.extend(make("Retry-After", str(whole_seconds(wait))))
