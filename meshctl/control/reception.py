@@ -106,6 +106,9 @@ class Reception:
                 await self._answer(client, path, asked["query"] or b"")
         except (OSError, TimeoutError):
             pass  # It has gone, or says nothing.
+        except BaseException:
+            client.close()
+            raise
         client.close()
 
     async def _answer(self, client: socket.socket, path: str, text: bytes) -> None:
