@@ -60,7 +60,7 @@ class Jwks:
 
     def adopt(self, mesh: Mesh) -> None:
         """Have the keys that a configuration needs, and no others."""
-        wanted = {way.jwt.source for way in mesh.auth if way.jwt is not None and way.jwt.source}
+        wanted = {way.jwt.source for way in mesh.asked if way.jwt is not None and way.jwt.source}
         for name in self._kept.keys() - wanted:
             self._end(self._kept.pop(name))
         for name in sorted(wanted - self._kept.keys()):

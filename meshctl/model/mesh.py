@@ -109,6 +109,12 @@ class Mesh(msgspec.Struct, frozen=True):
     """The ways to know who calls."""
 
     @property
+    def asked(self) -> tuple[Auth, ...]:
+        """The ways to know who calls that its routes ask for."""
+        names = {name for route in self.routes if route.auth is not None for name in route.auth.names}
+        return tuple(each for each in self.auth if each.name in names)
+
+    @property
     def edge_hosts(self) -> tuple[str, ...]:
         """Whom the gateway's certificate from the mesh's CA is for: the hosts and host patterns of its routes, else
         this machine by its own names."""

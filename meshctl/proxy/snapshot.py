@@ -125,7 +125,7 @@ class Snapshot:
         """The live weights of versions when this was compiled, by service."""
         self.rules, self.own_health = _about_own(mesh, worker)
         """Who may call the wrapped app, None where anybody may; and the path where its health is asked for."""
-        self.asks_certificates = any(each.certificate is not None for each in mesh.auth)
+        self.asks_certificates = any(each.certificate is not None for each in mesh.asked)
         """Whether clients from outside are asked for a certificate of the mesh."""
         self.services = services
         self.body_limit = gateway.limits.body_bytes

@@ -62,12 +62,14 @@ class Vouching:
 
     def guards(self, mesh: Mesh) -> dict[str, Stripping]:
         """The guards of a configuration by route. Raises ValueError where a way cannot be made."""
-        if not mesh.auth:
+        asked = mesh.asked
+        if not asked:
+            self._ways, self._guards = {}, {}
             return {}
         from meshctl.proxy.guard import Stripping
 
-        configs = {each.name: each for each in mesh.auth}
-        self._ways = {config: self._way(config) for config in mesh.auth}
+        configs = {each.name: each for each in asked}
+        self._ways = {config: self._way(config) for config in asked}
         hidden = _hidden(mesh.routes, configs)
         found: dict[str, Stripping] = {}
         before, self._guards = self._guards, {}

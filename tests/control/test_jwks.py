@@ -17,8 +17,9 @@ from meshctl.control import jwks as jwks_module
 from meshctl.control.fetching import Unfetched, fetch, freshness
 from meshctl.control.fleet import Fleet
 from meshctl.control.jwks import Jwks
-from meshctl.model.auth import Auth, Jwt
+from meshctl.model.auth import Auth, Jwt, Need
 from meshctl.model.mesh import Mesh
+from meshctl.model.route import Route
 from meshctl.proxy.messages import Fetched, Message, Wanted
 from meshctl.store.home import open_home
 from tests.proxy.issuer import Issuer
@@ -185,7 +186,7 @@ class Proxy:
         self.source = source
         self.jwks = Jwks(open_home(folder / "home"), cast(Fleet, self.workers))
         way = Auth("users", jwt=Jwt(jwks=source))
-        self.jwks.adopt(Mesh(auth=(way,)))
+        self.jwks.adopt(Mesh(routes=(Route("r", auth=Need(("users",))),), auth=(way,)))
 
     async def until(self, document: bytes) -> None:
         """Wait until its workers have this."""
@@ -272,12 +273,13 @@ def test_a_kept_file_that_is_damaged(tmp_path: Path) -> None:
 
 
 def test_no_longer_needed(tmp_path: Path) -> None:
-    """A source that no configuration names any more is forgotten."""
+    """A source that no route needs any more is forgotten."""
 
     async def test(server: Server) -> None:
         proxy = Proxy(tmp_path, server.url + "/jwks")
         await proxy.until(server.issuer.jwks)
-        proxy.jwks.adopt(Mesh())
+        way = Auth("users", jwt=Jwt(jwks=proxy.source))
+        proxy.jwks.adopt(Mesh(auth=(way,)))
         assert proxy.jwks.sets() == {}
 
     run(test)

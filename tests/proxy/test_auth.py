@@ -575,6 +575,21 @@ def test_sticky_by_claim(edge: Edge) -> None:
     assert set(homes.values()) == {0, 3}
 
 
+def test_what_no_route_asks_for(edge: Edge) -> None:
+    """What no route asks for costs nothing: not even its files need be there, as in a sidecar elsewhere. What one does
+    must be, or the revision is refused and nothing has changed."""
+    gone = Auth("gone", basic=Basic("/nowhere/users"))
+    idle = msgspec.structs.replace(edge.mesh, auth=(*edge.mesh.auth, gone))
+    edge.proxy.apply(idle)
+    asking = msgspec.structs.replace(idle, routes=(*idle.routes, route("/gone", auth=Need(("gone",)))))
+    with pytest.raises(AssertionError, match='"/nowhere/users" cannot be read: no such file'):
+        edge.proxy.apply(asking)
+    assert edge.ask("/keys", b"X-API-Key: " + KEY).status == 200
+    edge.keys()
+    assert edge.ask("/keys", b"X-API-Key: " + KEY).status == 401
+    edge.proxy.apply(edge.mesh)
+
+
 # keys that have to be fetched
 
 
