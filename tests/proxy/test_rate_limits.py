@@ -6,17 +6,21 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from meshctl.model.api_key import StoredKey
+from meshctl.model.auth import ApiKey, Auth, Need
 from meshctl.model.limits import By, Quota, RateLimit, RateLimiting
 from meshctl.model.policy import Retry
 from meshctl.model.route import HeaderEdits, Match, PathMatch, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.proxy.counted import shown
+from meshctl.proxy.messages import Keyed
 from tests.conformance.upstream import Upstream
 from tests.conformance.wire import EndedEarly, Message
 
@@ -42,12 +46,13 @@ class Shop:
         self._count += 1
         # A name of its own: what was counted for the one before does not count.
         name = f"r{self._count}"
+        ways = settings.pop("ways", ())
         action = settings.pop("action", {"service": "app", "retry": Retry(0)})
         routes = (
             Route("free", Match(path=PathMatch("prefix", "/free")), service="app"),
             Route(name, rate_limits=limits, **action, **settings),
         )
-        mesh = mesh_of(self.service, routes=routes)
+        mesh = mesh_of(self.service, routes=routes, auth=ways)
         self.mesh = msgspec.structs.replace(mesh, gateway=msgspec.structs.replace(mesh.gateway, **gateway or {}))
         self.proxy.apply(self.mesh)
         return name
@@ -140,6 +145,26 @@ def test_clients_behind_trusted_proxies(shop: Shop) -> None:
     assert statuses == [200, 200, 429, 200, 429, 200]
     shop.serve(limit)
     assert [shop.ask("/", f"X-Forwarded-For: {each}").status for each in said[:2]] == [200, 429]
+
+
+def test_limits_of_callers(shop: Shop) -> None:
+    """A limit by key counts each caller who is known by itself, and nobody who is not; one by address beside a password
+    counts every try."""
+    keys = [made_key(name) for name in ("acme", "globex")]
+    shop.proxy.tell(Keyed(tuple(stored for _, stored in keys)))
+    auth = Auth("partners", api_key=ApiKey())
+    shop.serve(RateLimit("each", 2, HOUR, 2, By("key")), auth=Need(("partners",)), ways=(auth,))
+    assert shop.statuses(2) == [401, 401]
+    for text, _ in keys:
+        assert shop.statuses(3, "/", f"x-api-key: {text}") == [200, 200, 429]
+    shop.serve(RateLimit("tries", 2, HOUR, 2), auth=Need(("partners",)), ways=(auth,))
+    assert shop.statuses(3, "/", "x-api-key: guess") == [401, 401, 429]
+
+
+def made_key(owner: str) -> tuple[str, StoredKey]:
+    """An API key, and what is stored of it."""
+    text = f"mk_{owner}{'0' * 8}_{'x' * 43}"
+    return text, StoredKey(f"mk_{owner}{'0' * 8}", sha256(text.encode()).digest(), owner)
 
 
 def test_several_limits(shop: Shop) -> None:
