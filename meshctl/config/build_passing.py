@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from meshctl.config.document_route import RouteTable
-from meshctl.model.passing import Cors, SecurityHeaders
+from meshctl.model.passing import Compression, Cors, SecurityHeaders
 
 
 def passing(table: RouteTable) -> dict[str, Any]:
@@ -15,6 +15,8 @@ def passing(table: RouteTable) -> dict[str, Any]:
         found["cors"] = Cors(**{key: _frozen(value) for key, value in table.cors.given().items()})
     if table.security_headers is not None:
         found["security_headers"] = SecurityHeaders(**table.security_headers.given())
+    if table.compression is not None:
+        found["compression"] = Compression(**{key: _frozen(value) for key, value in table.compression.given().items()})
     return found
 
 

@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field
 
 from meshctl.config.problems import Wrong, quoted
-from meshctl.config.scalars import checked, duration, kind_of, string
+from meshctl.config.scalars import Size, checked, duration, kind_of, string
 from meshctl.config.scalars_http import HeaderName, HeaderValue, Method
 from meshctl.config.table import Table
 
 _ORIGIN: Final = re.compile(r"https?://(\*\.)?[a-z0-9_.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+_MEDIA: Final = re.compile(r"[A-Za-z0-9!#$&^_.+*-]+/[A-Za-z0-9!#$&^_.+*-]+")
 _YEARS: Final = re.compile(r"([0-9]{1,2})y", re.ASCII)
 _YEAR: Final = 365 * 86_400.0
 _PORTS: Final = {"http": ":80", "https": ":443"}
@@ -64,6 +65,24 @@ def _or_nothing(value: object) -> object:
     return "" if value is False else value
 
 
+def _switched(value: object) -> object:
+    if value is True:
+        return {}
+    if not isinstance(value, dict):
+        shown = "false" if value is False else kind_of(value)
+        raise Wrong(f"{shown} is not valid here", expected='true or a table such as { codings = ["gzip"] }')
+    return value
+
+
+def _media_range(value: object) -> str:
+    def check(given: str) -> str:
+        if not _MEDIA.fullmatch(given):
+            raise ValueError('expected a media type such as "application/json", "application/*+json" or "text/*"')
+        return given.lower()
+
+    return str(checked(value, check))
+
+
 def _preset(value: object) -> object:
     if value is True:
         return {}
@@ -74,6 +93,7 @@ def _preset(value: object) -> object:
 
 
 Origin = Annotated[str, BeforeValidator(_origin, json_schema_input_type=string("https://app.example.com", "*"))]
+MediaRange = Annotated[str, BeforeValidator(_media_range, json_schema_input_type=string("application/json", "text/*"))]
 Asked = Annotated[list[Method], Field(min_length=1)]
 Words = Annotated[HeaderValue, BeforeValidator(_or_nothing, json_schema_input_type=str | Literal[False])]
 
@@ -100,6 +120,18 @@ class CorsTable(Table):
     )
 
 
+class CompressionTable(Table):
+    """How answers are compressed for clients that take it. true takes the defaults."""
+
+    codings: Annotated[list[Literal["zstd", "br", "gzip"]], Field(min_length=1)] | None = Field(
+        None, description="The codings, best first; zstd and br need meshctl[compression]."
+    )
+    minimum: Size | None = Field(None, description="The shortest body that is compressed.")
+    types: Annotated[list[MediaRange], Field(min_length=1)] | None = Field(
+        None, description="Media types that are compressed; event streams never are."
+    )
+
+
 class SecurityHeadersTable(Table):
     """What browsers are told with every answer, in the place of what the service says. true takes the defaults."""
 
@@ -123,6 +155,9 @@ class SecurityHeadersTable(Table):
     opener: Words | None = Field(None, description="Cross-Origin-Opener-Policy.", examples=["same-origin"])
 
 
+CompressionSpec = Annotated[
+    CompressionTable, BeforeValidator(_switched, json_schema_input_type=Literal[True] | CompressionTable)
+]
 SecuritySpec = Annotated[
     SecurityHeadersTable, BeforeValidator(_preset, json_schema_input_type=Literal[True] | SecurityHeadersTable)
 ]

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from meshctl.config.document_auth import NeedSpec, Rules
 from meshctl.config.document_limits import Addresses, Bandwidth, Quotas, RateLimits
-from meshctl.config.document_passing import CorsTable, SecuritySpec
+from meshctl.config.document_passing import CompressionSpec, CorsTable, SecuritySpec
 from meshctl.config.document_path import PathSpec
 from meshctl.config.scalars import Duration, HostPattern, Label, PlainHost, PlainText, RouteName, Size
 from meshctl.config.scalars_http import (
@@ -195,6 +195,9 @@ class RouteTable(Table):
     )
     security_headers: SecuritySpec | None = Field(
         None, description="What browsers are told to be strict about; true takes the defaults.", examples=[True]
+    )
+    compression: CompressionSpec | None = Field(
+        None, description="Compresses answers for clients that take it; true takes the defaults.", examples=[True]
     )
     response_bytes: Size | None = Field(None, description='The longest body of an answer; "0B" is any.')
     bandwidth: Bandwidth | None = Field(

@@ -14,7 +14,7 @@ from meshctl.config.render import basics, gateway, render, route, service
 from meshctl.config.render_auth import auth
 from meshctl.model.auth import ApiKey, Auth, Jwt
 from meshctl.model.mesh import Gateway, Mesh
-from meshctl.model.passing import Cors, SecurityHeaders
+from meshctl.model.passing import Compression, Cors, SecurityHeaders
 from meshctl.model.policy import Breaker, HealthCheck, Limit, Retry
 from meshctl.model.route import Redirect, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
@@ -32,6 +32,7 @@ _ROUTE = Route(
     respond=Respond(),
     cors=Cors(()),
     security_headers=SecurityHeaders(),
+    compression=Compression(),
 )
 _AUTH = Auth("", jwt=Jwt(), api_key=ApiKey())
 _SERVICE = Service(

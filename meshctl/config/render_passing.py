@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from meshctl.model.passing import Cors, SecurityHeaders
+from meshctl.model.passing import Compression, Cors, SecurityHeaders
 from meshctl.model.route import Route
-from meshctl.model.units import format_duration
+from meshctl.model.units import format_duration, format_size
 
 Table = dict[str, Any]
 
@@ -18,6 +18,7 @@ def passing(value: Route) -> Table:
     return {
         "cors": value.cors and cors(value.cors),
         "security_headers": value.security_headers and security_headers(value.security_headers),
+        "compression": value.compression and compression(value.compression),
     }
 
 
@@ -35,3 +36,8 @@ def security_headers(value: SecurityHeaders) -> Table:
     """A route's `security_headers`."""
     table = {key: False if each == "" else each for key, each in msgspec.structs.asdict(value).items()}
     return table | {"hsts": format_duration(value.hsts) if value.hsts else False}
+
+
+def compression(value: Compression) -> Table:
+    """A route's `compression`."""
+    return {"codings": list(value.codings), "minimum": format_size(value.minimum), "types": list(value.types)}

@@ -11,7 +11,7 @@ from typing import Any, Final
 from meshctl.config import render
 from meshctl.model.limits import Quota
 from meshctl.model.mesh import Gateway, Mesh
-from meshctl.model.passing import Cors, SecurityHeaders
+from meshctl.model.passing import Compression, Cors, SecurityHeaders
 from meshctl.model.policy import Breaker, HealthCheck, Limit
 from meshctl.model.route import Redirect, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
@@ -61,6 +61,7 @@ def _defaults() -> dict[str, Any]:
             respond=Respond(),
             cors=Cors(()),
             security_headers=SecurityHeaders(),
+            compression=Compression(),
         )
     )
     version = Version("", (Endpoint("h", 1, tls=True, weight=0),))
@@ -82,6 +83,7 @@ def _defaults() -> dict[str, Any]:
         "RespondTable": route["respond"],
         "CorsTable": {"credentials": route["cors"]["credentials"]},
         "SecurityHeadersTable": route["security_headers"],
+        "CompressionTable": route["compression"],
         "ServiceTable": {key: service[key] for key in _SERVICE_KEYS},
         "HealthTable": service["health"],
         "RetryBudgetTable": service["retry_budget"],

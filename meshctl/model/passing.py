@@ -39,3 +39,23 @@ class SecurityHeaders(msgspec.Struct, frozen=True):
     """Permissions-Policy."""
     opener: str = ""
     """Cross-Origin-Opener-Policy."""
+
+
+class Compression(msgspec.Struct, frozen=True):
+    """How answers are compressed for clients that take it."""
+
+    codings: tuple[str, ...] = ("zstd", "br", "gzip")
+    """Best first; of what a client likes alike the first is taken."""
+    minimum: int = 1024
+    """Bytes from which it is worth the while; a body of unknown length is."""
+    types: tuple[str, ...] = (
+        "text/*",
+        "application/json",
+        "application/*+json",
+        "application/javascript",
+        "application/xml",
+        "application/*+xml",
+        "application/wasm",
+        "image/svg+xml",
+    )
+    """Media types, a star for any word; event streams never are."""

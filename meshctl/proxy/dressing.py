@@ -74,10 +74,12 @@ def dressing(route: Route) -> Dressing | None:
         names += [name for name, _ in texts]
         fixed += [line for name, value in texts if name != _HSTS for line in make(_titled(name), value)]
         sources += [Secured(make(_titled(name), value)).lines for name, value in texts if name == _HSTS]
+    if route.compression is not None:
+        fixed += make("Vary", "Accept-Encoding")
     made_lines = lines(route.response_headers, route.match.path)
     if made_lines:
         sources.append(Variables(made_lines).lines)
-    if not names and not sources:
+    if not names and not fixed and not sources:
         return None
     return Dressing(frozenset(name.encode() for name in names), fixed, tuple(sources))
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshctl.core.accept_encoding import preferred
 from meshctl.core.preflight import Asked, method_asked, without_headers
 from meshctl.core.query_edits import edited, encoded
 from meshctl.core.route_table import RouteTable
 from meshctl.model.route import QueryEdits
+from meshctl.model.units import format_size
+from meshctl.proxy.codings import there
 from meshctl.proxy.dressing import Origins, strict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meshctl.core.match import Matchable
-    from meshctl.model.passing import Cors
+    from meshctl.model.passing import Compression, Cors
     from meshctl.model.route import Route
     from meshctl.wire.message import Request
 
@@ -40,6 +43,8 @@ def describe_passing(route: Route, request: Request) -> tuple[str, ...]:
     if route.security_headers is not None:
         names = ", ".join(name for name, _ in strict(route.security_headers))
         said.append(f"security headers: {names or 'none'}")
+    if route.compression is not None:
+        said.append(f"compression: {_compression(route.compression, request)}")
     return tuple(said)
 
 
@@ -51,6 +56,13 @@ def forwarded_query(route: Route, request: Request) -> str | None:
     dropped = {*edits.remove, *(name for name, _ in edits.set)}
     added = [f"{encoded(name)}={value}" for name, value in (*edits.set, *edits.add)]
     return edited(request.query_string, dict(edits.rename), dropped, added)
+
+
+def _compression(settings: Compression, request: Request) -> str:
+    coding = preferred(request.header("accept-encoding") or "", there(settings.codings))
+    if not coding:
+        return "none that the client takes"
+    return f"{coding} from {format_size(settings.minimum)} on"
 
 
 def _cors(cors: Cors, request: Request) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from meshctl.model.auth import ApiKey, Auth, Basic, ClientCertificate, Jwt, Need
 from meshctl.model.limits import By, Quota, RateLimit, RateLimiting
 from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
-from meshctl.model.passing import Cors, SecurityHeaders
+from meshctl.model.passing import Compression, Cors, SecurityHeaders
 from meshctl.model.policy import (
     Balance,
     Breaker,
@@ -256,6 +256,12 @@ corses = st.builds(
     st.just(False),
     st.none() | st.just(0.0) | seconds,
 )
+compressions = some(
+    Compression,
+    codings=st.sampled_from([("gzip",), ("br", "gzip")]),
+    minimum=sizes,
+    types=st.sampled_from([("text/*",), ("application/json", "application/*+json")]),
+)
 securities = some(
     SecurityHeaders,
     hsts=st.sampled_from([0.0, 86_400.0]),
@@ -319,6 +325,7 @@ def meshes(draw: st.DrawFn) -> Mesh:
             action |= {"auth": Need(tuple(names[: draw(st.integers(1, len(names)))]), every=draw(st.booleans()))}
             action |= {"require": draw(distinct(requires, "name", 2))}
         action |= {"cors": draw(st.none() | corses), "security_headers": draw(st.none() | securities)}
+        action["compression"] = draw(st.none() | compressions)
         action |= {"rate_limits": draw(distinct(rate_limits, "name", 2)), "quotas": draw(distinct(quotas, "name", 2))}
         action |= {"allow_addresses": draw(networks), "deny_addresses": draw(networks)}
         match = msgspec.structs.replace(draw(matches), hosts=(f"h{number}.example.com",))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshctl.model.passing import Cors, SecurityHeaders
+from meshctl.model.passing import Compression, Cors, SecurityHeaders
 from meshctl.model.route import Match, Respond, Route, ValueMatch
 from meshctl.proxy.explain import explain
 
@@ -38,3 +38,10 @@ def test_security_headers() -> None:
     assert policies(security_headers=SecurityHeaders(hsts=0.0, referrer="")) == (
         "security headers: x-frame-options, x-content-type-options",
     )
+
+
+def test_compression() -> None:
+    """The coding that this client would get."""
+    settings = Compression()
+    assert policies(("Accept-Encoding", "gzip"), compression=settings) == ("compression: gzip from 1KiB on",)
+    assert policies(compression=settings) == ("compression: none that the client takes",)

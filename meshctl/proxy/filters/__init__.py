@@ -15,6 +15,7 @@ from meshctl.proxy.filters import (
     addresses,
     auth,
     bandwidth,
+    compression,
     cors,
     quotas,
     rate_limits,
@@ -42,6 +43,7 @@ FILTERS: Final[dict[str, Callable[[Route, Service | None, Filter | None], Filter
     "rate_limits_of_callers": rate_limits.after_auth,
     "quotas": quotas.compile_filter,
     "bandwidth": bandwidth.compile_filter,
+    "compression": compression.compile_filter,
     "redirect": redirect.compile_filter,
     "respond": respond.compile_filter,
 }
