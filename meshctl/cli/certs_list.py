@@ -80,6 +80,7 @@ def ls(
             for row in shown
         ],
         empty="no certificate has been issued; the first proxy that needs one makes the authority",
+        spare=("OF ITS LIFE", "IDENTITY"),
     )
 
 

@@ -119,17 +119,17 @@ class Terminal:
         """Write one line about a failure that is not a `MeshError`."""
         self._talk(text)
 
-    def table(self, columns: Sequence[str], rows: Iterable[Row], *, empty: str = "") -> None:
+    def table(self, columns: Sequence[str], rows: Iterable[Row], *, empty: str = "", spare: Sequence[str] = ()) -> None:
         """Write rows under `columns` to stdout: coloured and sized on a terminal, plain and whole in a pipe.
 
-        A column whose name ends in ">" is aligned to the right. Without rows, says `empty` instead.
-        """
+        A column whose name ends in ">" is aligned to the right. Without rows, says `empty` instead. On a terminal that
+        is too narrow the `spare` columns are left out first, and that is said."""
         texts = [cells(row) for row in rows]
         if not texts and empty:
             self.say(empty)
             return
         if self.out.isatty():
-            self._rich_table(columns, texts)
+            self._rich_table(columns, texts, spare)
         else:
             self.data(_plain_table(columns, texts))
 
@@ -187,20 +187,30 @@ class Terminal:
                 grid.add_row(mark, Text(clean(name)), Group(Text(clean(text)), *below))
             console.print(*([""] if at else []), Text(clean(title), style="bold"), grid, sep="\n")
 
-    def _rich_table(self, columns: Sequence[str], texts: list[list[str]]) -> None:
+    def _rich_table(self, columns: Sequence[str], texts: list[list[str]], spare: Sequence[str]) -> None:
         from rich.console import Console
 
-        Console(file=self.out, highlight=False).print(rich_table(columns, texts))
+        from meshctl.cli.columns import kept, widths
+
+        console = Console(file=self.out, highlight=False)
+        lines = [[column.rstrip(">") for column in columns], *texts]
+        shown = kept(lines, spare, console.width)
+        lines = [[line[at] for at in shown] for line in lines]
+        console.print(rich_table([columns[at] for at in shown], lines[1:], widths(lines, console.width)))
+        if len(shown) < len(columns):
+            left = ", ".join(columns[at].rstrip(">") for at in range(len(columns)) if at not in shown)
+            self.say(f"the terminal is too narrow for {left}; -o json has all")
 
 
-def rich_table(columns: Sequence[str], texts: Iterable[Sequence[str]]) -> Any:
+def rich_table(columns: Sequence[str], texts: Iterable[Sequence[str]], widths: Sequence[int] | None = None) -> Any:
     """The rows as a rich table without borders; long cells fold, so that nothing is cut off."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
+    for at, column in enumerate(columns):
+        side: Any = "right" if column.endswith(">") else "left"
+        table.add_column(column.rstrip(">"), justify=side, overflow="fold", width=widths[at] if widths else None)
     for row in texts:
         table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
     return table

@@ -42,7 +42,8 @@ def ls(session: Session, output: OutputOption = Output.TABLE) -> None:
         for route in routes
     ]
     columns = ["PROXY", *COLUMNS] if several else COLUMNS
-    session.terminal.table(columns, rows, empty="no routes; every request is answered 404 no_route")
+    spare = ["HEALTHY", "P50"] if several else []
+    session.terminal.table(columns, rows, empty="no routes; every request is answered 404 no_route", spare=spare)
     remind(session)
 
 

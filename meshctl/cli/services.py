@@ -39,7 +39,7 @@ def ls(session: Session, output: OutputOption = Output.TABLE) -> None:
         (*((record.id,) if several else ()), *_row(service)) for record, services in answers for service in services
     ]
     columns = ["SERVICE", "BALANCE", "VERSIONS", "HEALTHY", "REQUESTS>", "FAILURES>", "BREAKER"]
-    session.terminal.table(["PROXY", *columns] if several else columns, rows, empty="no services")
+    session.terminal.table(["PROXY", *columns] if several else columns, rows, empty="no services", spare=["BALANCE"])
     remind(session)
 
 

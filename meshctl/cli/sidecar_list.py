@@ -73,6 +73,7 @@ def show(session: Session, rows: Sequence[Row]) -> None:
             for row in rows
         ],
         empty="no sidecar runs in this home; `meshctl sidecar wrap -- COMMAND` starts one",
+        spare=("RESTARTS", "INBOUND"),
     )
     for row in rows:
         why = row.problem or (row.app.problem if row.app else "")
