@@ -29,6 +29,8 @@ def check(
         path: Path = ("routes", number)
         yield from _need(decoded, path, table, mesh)
         yield from _rules(path, table)
+    if not decoded.is_damaged(("routes",)):
+        yield from _claimless(mesh)
     is_asked = any(listener.mesh == "edge" for listener in mesh.gateway.listeners)
     used = {name for route in mesh.routes if route.auth for name in route.auth.names}
     for way in mesh.auth:
@@ -37,6 +39,17 @@ def check(
         elif way.certificate is not None and not is_asked and not decoded.is_damaged(("gateway",)):
             message, hint = "no listener asks for certificates of the mesh", 'tls = { certificate = "mesh" } does'
             yield Finding(("auth", way.name, "certificate"), message, hint=hint, severity="warning")
+
+
+def _claimless(mesh: Mesh) -> Iterator[Finding]:
+    """Services that keep callers apart by a claim which nobody has who comes to them."""
+    known = {route.service for route in mesh.routes if route.auth is not None}
+    for service in mesh.services:
+        path: Path = ("services", service.name)
+        for where, key in (((*path, "sticky"), service.sticky), ((*path, "balance", "hash"), service.balance.key)):
+            if key is not None and key.kind == "claim" and service.name not in known:
+                message, hint = "no caller has claims: no route to it asks who calls", "auth, on a route"
+                yield Finding(where, message, hint=hint, severity="warning")
 
 
 def _way(path: Path, table: AuthTable, way: Auth) -> Iterator[Finding]:

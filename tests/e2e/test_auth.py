@@ -102,7 +102,9 @@ def file(upstreams: Upstreams, provider: IdentityProvider, tmp_path: Path) -> Pa
 
 def ask(gateway: Gateway, path: str, **headers: str) -> httpx.Response:
     """An answer over a connection of its own, so that every worker is asked now and then."""
-    return httpx.get(gateway.url + path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    # Without TLS there is nothing to verify, and to load the system's authorities would take most of the time.
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.get(gateway.url + path, headers=named, verify=False)
 
 
 def told(gateway: Gateway, *arguments: object) -> Any:
@@ -117,7 +119,7 @@ def told(gateway: Gateway, *arguments: object) -> Any:
 
 def test_the_life_of_a_key(start_gateway: StartGateway, file: Path, tmp_path: Path) -> None:
     """A key that was made while the gateway ran opens its route in every worker at once, also after a restart; one that
-    took its place does, too, and a revoked one no more. Neither store nor log has a key."""
+    took its place does, too, and a revoked one no more, nor can it be replaced. Neither store nor log has a key."""
     gateway = start_gateway("-c", file)
     made = told(gateway, "create", "--owner", "acme", "--scope", "read", "--expires", "90d")
     key = made["key"]
@@ -137,6 +139,12 @@ def test_the_life_of_a_key(start_gateway: StartGateway, file: Path, tmp_path: Pa
     told(gateway, "revoke", made["id"])
     codes = {ask(gateway, "/partners", x_api_key=key).status_code for _ in range(8)}
     assert codes == {401}
+    for verb in ("rotate", "revoke"):
+        ended = gateway.meshctl("keys", verb, "mk_00000000")
+        assert (ended.status, "keys ls" in ended.err) == (4, True)
+    assert gateway.meshctl("keys", "rotate", made["id"]).status == 1
+    for wrong in (("--owner", ""), ("--owner", "a", "--scope", "a b"), ("--owner", "a", "--expires", "soon")):
+        assert gateway.meshctl("keys", "create", *wrong).status == 2
     listed = {each["id"]: each["state"] for each in told(gateway, "ls", "--owner", "acme")}
     assert listed == {made["id"]: "revoked", replaced["id"]: "active"}
     assert gateway.end() == 0
@@ -148,19 +156,6 @@ def test_the_life_of_a_key(start_gateway: StartGateway, file: Path, tmp_path: Pa
     for secret in (key, poor, replaced["key"]):
         assert secret.encode() not in kept
         assert secret not in gateway.out.read_text() + gateway.events()
-
-
-def test_no_such_key(start_gateway: StartGateway, file: Path) -> None:
-    """What is no key cannot be replaced or revoked, and what holds no more cannot be replaced."""
-    gateway = start_gateway("-c", file)
-    for verb in ("rotate", "revoke"):
-        ended = gateway.meshctl("keys", verb, "mk_00000000")
-        assert (ended.status, "keys ls" in ended.err) == (4, True)
-    made = told(gateway, "create", "--owner", "acme")
-    told(gateway, "revoke", made["id"])
-    assert gateway.meshctl("keys", "rotate", made["id"]).status == 1
-    for wrong in (("--owner", ""), ("--owner", "a", "--scope", "a b"), ("--owner", "a", "--expires", "soon")):
-        assert gateway.meshctl("keys", "create", *wrong).status == 2
 
 
 def test_tokens_of_an_issuer(start_gateway: StartGateway, file: Path, provider: IdentityProvider) -> None:
@@ -191,16 +186,3 @@ def test_tokens_of_an_issuer(start_gateway: StartGateway, file: Path, provider: 
     again.forgiven.add("keys_not_fetched")
     assert answers(again, second) == 200
     assert answers(again, first) == 401
-
-
-def test_an_issuer_that_is_not_there(start_gateway: StartGateway, file: Path, provider: IdentityProvider) -> None:
-    """Without any keys requests are refused with 503, not let in; the rest of the gateway is none the worse for it."""
-    provider.end()
-    gateway = start_gateway("-c", file)
-    gateway.forgiven.add("keys_not_fetched")
-    token = provider.issuer.token().decode()
-    answer = ask(gateway, "/users", authorization=f"Bearer {token}")
-    assert (answer.status_code, answer.headers["x-meshctl-reason"]) == (503, "keys_unavailable")
-    assert ask(gateway, "/users").status_code == 401
-    assert ask(gateway, "/partners", x_api_key="mk_x").status_code == 401
-    assert token not in gateway.out.read_text() + gateway.events()
