@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from meshctl.config.build_auth import auth, need, path_match, rules
-from meshctl.config.build_limits import names_of, quotas, rate_limits
+from meshctl.config.build_limits import addresses, limits
 from meshctl.config.build_passing import passing
 from meshctl.config.document import MESH, AccessLogTable, CertificateTable, Document, GatewayTable, ListenerTable
 from meshctl.config.document_allow import AllowTable
@@ -90,13 +90,8 @@ def _gateway(table: GatewayTable, folder: str) -> Gateway:
         given["overload"] = Overload(**table.overload.given())
     if table.rate_limit:
         given["rate_limit"] = RateLimiting(**table.rate_limit.given())
-    given |= _addresses(table)
+    given |= addresses(table)
     return Gateway(**given)
-
-
-def _addresses(table: GatewayTable | RouteTable) -> dict[str, tuple[str, ...]]:
-    lists = {"allow_addresses": table.allow_addresses, "deny_addresses": table.deny_addresses}
-    return {key: tuple(dict.fromkeys(each)) for key, each in lists.items() if each is not None}
 
 
 def _listener(table: ListenerTable, shared: dict[str, Any], folder: str) -> Listener:
@@ -145,12 +140,7 @@ def _route(table: RouteTable, name: str, services: Mapping[str, Service]) -> Rou
         given["auth"] = need(table.auth)
     if table.require is not None:
         given["require"] = rules(table.require)
-    names = names_of(table.rate_limits or (), table.quotas or ())
-    if table.rate_limits is not None:
-        given["rate_limits"] = rate_limits(table.rate_limits, names)
-    if table.quotas is not None:
-        given["quotas"] = quotas(table.quotas, names)
-    given |= _addresses(table) | passing(table)
+    given |= limits(table) | passing(table)
     # What a route does not say its service does; a table of retries is one thing.
     service = services.get(table.service or "")
     if service is not None:

@@ -1,39 +1,34 @@
-"""A route's `rate_limits` and `quotas` as the model has them."""
+"""A route's `rate_limits` and `quotas`, and address lists, as the model has them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
+from meshctl.config.document import GatewayTable
 from meshctl.config.document_limits import ByTable, QuotaTable, RateLimitTable
+from meshctl.config.document_route import RouteTable
 from meshctl.config.naming import Names
 from meshctl.model.limits import By, Quota, RateLimit
 
 
-def rate_limits(tables: Sequence[RateLimitTable], names: Names) -> tuple[RateLimit, ...]:
-    """The rate limits of a route. `names` are those that its limits have already."""
-    found = []
-    for table in tables:
-        count, window = table.limit
-        by = _by(table.by)
-        found.append(RateLimit(table.name or names.free(made_name(by)), count, window, table.burst or count, by))
-    return tuple(found)
+def limits(table: RouteTable) -> dict[str, Any]:
+    """The fields of a route that say how much its callers may have, as far as they are given."""
+    named = [each.name for each in table.rate_limits or ()] + [each.name for each in table.quotas or ()]
+    names = Names(name for name in named if name)
+    found: dict[str, Any] = dict(addresses(table))
+    if table.rate_limits is not None:
+        found["rate_limits"] = tuple(_rate_limit(each, names) for each in table.rate_limits)
+    if table.quotas is not None:
+        found["quotas"] = tuple(_quota(each, names) for each in table.quotas)
+    return found
 
 
-def quotas(tables: Sequence[QuotaTable], names: Names) -> tuple[Quota, ...]:
-    """The quotas of a route."""
-    found = []
-    for table in tables:
-        by, per = _by(table.by), table.per or Quota("", 1).per
-        found.append(Quota(table.name or names.free(f"{per}-{made_name(by)}"), table.limit, per, by))
-    return tuple(found)
-
-
-def names_of(rates: Sequence[RateLimitTable], others: Sequence[QuotaTable]) -> Names:
-    """The names that the limits of one route were given: an answer tells which of them it is about."""
-    given = [*(each.name for each in rates), *(each.name for each in others)]
-    return Names(name for name in given if name)
+def addresses(table: GatewayTable | RouteTable) -> dict[str, tuple[str, ...]]:
+    """The lists of networks of a route or the gateway, as far as they are given."""
+    lists = {"allow_addresses": table.allow_addresses, "deny_addresses": table.deny_addresses}
+    return {key: tuple(dict.fromkeys(each)) for key, each in lists.items() if each is not None}
 
 
 def made_name(by: By) -> str:
@@ -41,6 +36,17 @@ def made_name(by: By) -> str:
     word = {"client_ip": "client"}.get(by.kind, by.kind)
     named = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in by.name).strip("-._")
     return f"per-{named[:40] or word}"
+
+
+def _rate_limit(table: RateLimitTable, names: Names) -> RateLimit:
+    count, window = table.limit
+    by = _by(table.by)
+    return RateLimit(table.name or names.free(made_name(by)), count, window, table.burst or count, by)
+
+
+def _quota(table: QuotaTable, names: Names) -> Quota:
+    by, per = _by(table.by), table.per or Quota("", 1).per
+    return Quota(table.name or names.free(f"{per}-{made_name(by)}"), table.limit, per, by)
 
 
 def _by(table: ByTable | None) -> By:
