@@ -5,12 +5,12 @@ _meshctl() {
     COMPREPLY=()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case "${at:+$at }$word" in
-            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"limits"|"limits ls"|"limits reset"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"stat"|"tap"|"top"|"edges"|"doctor"|"completions") at=${at:+$at }$word ;;
+            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"limits"|"limits ls"|"limits reset"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"stat"|"tap"|"top"|"edges"|"logs"|"doctor"|"completions") at=${at:+$at }$word ;;
         esac
     done
     case "$previous" in
         --home|--offline-root|--out|--prefix) COMPREPLY=($(compgen -d -- "$current")); return ;;
-        --for|--timeout|--expect|-r|--route|-l|--listen|--admin|-n|--lines|-s|--service|--version|-p|--port|-u|--upstream|--grace|--ready-timeout|-g|--gateway|-H|--header|--quota|--key|--to|--steps|--every|--max-errors|--max-p99|--min-requests|--failures|--on-step|--on-promote|--on-rollback|--gate|--number|--percent|--ignore|--delay|--abort|--reset|--throttle|--from|--owner|--scope|--expires|--overlap|--dns|--ip|--days|-w|--window|--method|--status|--slow|--max-rate|--group) COMPREPLY=(); return ;;
+        --for|--timeout|--expect|-r|--route|-l|--listen|--admin|-n|--lines|-s|--service|--version|-p|--port|-u|--upstream|--grace|--ready-timeout|-g|--gateway|-H|--header|--quota|--key|--to|--steps|--every|--max-errors|--max-p99|--min-requests|--failures|--on-step|--on-promote|--on-rollback|--gate|--number|--percent|--ignore|--delay|--abort|--reset|--throttle|--from|--owner|--scope|--expires|--overlap|--dns|--ip|--days|-w|--window|--method|--status|--slow|--max-rate|--grep|--group) COMPREPLY=(); return ;;
         -t|--template) COMPREPLY=($(compgen -W "minimal canary mesh tls full" -- "$current")); return ;;
         -c|--config|--health|--passphrase-file|--p12-passphrase-file|--out|--path|--bundle) COMPREPLY=($(compgen -f -- "$current")); return ;;
         -o|--output) COMPREPLY=($(compgen -W "table json" -- "$current")); return ;;
@@ -23,7 +23,7 @@ _meshctl() {
         --sort) COMPREPLY=($(compgen -W "count best worst last success" -- "$current")); return ;;
     esac
     case "$at" in
-        "") words="demo init up down validate diff apply gateway sidecar routes services limits traffic keys certs config stat tap top edges doctor completions" flags="--home -q --quiet -V --version -h --help" ;;
+        "") words="demo init up down validate diff apply gateway sidecar routes services limits traffic keys certs config stat tap top edges logs doctor completions" flags="--home -q --quiet -V --version -h --help" ;;
         "demo") words="" flags="--for --home -q --quiet -h --help" ;;
         "init") words="" flags="-t --template --force --home -q --quiet -h --help" ;;
         "up") words="" flags="-c --config -d --detach --timeout --home -q --quiet -h --help" ;;
@@ -91,6 +91,7 @@ _meshctl() {
         "tap") words="" flags="--from --to --method --path --status --header --slow --max-rate --hops -n --lines --for -o --output --home -q --quiet -h --help" ;;
         "top") words="" flags="--from --to --method --path --status --header --slow --max-rate --sort --every --for -o --output --home -q --quiet -h --help" ;;
         "edges") words="" flags="-w --window -o --output --home -q --quiet -h --help" ;;
+        "logs") words="" flags="-f --follow -n --lines --grep --status -o --output --home -q --quiet -h --help" ;;
         "doctor") words="" flags="-c --config -g --group --bundle -o --output --home -q --quiet -h --help" ;;
         "completions") words="bash zsh fish" flags="--home -q --quiet -h --help" ;;
     esac

@@ -37,3 +37,10 @@ def timestamp(seconds: float) -> str:
 def utc(seconds: float) -> datetime:
     """`seconds` since the epoch as a date in UTC, in whole seconds: what certificates are dated with."""
     return datetime.fromtimestamp(int(seconds), UTC)
+
+
+def read_time(text: str, form: str = "") -> float:
+    """Seconds since the epoch of a time as it is written, in RFC 3339 or as `form` says (`strptime`). Raises
+    ValueError."""
+    found = datetime.strptime(text, form) if form else datetime.fromisoformat(text)
+    return found.timestamp()

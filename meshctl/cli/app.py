@@ -24,6 +24,7 @@ from meshctl.cli import (
     edges,
     gateway,
     keys,
+    logs,
     limits,
     project,
     rollout,
@@ -151,6 +152,7 @@ TREE: Final[Mapping[str, Body | Group]] = {
     "tap": tap.tap,
     "top": top.top,
     "edges": edges.edges,
+    "logs": logs.logs,
     "doctor": doctor.doctor,
     "completions": completions.completions,
 }

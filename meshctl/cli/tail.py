@@ -17,7 +17,7 @@ def tail(
     files: Sequence[Path], lines: int, *, follow: bool, ended: Callable[[], bool] = lambda: False
 ) -> Iterator[str]:
     """The last `lines` lines of each file, then with `follow` every new one until `ended`, also after a rotation."""
-    readers = [_Reader(path) for path in files]
+    readers = [Reader(path) for path in files]
     pause = Event()
     try:
         for reader in readers:
@@ -32,7 +32,7 @@ def tail(
             reader.close()
 
 
-class _Reader:
+class Reader:
     """One file that may be moved away and made anew, or cut short, while it is read."""
 
     def __init__(self, path: Path) -> None:

@@ -50,9 +50,7 @@ def test_kinds_are_bounded(path: str) -> None:
 
 def event(path: str, *, status: int = 200, took: int = 1_000, proxy: str = "out") -> TapEvent:
     """A request of web to orders."""
-    return TapEvent(
-        1795336000.0, proxy, "GET", "orders", path, status, took, "id", "web", "127.0.0.1", "orders"
-    )
+    return TapEvent(1795336000.0, proxy, "GET", "orders", path, status, took, "id", "web", "127.0.0.1", "orders")
 
 
 def test_a_kind_counts() -> None:
