@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from meshctl.proxy.vouching import Vouching
 
 AUTHORIZATION: Final = b"authorization:"
-_KEY: Final = PREFIX.encode()
+KEY: Final = PREFIX.encode()
 _LONGEST_KEY: Final = 512
 
 
@@ -101,7 +101,7 @@ class KeyWay(Way):
         key = value_of(shown, self._start) if self._start else None
         if key is None and self._config.bearer:
             key = bearer(shown)
-            if key is not None and not key.startswith(_KEY):
+            if key is not None and not key.startswith(KEY):
                 return None  # A token, which is another way's business.
         if key is None and self._config.query:
             return exchange.query_credential

@@ -74,6 +74,7 @@ class Edge:
             Auth("absent", jwt=Jwt(NAME, ("api",), ("ES256",), jwks=URL + "?absent")),
             Auth("partners", api_key=ApiKey(query="key", bearer=True), headers=(("x-owner", "owner"),)),
             Auth("headers", api_key=ApiKey()),
+            Auth("passing", api_key=ApiKey(bearer=True), forward=True),
             Auth("staff", basic=Basic(users)),
             Auth("members", certificate=ClientCertificate()),
         )
@@ -85,6 +86,7 @@ class Edge:
             route("/hurried", auth=Need(("absent",)), timeout=0.3),
             route("/partners", auth=Need(("partners",)), require=(Require("acme", owners=("acme",)),)),
             route("/keys", auth=Need(("headers",))),
+            route("/passing", auth=Need(("passing",))),
             route("/any", auth=Need(("users", "partners", "staff"))),
             route("/all", auth=Need(("users", "headers"), every=True)),
             route("/staff", auth=Need(("staff",))),
@@ -436,6 +438,9 @@ def test_what_nobody_looked_at_does_not_pass(edge: Edge) -> None:
     """A token that was not what let a request in does not go on as if it had been looked at."""
     seen = edge.seen("/any", b"X-API-Key: " + KEY, bearer(unsigned({"alg": "none"}, {"sub": "eve"})))
     assert (seen.get("authorization"), seen.get("x-api-key"), seen.get("x-owner")) == (None, None, b"acme")
+    seen = edge.seen("/passing", b"X-API-Key: " + KEY, bearer(unsigned({"alg": "none"}, {"sub": "eve"})))
+    assert (seen.get("authorization"), seen.get("x-api-key")) == (None, KEY)
+    assert edge.seen("/passing", bearer(KEY)).get("authorization") == b"Bearer " + KEY
     seen = edge.seen("/keys", b"X-API-Key: " + KEY, b"Authorization: Basic own")
     assert seen.get("authorization") == b"Basic own"
 
