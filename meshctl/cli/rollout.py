@@ -35,7 +35,12 @@ def _hook(flag: str, when: str) -> object:
 
 
 To = Annotated[
-    str | None, typer.Option("--to", metavar="VERSION", help="Who is to take over; without it, show the last one.")
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="VERSION",
+        help="Who is to take over; without it, show the last one, and follow it while it runs.",
+    ),
 ]
 Steps = Annotated[
     str, typer.Option("--steps", metavar="PERCENT,…", help="Its shares, ascending (default: 1,5,25,50,100).")

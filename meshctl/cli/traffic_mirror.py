@@ -87,12 +87,15 @@ def _named(service: str | None) -> str:
 
 def _begin(session: Session, made: Mirror, timeout: float, output: Output) -> int:
     from meshctl.control import mirrors as door
+    from meshctl.control.splits import split
 
     with session.store() as store:
         revision = door.begin(store, made)
         if output is Output.TABLE:
             session.terminal.pairs([("service", made.service), ("mirror", door.described(made))])
         followers = await_live(session, store, revision, timeout, starts="this mirror")
+        if not split(store, made.service).healthy(made.to):
+            session.terminal.warn(f'version "{made.to}" has no healthy endpoint: copies fail until it has one')
     if output is Output.JSON:
         session.terminal.document({"mirror": made, "revision": revision, "proxies": followers})
     return settle_live(followers)

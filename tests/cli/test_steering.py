@@ -116,6 +116,15 @@ def test_refused(meshctl: Meshctl, words: list[str], status: int, said: str) -> 
     assert json.loads(meshctl("traffic", "mirror", "-o", "json").out) == []
 
 
+def test_mirror_to_nobody(meshctl: Meshctl) -> None:
+    """A mirror to a version without an endpoint is set, because one may come, and warned of."""
+    Path("mesh.toml").write_text(MESH + "[services.orders.versions.v3]\nweight = 0\n")
+    assert meshctl("apply").status == 0
+    for version, is_warned in (("v3", True), ("v2", False)):
+        ended = meshctl("traffic", "mirror", "orders", "--to", version)
+        assert (ended.status, "no healthy endpoint" in ended.err) == (0, is_warned)
+
+
 def test_mirror(meshctl: Meshctl) -> None:
     """It says what it has set, and shows it with nothing counted yet; one in its place is the only one; --stop ends
     it."""
