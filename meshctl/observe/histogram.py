@@ -9,7 +9,7 @@ nothing of requests, routes or processes.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from math import ceil, sqrt
 from typing import Final
@@ -91,6 +91,17 @@ class Distribution(msgspec.Struct, frozen=True, array_like=True):
         skip = max(0, start - self.start)
         padded = (0,) * max(0, self.start - start) + self.counts[skip:]
         return (padded + (0,) * (end - start))[: end - start]
+
+
+def together(distributions: Iterable[Distribution]) -> Distribution:
+    """The durations of all."""
+    counts = [0] * (len(BOUNDS) + 1)
+    seconds = 0.0
+    for each in distributions:
+        seconds += each.seconds
+        for index, count in enumerate(each.counts, each.start):
+            counts[index] += count
+    return _trimmed(0, counts, seconds)
 
 
 class Histogram:

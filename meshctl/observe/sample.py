@@ -6,13 +6,13 @@ from the configuration or from the proxy's fixed vocabulary, never anything a cl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from meshctl.model.names import EGRESS
-from meshctl.observe.histogram import Distribution
+from meshctl.observe.histogram import Distribution, together
 
 CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Status classes by status // 100. "none": no answer was sent, the client was gone before."""
@@ -90,6 +90,29 @@ class SeriesSample(msgspec.Struct, frozen=True, array_like=True):
             self.latency.minus(earlier.latency),
             {name: each for name, each in callers if each.requests},
         )
+
+
+def total(samples: Sequence[SeriesSample]) -> SeriesSample:
+    """Several samples of one series as one. At once, because to add them one by one takes ten times as long."""
+    first = samples[0]
+    if len(samples) == 1:
+        return first
+    reasons: dict[str, tuple[int, ...]] = {}
+    callers: dict[str, list[SeriesSample]] = {}
+    for each in samples:
+        for reason, counts in each.reasons.items():
+            reasons[reason] = _added(reasons[reason], counts) if reason in reasons else counts
+        for name, theirs in each.callers.items():
+            callers.setdefault(name, []).append(theirs)
+    return SeriesSample(
+        *first.key,
+        tuple(map(sum, zip(*(each.statuses for each in samples), strict=True))),
+        reasons,
+        sum(each.received for each in samples),
+        sum(each.sent for each in samples),
+        together(each.latency for each in samples),
+        {name: total(theirs) for name, theirs in callers.items()},
+    )
 
 
 class ServiceSample(msgspec.Struct, frozen=True, array_like=True):
