@@ -163,7 +163,10 @@ class Exchange(Filtering):
         if not exchanges.is_ticking:
             exchanges.start()
         if route.per_try and self.body_ended:
-            self.begin_try()
+            # As in `on_connected`.
+            now = clock.monotonic() if self.attempt or self.deadline_reason else self.started
+            until = now + route.per_try
+            self.until = until if until < self.total_deadline else self.total_deadline
         if endpoint.idle:
             # The last one used is the least likely to be closed by the endpoint right now.
             self.on_connected(endpoint.idle.pop())

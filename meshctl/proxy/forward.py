@@ -20,7 +20,6 @@ VIA: Final = b"Via: 1.1 meshctl"
 
 _WHO_WAS_IT: Final = (b"X-Forwarded-For", b"X-Forwarded-Proto", b"X-Forwarded-Host", b"Forwarded")
 _SAID: Final = tuple((name.lower(), name + b": ") for name in (*_WHO_WAS_IT, b"Via"))
-_ID: Final = b"\r\nX-Request-Id: "
 _TOLD_ON: Final = frozenset((*(name.lower() for name in _WHO_WAS_IT), b"via"))
 
 
@@ -48,11 +47,12 @@ def encode_request(exchange: Exchange) -> bytes:
         said = last.said if is_known else _said(exchange, authority)
         block = CRLF.join((said, *request.fields))
         stream.forwarding = Forwarded(authority, request.special, said, request.fields, block)
+    is_usual = not (exchange.attempt or exchange.deadline_reason or exchange.is_hurried)
     # A join costs two thirds of a format.
     return b"".join((
         request.method.encode(), b" ", request.target, b" HTTP/1.1\r\n",
         block,
-        _ID if exchange.until == NEVER else b"\r\n" + _time_left(exchange) + b"X-Request-Id: ", exchange.request_id,
+        route.before_id if is_usual else _before_id(exchange), exchange.request_id,
         b"\r\ntraceparent: ", exchange.traceparent, b"\r\n\r\n",
     ))  # fmt: skip
 
@@ -99,6 +99,12 @@ def _framing(request: Request, attempt: int) -> bytes:
     if request.expects_continue and not request.is_http10 and request.length and not attempt:
         said += b"Expect: 100-continue\r\n"
     return said
+
+
+def _before_id(exchange: Exchange) -> bytes:
+    """The lines from the block to the request's id, where they are not those that every request of the route begins
+    with."""
+    return b"".join((CRLF, _time_left(exchange), b"X-Request-Id: "))
 
 
 def _time_left(exchange: Exchange) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from meshctl.core.access import Rules, compile_rules
 from meshctl.core.concurrency import RANKS
+from meshctl.core.deadline import REQUEST_TIMEOUT, encode
 from meshctl.core.route_table import RouteTable
 from meshctl.model.mesh import Mesh
 from meshctl.model.route import HeaderEdits, Route
@@ -64,6 +65,10 @@ class CompiledRoute:
             self.target or self.request_drop or self.request_added or self.shaping is not None or self.query is not None
         )
         """Whether a request goes on with the head it came with, its Host apart."""
+        is_told = self.timeout and REQUEST_TIMEOUT not in self.request_drop
+        time = b"\r\nX-Request-Timeout: " + encode(self.timeout) if is_told else b""
+        self.before_id = time + b"\r\nX-Request-Id: "
+        """What stands before the id of a request that goes on at once: how long the route lets it take, if it says."""
         # Towards the client
         self.dressing = dressing(route)
         self._response_drop = dropped(route.response_headers) | (self.dressing.names if self.dressing else _NOTHING)

@@ -35,6 +35,8 @@ class Timing:
     total_deadline = NEVER
     total_reason = "route_timeout"
     until = NEVER
+    is_hurried = False
+    """Whether the caller said how long it may take."""
 
     def fail(self, reason: str, detail: str) -> None:
         """Give up."""
@@ -66,6 +68,7 @@ class Timing:
     def hurry(self) -> bool:
         """Let the caller's own deadline hold where it comes before the route's; False where there is no time at
         all."""
+        self.is_hurried = True
         seconds = allowed(self.request.special)
         if self.started + seconds < self.total_deadline:
             self.total_deadline = self.until = self.started + seconds
