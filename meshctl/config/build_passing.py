@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from meshctl.config.document_passing import JsonEditsTable
 from meshctl.config.document_route import RouteTable
-from meshctl.model.passing import Compression, Cors, SecurityHeaders
+from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 
 
 def passing(table: RouteTable) -> dict[str, Any]:
@@ -17,7 +19,20 @@ def passing(table: RouteTable) -> dict[str, Any]:
         found["security_headers"] = SecurityHeaders(**table.security_headers.given())
     if table.compression is not None:
         found["compression"] = Compression(**{key: _frozen(value) for key, value in table.compression.given().items()})
+    for key, edits in (("request_body", table.request_body), ("response_body", table.response_body)):
+        if edits is not None:
+            found[key] = _json_edits(edits)
     return found
+
+
+def _json_edits(table: JsonEditsTable) -> JsonEdits:
+    given = {key: _frozen(value) for key, value in table.given().items()}
+    for key in ("rename", "move", "set"):
+        if key in given:
+            given[key] = tuple(sorted(given[key].items()))
+    if table.set is not None:
+        given["set"] = tuple((path, json.dumps(value, sort_keys=True)) for path, value in given["set"])
+    return JsonEdits(**given)
 
 
 def _frozen(value: Any) -> Any:

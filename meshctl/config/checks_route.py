@@ -13,7 +13,17 @@ from meshctl.model.route import Route
 
 _ACTIONS = ("service", "redirect", "respond")
 # What only a forwarded request can use.
-_FORWARDING = ("rewrite", "request_headers", "request_query", "retry", "timeout", "priority", "body_bytes")
+_FORWARDING = (
+    "rewrite",
+    "request_headers",
+    "request_query",
+    "request_body",
+    "response_body",
+    "retry",
+    "timeout",
+    "priority",
+    "body_bytes",
+)
 # Comparing words costs; a person reads no more suggestions than this.
 _SUGGESTIONS = 50
 

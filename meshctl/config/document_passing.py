@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field
 
 from meshctl.config.problems import Wrong, quoted
-from meshctl.config.scalars import Size, checked, duration, kind_of, string
+from meshctl.config.scalars import PlainText, Size, checked, duration, kind_of, string
 from meshctl.config.scalars_http import HeaderName, HeaderValue, Method
 from meshctl.config.table import Table
+from meshctl.core.json_path import parse
 
 _ORIGIN: Final = re.compile(r"https?://(\*\.)?[a-z0-9_.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 _MEDIA: Final = re.compile(r"[A-Za-z0-9!#$&^_.+*-]+/[A-Za-z0-9!#$&^_.+*-]+")
@@ -83,6 +85,34 @@ def _media_range(value: object) -> str:
     return str(checked(value, check))
 
 
+def _place(value: object) -> str:
+    def check(given: str) -> str:
+        if given == "$":
+            raise Wrong('"$" is the whole document', expected='a place in it, such as "$.items[*].id"')
+        parse(given)
+        return given
+
+    return str(checked(value, check))
+
+
+def _json_value(value: object) -> object:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        what = "what is in it" if isinstance(value, dict | list) else f"{kind_of(value)} like this"
+        raise Wrong(f"{what} is nothing that JSON has", expected="a string, number, boolean, array or table") from None
+    return value
+
+
+def _plain_place(value: object) -> str:
+    def check(given: str) -> str:
+        if any(each.kind != "name" or each.is_deep for each in parse(given)):
+            raise ValueError('expected one place by names alone, such as "$.user.id"')
+        return given
+
+    return str(checked(value, check))
+
+
 def _preset(value: object) -> object:
     if value is True:
         return {}
@@ -93,6 +123,9 @@ def _preset(value: object) -> object:
 
 
 Origin = Annotated[str, BeforeValidator(_origin, json_schema_input_type=string("https://app.example.com", "*"))]
+Place = Annotated[str, BeforeValidator(_place, json_schema_input_type=string("$.a.b", "$.items[*].id", pattern=r"^\$"))]
+JsonValue = Annotated[Any, BeforeValidator(_json_value)]
+PlainPlace = Annotated[str, BeforeValidator(_plain_place, json_schema_input_type=string("$.a.b", pattern=r"^\$"))]
 MediaRange = Annotated[str, BeforeValidator(_media_range, json_schema_input_type=string("application/json", "text/*"))]
 Asked = Annotated[list[Method], Field(min_length=1)]
 Words = Annotated[HeaderValue, BeforeValidator(_or_nothing, json_schema_input_type=str | Literal[False])]
@@ -130,6 +163,23 @@ class CompressionTable(Table):
     types: Annotated[list[MediaRange], Field(min_length=1)] | None = Field(
         None, description="Media types that are compressed; event streams never are."
     )
+
+
+class JsonEditsTable(Table):
+    """Edits to bodies of JSON, in this order: keep, remove, rename, move, set. Places are JSONPaths."""
+
+    keep: list[Place] | None = Field(None, description="What alone stays.", examples=[["$.id", "$.items[*].name"]])
+    remove: list[Place] | None = Field(None, description="What is taken out.", examples=[["$..password"]])
+    rename: dict[Place, PlainText] | None = Field(
+        None, description="Places of members with their new names.", examples=[{"$.user": "customer"}]
+    )
+    move: dict[PlainPlace, PlainPlace] | None = Field(
+        None, description="Old places with the new ones.", examples=[{"$.user.id": "$.owner"}]
+    )
+    set: dict[PlainPlace, JsonValue] | None = Field(
+        None, description="Places with the values they get, whatever they had.", examples=[{"$.source": "web"}]
+    )
+    limit: Size | None = Field(None, description="The longest body, which is held while it comes; longer are refused.")
 
 
 class SecurityHeadersTable(Table):

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from meshctl.config.document_auth import NeedSpec, Rules
 from meshctl.config.document_limits import Addresses, Bandwidth, Quotas, RateLimits
-from meshctl.config.document_passing import CompressionSpec, CorsTable, SecuritySpec
+from meshctl.config.document_passing import CompressionSpec, CorsTable, JsonEditsTable, SecuritySpec
 from meshctl.config.document_path import PathSpec
 from meshctl.config.scalars import Duration, HostPattern, Label, PlainHost, PlainText, RouteName, Size
 from meshctl.config.scalars_http import (
@@ -199,6 +199,8 @@ class RouteTable(Table):
     compression: CompressionSpec | None = Field(
         None, description="Compresses answers for clients that take it; true takes the defaults.", examples=[True]
     )
+    request_body: JsonEditsTable | None = Field(None, description="Edits to bodies of JSON that go to the service.")
+    response_body: JsonEditsTable | None = Field(None, description="Edits to bodies of JSON that come back.")
     response_bytes: Size | None = Field(None, description='The longest body of an answer; "0B" is any.')
     bandwidth: Bandwidth | None = Field(
         None, description="How fast the body of an answer goes out at most.", examples=["64KiB/s"]

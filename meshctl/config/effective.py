@@ -14,7 +14,7 @@ from meshctl.config.render import basics, gateway, render, route, service
 from meshctl.config.render_auth import auth
 from meshctl.model.auth import ApiKey, Auth, Jwt
 from meshctl.model.mesh import Gateway, Mesh
-from meshctl.model.passing import Compression, Cors, SecurityHeaders
+from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 from meshctl.model.policy import Breaker, HealthCheck, Limit, Retry
 from meshctl.model.route import Redirect, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
@@ -33,6 +33,8 @@ _ROUTE = Route(
     cors=Cors(()),
     security_headers=SecurityHeaders(),
     compression=Compression(),
+    request_body=JsonEdits(),
+    response_body=JsonEdits(),
 )
 _AUTH = Auth("", jwt=Jwt(), api_key=ApiKey())
 _SERVICE = Service(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
 
-from meshctl.model.passing import Compression, Cors, SecurityHeaders
+from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 from meshctl.model.route import Route
 from meshctl.model.units import format_duration, format_size
 
@@ -19,6 +20,8 @@ def passing(value: Route) -> Table:
         "cors": value.cors and cors(value.cors),
         "security_headers": value.security_headers and security_headers(value.security_headers),
         "compression": value.compression and compression(value.compression),
+        "request_body": value.request_body and json_edits(value.request_body),
+        "response_body": value.response_body and json_edits(value.response_body),
     }
 
 
@@ -41,3 +44,10 @@ def security_headers(value: SecurityHeaders) -> Table:
 def compression(value: Compression) -> Table:
     """A route's `compression`."""
     return {"codings": list(value.codings), "minimum": format_size(value.minimum), "types": list(value.types)}
+
+
+def json_edits(value: JsonEdits) -> Table:
+    """A route's `request_body` or `response_body`."""
+    table: Table = {"keep": list(value.keep), "remove": list(value.remove), "rename": dict(value.rename)}
+    table |= {"move": dict(value.move), "set": {path: json.loads(said) for path, said in value.set}}
+    return {key: each for key, each in table.items() if each} | {"limit": format_size(value.limit)}

@@ -11,7 +11,7 @@ from typing import Any, Final
 from meshctl.config import render
 from meshctl.model.limits import Quota
 from meshctl.model.mesh import Gateway, Mesh
-from meshctl.model.passing import Compression, Cors, SecurityHeaders
+from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 from meshctl.model.policy import Breaker, HealthCheck, Limit
 from meshctl.model.route import Redirect, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
@@ -62,6 +62,8 @@ def _defaults() -> dict[str, Any]:
             cors=Cors(()),
             security_headers=SecurityHeaders(),
             compression=Compression(),
+            request_body=JsonEdits(),
+            response_body=JsonEdits(),
         )
     )
     version = Version("", (Endpoint("h", 1, tls=True, weight=0),))
@@ -84,6 +86,7 @@ def _defaults() -> dict[str, Any]:
         "CorsTable": {"credentials": route["cors"]["credentials"]},
         "SecurityHeadersTable": route["security_headers"],
         "CompressionTable": route["compression"],
+        "JsonEditsTable": route["request_body"],
         "ServiceTable": {key: service[key] for key in _SERVICE_KEYS},
         "HealthTable": service["health"],
         "RetryBudgetTable": service["retry_budget"],

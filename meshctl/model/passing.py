@@ -59,3 +59,18 @@ class Compression(msgspec.Struct, frozen=True):
         "image/svg+xml",
     )
     """Media types, a star for any word; event streams never are."""
+
+
+class JsonEdits(msgspec.Struct, frozen=True):
+    """Edits to bodies of JSON, in this order: keep, remove, rename, move, set. Places are JSONPaths."""
+
+    keep: tuple[str, ...] = ()
+    """What alone stays; empty is everything."""
+    remove: tuple[str, ...] = ()
+    rename: tuple[tuple[str, str], ...] = ()
+    """Places of members, and their new names."""
+    move: tuple[tuple[str, str], ...] = ()
+    set: tuple[tuple[str, str], ...] = ()
+    """Places, and values as JSON."""
+    limit: int = 1_048_576
+    """The longest body, in bytes: it is held while it comes."""

@@ -8,7 +8,7 @@ import msgspec
 
 from meshctl.model.auth import Need
 from meshctl.model.limits import Quota, RateLimit
-from meshctl.model.passing import Compression, Cors, SecurityHeaders
+from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 from meshctl.model.policy import Retry
 
 
@@ -150,6 +150,8 @@ class Route(msgspec.Struct, frozen=True):
     """What browsers are told with its answers."""
     compression: Compression | None = None
     """How its answers are compressed; None passes them as they come."""
+    request_body: JsonEdits | None = None
+    response_body: JsonEdits | None = None
     entry: str = "gateway"
     """Which listeners it is for (`Listener.entry`). What a configuration writes is for the gateway's; a sidecar makes
     its own for the others."""

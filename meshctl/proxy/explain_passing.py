@@ -45,6 +45,11 @@ def describe_passing(route: Route, request: Request) -> tuple[str, ...]:
         said.append(f"security headers: {names or 'none'}")
     if route.compression is not None:
         said.append(f"compression: {_compression(route.compression, request)}")
+    for name, edits in (("request body", route.request_body), ("answer's body", route.response_body)):
+        if edits is not None:
+            words = ("keep", "remove", "rename", "move", "set")
+            what = ", ".join(word for word in words if getattr(edits, word)) or "nothing"
+            said.append(f"{name}: {what} in JSON of up to {format_size(edits.limit)}")
     return tuple(said)
 
 

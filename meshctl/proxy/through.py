@@ -38,6 +38,7 @@ class Through:
 
     @forwarding.setter
     def forwarding(self, value: Forwarded) -> None:
+        """See `stream.Stream`."""
         self.stream.forwarding = value
 
     @property
@@ -47,6 +48,7 @@ class Through:
 
     @known.setter
     def known(self, value: Known | None) -> None:
+        """See `stream.Stream`."""
         self.stream.known = value
 
     @property
@@ -56,6 +58,7 @@ class Through:
 
     @stuck.setter
     def stuck(self, value: Stuck) -> None:
+        """See `stream.Stream`."""
         self.stream.stuck = value
 
     # the exchange calls these

@@ -47,6 +47,8 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "keys_unavailable": (503, "The keys that tokens are verified with are not known yet"),
     # what passes
     "cors_refused": (403, "The page may not ask for this from another origin"),
+    "body_unreadable": (400, "The request's body is not JSON that can be edited"),
+    "response_unreadable": (502, "The service's answer is not JSON that can be edited"),
     # how much
     "rate_limited": (429, "The request is one too many for now"),
     "quota_exceeded": (429, "The requests of this day or month are used up"),

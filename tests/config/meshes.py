@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from meshctl.model.auth import ApiKey, Auth, Basic, ClientCertificate, Jwt, Need
 from meshctl.model.limits import By, Quota, RateLimit, RateLimiting
 from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
-from meshctl.model.passing import Compression, Cors, SecurityHeaders
+from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 from meshctl.model.policy import (
     Balance,
     Breaker,
@@ -262,6 +262,16 @@ compressions = some(
     minimum=sizes,
     types=st.sampled_from([("text/*",), ("application/json", "application/*+json")]),
 )
+places = st.sampled_from([(), ("$.a", "$..b[*].c")])
+json_edits = some(
+    JsonEdits,
+    keep=places,
+    remove=places,
+    rename=st.sampled_from([(), (("$.a[0].b", "é"),)]),
+    move=st.sampled_from([(), (("$.a.b", "$.c"),)]),
+    set=st.sampled_from([(), (("$.a", '"x"'), ("$.b", '{"c": [1, 2.5, true]}'))]),
+    limit=sizes,
+)
 securities = some(
     SecurityHeaders,
     hsts=st.sampled_from([0.0, 86_400.0]),
@@ -315,6 +325,7 @@ def meshes(draw: st.DrawFn) -> Mesh:
             action = action | {"retry": draw(retries), "rewrite": draw(rewrites), "timeout": draw(seconds)}
             action |= {"body_bytes": draw(sizes), "request_headers": draw(edits)}
             action["request_query"] = draw(queries)
+            action |= {"request_body": draw(st.none() | json_edits), "response_body": draw(st.none() | json_edits)}
             action |= {"response_bytes": draw(sizes), "bandwidth": draw(sizes)}
             action["priority"] = draw(st.sampled_from(["high", "normal", "low"]))
             names = [each.name for service in found if service.name == action["service"] for each in service.versions]

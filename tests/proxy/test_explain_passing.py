@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshctl.model.passing import Compression, Cors, SecurityHeaders
+from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 from meshctl.model.route import Match, Respond, Route, ValueMatch
 from meshctl.proxy.explain import explain
 
@@ -45,3 +45,12 @@ def test_compression() -> None:
     settings = Compression()
     assert policies(("Accept-Encoding", "gzip"), compression=settings) == ("compression: gzip from 1KiB on",)
     assert policies(compression=settings) == ("compression: none that the client takes",)
+
+
+def test_json_bodies() -> None:
+    """Which edits there are, and up to where."""
+    edits = JsonEdits(remove=("$.a",), set=(("$.b", "1"),))
+    assert policies(request_body=edits, response_body=JsonEdits(keep=("$.a",), limit=2048)) == (
+        "request body: remove, set in JSON of up to 1MiB",
+        "answer's body: keep in JSON of up to 2KiB",
+    )

@@ -17,6 +17,7 @@ from meshctl.proxy.filters import (
     bandwidth,
     compression,
     cors,
+    json_bodies,
     quotas,
     rate_limits,
     raw_only,
@@ -44,6 +45,8 @@ FILTERS: Final[dict[str, Callable[[Route, Service | None, Filter | None], Filter
     "quotas": quotas.compile_filter,
     "bandwidth": bandwidth.compile_filter,
     "compression": compression.compile_filter,
+    "response_body": json_bodies.of_answers,
+    "request_body": json_bodies.of_requests,
     "redirect": redirect.compile_filter,
     "respond": respond.compile_filter,
 }

@@ -1,0 +1,165 @@
+"""A JSON document with some of its parts kept, taken out, renamed, moved and set, by the paths of `core.json_path`.
+
+A document must be one that everybody reads alike: an object with the same name twice, a number that is none and nesting
+beyond `DEEPEST` are refused. Pure; numbers with a fraction are those of IEEE 754.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from meshctl.core.json_path import Path, parse
+from meshctl.model.passing import JsonEdits
+
+DEEPEST: Final = 64
+_NOTHING: Final = object()
+
+
+class Edits:
+    """Edits whose paths have been read."""
+
+    __slots__ = ("_keep", "_move", "_remove", "_rename", "_set")
+
+    def __init__(self, edits: JsonEdits) -> None:
+        self._keep = tuple(map(parse, edits.keep))
+        self._remove = tuple(map(parse, edits.remove))
+        self._rename = tuple((parse(path), name) for path, name in edits.rename)
+        self._move = tuple((parse(old), parse(new)) for old, new in edits.move)
+        self._set = tuple((parse(path), said) for path, said in edits.set)
+
+    def edited(self, body: bytes) -> bytes:
+        """The document with the edits, in this order: keep, remove, rename, move, set. Raises ValueError."""
+        document = decode(body)
+        if self._keep:
+            found = _kept(document, self._keep)
+            document = type(document)() if found is _NOTHING and isinstance(document, dict | list) else found
+            if document is _NOTHING:
+                document = None
+        for path in self._remove:
+            _take(document, (path,))
+        for path, name in self._rename:
+            for holder, key in list(_places(document, (path,))):
+                _rename(holder, key, name)
+        for old, new in self._move:
+            taken = _take(document, (old,))
+            if taken:
+                document = _put(document, new, taken[0])
+        for path, said in self._set:
+            document = _put(document, path, json.loads(said))
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode(body: bytes) -> Any:
+    """The document in `body`. Raises ValueError where it is none that everybody reads alike."""
+    try:
+        document = json.loads(body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError(f"is nested more than {DEEPEST} deep") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON at line {error.lineno}, column {error.colno}") from None
+    if body.count(b"[") + body.count(b"{") > DEEPEST and _is_deep(document):
+        raise ValueError(f"is nested more than {DEEPEST} deep")
+    return document
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("has an object with a name twice")
+    return found
+
+
+def _no_number(said: str) -> Any:
+    raise ValueError(f"has {said}, which is no number of JSON")
+
+
+def _is_deep(document: Any) -> bool:
+    """Whether more objects and lists are within each other than may be."""
+    level = [document] if isinstance(document, dict | list) else []
+    for _ in range(DEEPEST):
+        level = [
+            each
+            for holder in level
+            for each in (holder.values() if type(holder) is dict else holder)
+            if type(each) is dict or type(each) is list
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _steps(value: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(value, dict):
+        yield from value.items()
+    elif isinstance(value, list):
+        yield from enumerate(value)
+
+
+def _after(paths: Sequence[Path], step: str | int) -> tuple[Path, ...]:
+    """What is left of the paths behind `step`."""
+    found = []
+    for path in paths:
+        first = path[0]
+        if first.is_deep:
+            found.append(path)
+        if first.kind == "any" or (type(step) is type(first.value) and step == first.value):
+            found.append(path[1:])
+    return tuple(found)
+
+
+def _places(value: Any, paths: Sequence[Path]) -> Iterator[tuple[Any, Any]]:
+    """Where what the paths mean is: its holder and its name or position there, the last ones of a list first."""
+    for step, each in reversed(list(_steps(value))):
+        rest = _after(paths, step)
+        further = [path for path in rest if path]
+        if further:
+            yield from _places(each, further)
+        if len(further) < len(rest):
+            yield value, step
+
+
+def _kept(value: Any, paths: Sequence[Path]) -> Any:
+    kept = []
+    for step, each in _steps(value):
+        rest = _after(paths, step)
+        if rest:
+            found = each if () in rest else _kept(each, rest)
+            if found is not _NOTHING:
+                kept.append((step, found))
+    if not kept:
+        return _NOTHING
+    return dict(kept) if isinstance(value, dict) else [each for _, each in kept]
+
+
+def _take(document: Any, paths: Sequence[Path]) -> list[Any]:
+    """Take out what the paths mean; the values."""
+    return [holder.pop(key) for holder, key in list(_places(document, paths))]
+
+
+def _rename(holder: Any, key: Any, name: str) -> None:
+    """Give a member another name at its place; one that has that name already gives way."""
+    if isinstance(holder, dict):
+        pairs = [
+            (name if each == key else each, value) for each, value in holder.items() if each == key or each != name
+        ]
+        holder.clear()
+        holder.update(pairs)
+
+
+def _put(document: Any, path: Path, value: Any) -> Any:
+    """Put a value where the path says; objects are made on the way, and what is no object there gives way to one. A
+    document that is none itself stays as it is."""
+    if not isinstance(document, dict):
+        return document
+    holder = document
+    for segment in path[:-1]:
+        name = str(segment.value)
+        if not isinstance(holder.get(name), dict):
+            holder[name] = {}
+        holder = holder[name]
+    holder[str(path[-1].value)] = value
+    return document
