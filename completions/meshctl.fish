@@ -219,7 +219,7 @@ complete -c meshctl -n '__meshctl_at traffic history' -s o -l output -x -a 'tabl
 complete -c meshctl -n '__meshctl_at traffic history' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
 complete -c meshctl -n '__meshctl_at traffic history' -s q -l quiet -d 'Say nothing but data and errors'
 complete -c meshctl -n '__meshctl_at traffic history' -s h -l help -d 'Show this text'
-complete -c meshctl -n '__meshctl_at traffic rollout' -l to -r -d 'Who is to take over; without it, show the last one'
+complete -c meshctl -n '__meshctl_at traffic rollout' -l to -r -d 'Who is to take over; without it, show the last one, and follow it while it runs'
 complete -c meshctl -n '__meshctl_at traffic rollout' -l steps -r -d 'Its shares, ascending (default: 1,5,25,50,100)'
 complete -c meshctl -n '__meshctl_at traffic rollout' -l every -r -d 'Between two checks (default: 60s)'
 complete -c meshctl -n '__meshctl_at traffic rollout' -l max-errors -r -d 'Answers of 500 and above that pass (default: 1%)'

@@ -322,7 +322,7 @@ _meshctl() {
                 '*:SERVICE: ' ;;
         "traffic rollout")
             _arguments \
-                '*--to[Who is to take over; without it, show the last one]:VERSION: ' \
+                '*--to[Who is to take over; without it, show the last one, and follow it while it runs]:VERSION: ' \
                 '*--steps[Its shares, ascending (default\: 1,5,25,50,100)]:PERCENT,…: ' \
                 '*--every[Between two checks (default\: 60s)]:DURATION: ' \
                 '*--max-errors[Answers of 500 and above that pass (default\: 1%)]:PERCENT: ' \
