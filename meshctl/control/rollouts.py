@@ -135,7 +135,9 @@ class Driver:
             return
         verdict, reason = judge(plan, new, old)
         if verdict == "pass" and plan.gate:
-            why = await run_hook(plan.gate, self._facts(found, "gate", reason), plan.folder)
+            why = await self._gate(found, reason)
+            if why is None:
+                return
             if why:
                 verdict, reason = "fail", f"the gate failed: {why}"
         following = follow(plan, found.step, found.failures, verdict)
@@ -159,6 +161,20 @@ class Driver:
                 going = back(found, "rolled_back", now)
                 over = Event(now, "end", f"rolled back: {reason}", going["weight"])
                 save(self._store, found, event, over, failures=following.failures, **going)
+
+    async def _gate(self, found: Rollout, reason: str) -> str | None:
+        """What the gate says; None where somebody pauses or ends the rollout meanwhile, and nobody waits for it."""
+        plan = found.plan
+        asked = spawn(run_hook(plan.gate, self._facts(found, "gate", reason), plan.folder), name=f"gate {self!r}")
+        try:
+            while not (await asyncio.wait({asked}, timeout=LONGEST_TURN))[0]:
+                latest = rollout(self._store, self._service)
+                if latest is None or (latest.number, latest.phase) != (found.number, found.phase):
+                    return None
+            return asked.result()
+        finally:
+            asked.cancel()
+            await asyncio.wait({asked})
 
     def _ramp(self, found: Rollout, now: float) -> None:
         weight = below(found.plan, found.weight, found.floor)

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from meshctl.control.discovery import is_process
+
 from .conftest import StartGateway, StartUpstreams
 from .gateway import Gateway, meshctl_process
 from .load import Load
@@ -202,6 +204,22 @@ def test_commands(gateway: Gateway, tmp_path: Path) -> None:
         in document["events"][-2]["text"] + document["events"][-1]["text"]
     )
     assert told.read_text().splitlines() == ["step s v2 20 1/2", "rollback s v2 0 1/2"]
+
+
+def test_a_gate_that_hangs(gateway: Gateway, tmp_path: Path) -> None:
+    """A gate that does not end is ended with its rollout, and does not hold up the next one."""
+    asked = tmp_path / "asked"
+    start = ("traffic", "rollout", "s", "--to", "v2", "--steps", "50", *QUICK, "--detach")
+    with Load(gateway.url):
+        assert (
+            gateway.meshctl(*start, "--gate", f"echo $$ > {asked}.new; mv {asked}.new {asked}; sleep 600").status == 0
+        )
+        until(asked.exists, "the gate is asked")
+        assert gateway.meshctl("traffic", "abort", "s").status == 0
+        until(lambda: not is_process(int(asked.read_text())), "the gate is ended")
+        asked.unlink()
+        assert gateway.meshctl(*start, "--gate", f"touch {asked}").status == 0
+        until(asked.exists, "the next gate is asked")
 
 
 def test_what_a_pipe_sees(gateway: Gateway) -> None:
