@@ -141,6 +141,13 @@ def test_left_alone(passage: Passage) -> None:
     assert got.status == 304
 
 
+def test_parts_are_not_asked_for(passage: Passage) -> None:
+    """Nobody gets at what is taken out by asking for a part of the body."""
+    seen, got = passage.pass_through(request("/", "Range: bytes=0-9,20-29", 'If-Range: "a"'), answer(JSON, body=BODY))
+    assert not seen.names & {b"range", b"if-range"}
+    assert got.body == EDITED
+
+
 def test_with_compression(passage: Passage) -> None:
     """A service is not asked for a coding that could not be read here; the client gets one of the edited body."""
     import zlib

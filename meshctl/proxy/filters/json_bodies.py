@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from meshctl.model.service import Service
     from meshctl.proxy.exchange import Exchange
 
-_ACCEPTED: Final = frozenset((b"accept-encoding",))
+_NOT_ASKED: Final = frozenset((b"accept-encoding", b"range", b"if-range"))
+"""What a service is not asked for where its answers are edited: what could not be read here, and parts, by which a
+client would get at what is taken out of the whole."""
 
 
 def of_answers(route: Route, _service: Service | None, _guard: Filter | None) -> Filter | None:
@@ -29,8 +31,7 @@ def of_answers(route: Route, _service: Service | None, _guard: Filter | None) ->
         request = exchange.request
         if not request.upgrade:
             exchange.stream = Editing(exchange, edits, settings.limit)
-            # What comes back has to be readable here.
-            request.fields = without(request.fields, _ACCEPTED)
+            request.fields = without(request.fields, _NOT_ASKED)
         return None
 
     return watch
