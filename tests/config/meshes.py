@@ -238,9 +238,7 @@ requires = st.builds(
     st.lists(path_matches, unique=True, max_size=2).map(tuple),
     asks,
     asks,
-    st.dictionaries(st.sampled_from(["tier", "a.b"]), right, max_size=2).map(
-        lambda each: tuple(sorted(each.items()))
-    ),
+    st.dictionaries(st.sampled_from(["tier", "a.b"]), right, max_size=2).map(lambda each: tuple(sorted(each.items()))),
     asks,
     asks,
     st.sampled_from([(), ("web", "spiffe://shop.mesh/service/web")]),
