@@ -75,7 +75,7 @@ def _watch(session: Session, stage: Stage, traffic: Traffic, seconds: float | No
     """Show the traffic until the time is up, for ever without one."""
     from meshctl import clock
 
-    on_terminal = session.terminal.out.isatty()
+    on_terminal = session.terminal.can_redraw
     every = _REFRESH if on_terminal else _PLAIN_EVERY
     deadline = clock.monotonic() + seconds if seconds is not None else float("inf")
     pause = Event()

@@ -153,6 +153,11 @@ class Terminal:
                 if note:
                     self.data(f"  {'':<4}  {'':<{width}}  → {clean(note)}")
 
+    @property
+    def can_redraw(self) -> bool:
+        """Whether what was shown can be drawn over: on a terminal, unless it is a dumb one."""
+        return self.out.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}
+
     def page(self, render: Callable[[], Any]) -> Any:
         """A rich Live display on stdout that shows what `render` returns; use as a context manager."""
         from rich.console import Console

@@ -154,7 +154,7 @@ def _display(session: Session, store: Store, output: Output) -> Iterator[Callabl
     terminal = session.terminal
     if output is Output.JSON:
         yield lambda _found: None
-    elif terminal.out.isatty():
+    elif terminal.can_redraw:
         page = _Page(store)
         with terminal.page(page.render) as live:
 

@@ -90,3 +90,14 @@ def test_terminals_get_colour_unless_told_otherwise(environment: dict[str, str],
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert b"healthy" in said
     assert (b"\x1b[32m" in said) is is_coloured
+
+
+@pytest.mark.parametrize(("term", "can"), [("xterm-256color", True), ("dumb", False), ("unknown", False)])
+def test_a_dumb_terminal_is_not_drawn_over(term: str, can: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is drawn over elsewhere comes line by line on a dumb terminal, which would show it at the end only."""
+    monkeypatch.setenv("TERM", term)
+    ours, theirs = pty.openpty()
+    with open(ours, "rb"), open(theirs, "w") as out:
+        assert Terminal(out=out).can_redraw is can
+    with open(os.devnull, "w") as out:
+        assert not Terminal(out=out).can_redraw
