@@ -30,6 +30,7 @@ MOST: Final = 500
 """What may wait; more than that in so short a time is counted and not shown."""
 
 _MOST_KNOWN: Final = 256
+_BATCH: Final = 64  # as in the access log: what they refer to stays in the processor's cache until it is written
 _ENCODER: Final = msgspec.json.Encoder()
 _answer: Final = Exchange.answer
 
@@ -83,6 +84,9 @@ class _Tap:
         self._credit = max(self._rate, 1.0)
         self._counted = clock.monotonic()
         self._waiting: list[Tapped] = []
+        self._lines = bytearray()
+        self._held = 0
+        """How many requests are in these two."""
         self._is_due = False
         self._is_closed = False
         self._skipped = 0
@@ -92,7 +96,7 @@ class _Tap:
         self._known: dict[tuple[int, int], tuple[Fields, dict[bytes, bytes] | None, dict[str, str]]] = {}
 
     def __repr__(self) -> str:
-        return f"<tap {self.order.number}, {len(self._waiting)} waiting>"
+        return f"<tap {self.order.number}, {self._held} waiting>"
 
     def look(self, exchange: Exchange, now: float) -> None:
         """Show a request that has ended, where it is wanted."""
@@ -110,6 +114,8 @@ class _Tap:
             return
         if self._may_show(now):
             self._waiting.append(Tapped(self._event(exchange, now, source, destination, name)))
+            if len(self._waiting) >= _BATCH:
+                self._render()
         else:
             self._skipped += 1
         if not self._is_due:
@@ -132,9 +138,10 @@ class _Tap:
     def _may_show(self, now: float) -> bool:
         self._credit = min(self._credit + (now - self._counted) * self._rate, max(self._rate, 1.0))
         self._counted = now
-        if self._credit < 1 or len(self._waiting) >= MOST:
+        if self._credit < 1 or self._held >= MOST:
             return False
         self._credit -= 1
+        self._held += 1
         return True
 
     def _flush(self) -> None:
@@ -146,15 +153,21 @@ class _Tap:
         orders = self._worker.orders
         if orders.channel.is_behind:
             # The supervisor has other things to hear, too.
-            self._skipped += len(self._waiting)
+            self._skipped += self._held
             self._waiting.clear()
             self._is_due = True
             self._worker.loop.call_later(FLUSH_AFTER, self._flush)
-            return
-        if self._skipped:
-            self._waiting.append(Tapped(skipped=self._skipped))
-            self._skipped = 0
-        orders.send(Seen(self.order.number, _ENCODER.encode_lines(self._waiting)))
+        else:
+            if self._skipped:
+                self._waiting.append(Tapped(skipped=self._skipped))
+                self._skipped = 0
+            self._render()
+            orders.send(Seen(self.order.number, bytes(self._lines)))
+        self._held = 0
+        self._lines.clear()
+
+    def _render(self) -> None:
+        self._lines += _ENCODER.encode_lines(self._waiting)
         self._waiting.clear()
 
     def _event(self, exchange: Exchange, now: float, source: str, destination: str, version: str) -> TapEvent:
