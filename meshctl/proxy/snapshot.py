@@ -65,9 +65,7 @@ class CompiledRoute:
             self.target or self.request_drop or self.request_added or self.shaping is not None or self.query is not None
         )
         """Whether a request goes on with the head it came with, its Host apart."""
-        is_told = self.timeout and REQUEST_TIMEOUT not in self.request_drop
-        time = b"\r\nX-Request-Timeout: " + encode(self.timeout) if is_told else b""
-        self.before_id = time + b"\r\nX-Request-Id: "
+        self.before_id = _before_id(self.timeout, self.request_drop)
         """What stands before the id of a request that goes on at once: how long the route lets it take, if it says."""
         # Towards the client
         self.dressing = dressing(route)
@@ -183,6 +181,12 @@ class Snapshot:
         address = ip_address(client.partition("%")[0])
         mapped = getattr(address, "ipv4_mapped", None) or address
         return any(mapped in network for network in self._trusted)
+
+
+def _before_id(timeout: float, drop: frozenset[bytes]) -> bytes:
+    is_told = timeout and REQUEST_TIMEOUT not in drop
+    time = b"\r\nX-Request-Timeout: " + encode(timeout) if is_told else b""
+    return time + b"\r\nX-Request-Id: "
 
 
 def _about_own(mesh: Mesh, worker: Worker) -> tuple[Rules | None, str]:

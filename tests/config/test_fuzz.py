@@ -154,4 +154,4 @@ def test_a_wrong_type_at_every_key(path: tuple[str | int, ...]) -> None:
     _replace(document, path, tomllib.loads("x = 2026-11-22")["x"])
     answer = judge(tomli_w.dumps(document))
     assert isinstance(answer, ConfigInvalid)
-    assert any(problem.path.endswith((str(path[-1]), f"[{path[-1]}]")) for problem in answer.problems)
+    assert any(problem.path.endswith((str(path[-1]), f"[{path[-1]}]", f'"{path[-1]}"')) for problem in answer.problems)
