@@ -91,7 +91,7 @@ class Answering(Attempt):
         self.sent += len(data)
         if self.longest and self.sent > self.longest:
             self.sent -= len(data)
-            self.fail("response_too_large", "")
+            self.fail("response_cut", "")
             return
         self.stream.send_body(data)
 

@@ -84,7 +84,7 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
 CUT: Final[dict[str, str]] = {
     "client_gone": "the client closed the connection before the answer was complete",
     "upstream_cut": "the service closed the connection in the middle of its answer",
-    "response_too_large": "the service's answer became larger than allowed",
+    "response_cut": "the service's answer became larger than allowed",
     "stream_timeout": "no byte moved in either direction for the stream timeout",
     "write_timeout": "the client took nothing of the answer for the write timeout",
     "tls_inside_mesh": "the client began TLS with a service of the mesh, which encrypts by itself and is called by http://",
