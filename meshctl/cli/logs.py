@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
-from meshctl import clock
 from meshctl.cli.command import Output, OutputOption, examples
 from meshctl.cli.render import clean
 from meshctl.cli.session import Session
@@ -136,6 +135,8 @@ def _last(sources: Sequence[_Source], lines: int, wanted: _Wanted) -> list[Writt
 
 def _following(sources: Sequence[_Source], wanted: _Wanted) -> Iterator[Written]:
     """New lines, each a moment after it was written."""
+    from meshctl import clock
+
     pause, waiting = Event(), list[Written]()
     while True:
         now = clock.wall()
@@ -153,6 +154,8 @@ def _shower(session: Session, output: Output, *, width: int) -> Any:
     def show(written: Written) -> None:
         if output is Output.JSON:
             import msgspec
+
+            from meshctl import clock
 
             document = {"who": written.name, "time": clock.timestamp(written.at), "line": _parsed(written.text)}
             terminal.data(clean(msgspec.json.encode(document).decode()))

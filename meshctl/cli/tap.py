@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meshctl import clock
 from meshctl.cli.command import Output, OutputOption, examples
 from meshctl.cli.render import clean
 from meshctl.cli.session import Session
@@ -67,6 +66,7 @@ def tap(
     for each request, on a line, with its headers. Whatever may be a secret is not shown: credentials, cookies, keys,
     queries where the access log hides them. Nothing is slowed down while nobody looks; requests beyond --max-rate, and
     more than can be shown in time, are only counted, which is told."""
+    from meshctl import clock
     from meshctl.control.watching import Watch
     from meshctl.model.units import parse_duration
 
@@ -139,6 +139,8 @@ class _Shown:
         if self._output is Output.JSON:
             import msgspec
 
+            from meshctl import clock
+
             told = msgspec.to_builtins(event)
             document: dict[str, Any] = {"id": record.id, "time": clock.timestamp(told.pop("at")), **told}
             self._terminal.data(clean(msgspec.json.encode(document).decode()))
@@ -148,6 +150,8 @@ class _Shown:
 
 def line(proxy: str, event: TapEvent) -> str:
     """A request in one line, in the words that Linkerd's tap has made known."""
+    from meshctl import clock
+
     words = [
         clock.timestamp(event.at)[11:23],
         "req",
