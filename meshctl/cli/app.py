@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
@@ -158,25 +158,27 @@ TREE: Final[Mapping[str, Body | Group]] = {
 }
 
 
-def build() -> Any:
-    """The whole command line, as the library's command."""
+def build(arguments: Collection[str] | None = None) -> Any:
+    """The command line, as the library's command: the whole of it, or without what is in groups that none of
+    `arguments` names, which takes most of the time."""
     root = new_group(HELP, EXAMPLES)
     root.callback()(_root)
-    _grow(root, TREE)
+    _grow(root, TREE, arguments)
     command: Any = typer.main.get_command(root)
     # The library puts groups last; people read the order of the tree.
     command.commands = {name: command.commands[name] for name in TREE}
     return command
 
 
-def _grow(stem: typer.Typer, entries: Mapping[str, Body | Group]) -> None:
+def _grow(stem: typer.Typer, entries: Mapping[str, Body | Group], arguments: Collection[str] | None) -> None:
     """Add commands and groups of commands under a group."""
     for name, entry in entries.items():
         if not isinstance(entry, Group):
             add_command(stem, name, entry)
             continue
         branch = new_group(entry.help, entry.example)
-        _grow(branch, entry.commands)
+        if arguments is None or name in arguments:
+            _grow(branch, entry.commands, arguments)
         stem.add_typer(branch, name=name)
 
 
@@ -185,7 +187,7 @@ def run(arguments: Sequence[str]) -> int:
     prepare_streams()
     terminal = Terminal()
     try:
-        status = build()(list(arguments), prog_name="meshctl", standalone_mode=False)
+        status = build(arguments)(list(arguments), prog_name="meshctl", standalone_mode=False)
     except MeshError as error:
         terminal.error(error)
         return error.exit_status

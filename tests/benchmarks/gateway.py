@@ -33,8 +33,8 @@ endpoints = ["{HOST}:{case.upstream_port}"]
 
 
 def _policies(case: Case) -> str:
-    """Two versions with users kept on theirs, time limits that are told on, retries, a breaker, ejection, an adaptive
-    limit with a line, all of which look at every request and stop none."""
+    """Two versions with users kept on theirs, time limits that are told on, retries, a breaker, ejection, a limit
+    with a line, all of which look at every request and stop none."""
     versions = "".join(
         f"""
 [services.shop.versions.{version}]
@@ -49,6 +49,6 @@ timeout = "10s"
 retry = {{ attempts = 2, on = ["connect", "reset", "refused", "timeout", "503"], per_try = "5s" }}
 breaker = {{}}
 ejection = {{ rate = "50%" }}
-limit = {{ requests = 1000, adaptive = true }}
+limit = {{ requests = 1000 }}
 slow_start = "1s"
 {versions}"""
