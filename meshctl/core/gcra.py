@@ -12,7 +12,6 @@ once, and in any time t no more than burst + t / interval.
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Final
 
 _SLACK: Final = 1e-3
@@ -52,4 +51,5 @@ class Rate:
 
     def full_in(self, rest: float, now: float) -> int:
         """Whole seconds until all of the burst may come again."""
-        return ceil(rest - now) if rest > now else 0
+        # A millisecond less is no second more: differences of clocks are rounded in their last digits.
+        return int(rest - now + 0.999) if rest > now else 0

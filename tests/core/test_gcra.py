@@ -72,3 +72,10 @@ def test_never_more_than_was_said(count: int, window: float, burst: int, pauses:
         for last in range(first, len(taken)):
             allowed = burst + (taken[last] - taken[first]) / rate.interval
             assert last - first + 1 <= allowed + 0.01
+
+
+@given(now=st.floats(0.0, 1e9), count=st.integers(1, 1_000))
+def test_seconds_are_not_one_more_by_rounding(now: float, count: int) -> None:
+    """Of one request at any time it is told when it is forgotten, to the second."""
+    rate = Rate(count, count * 1800.0, 1)
+    assert rate.full_in(rate.take(0.0, now), now) == 1800
