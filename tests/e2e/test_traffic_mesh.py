@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import random
+import shutil
+import signal
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -62,6 +65,28 @@ class Two:
             return holder(store, "rollout/s")
 
 
+@dataclass
+class Hammer:
+    """What wrk said in the end, where there is one."""
+
+    said: str = ""
+
+
+@contextlib.contextmanager
+def hammered(url: str) -> Iterator[Hammer]:
+    """As many requests as wrk can make on eight connections, until the end."""
+    found = Hammer()
+    if not shutil.which("wrk"):
+        yield found
+        return
+    with subprocess.Popen(["wrk", "-t1", "-c8", "-d300s", url], stdout=subprocess.PIPE, text=True) as wrk:
+        try:
+            yield found
+        finally:
+            wrk.send_signal(signal.SIGINT)
+            found.said = wrk.communicate(timeout=30)[0]
+
+
 @pytest.fixture
 def mine(start_upstreams: StartUpstreams) -> Upstreams:
     """The three versions."""
@@ -101,7 +126,7 @@ def test_every_proxy_follows(two: Two) -> None:
     dice = random.Random(14)
     depth = 0
     gateway, web = two.urls().values()
-    with Load(gateway, kept=4, fresh=1) as one, Load(web, kept=4, fresh=1) as other:
+    with Load(gateway, kept=4, fresh=1) as one, Load(web, kept=4, fresh=1) as other, hammered(gateway) as hammer:
         for _ in range(50):
             verb = dice.choice(["shift", "shift", "promote", "rollback" if depth else "shift", "reset"])
             words: tuple[str, ...] = ()
@@ -119,6 +144,10 @@ def test_every_proxy_follows(two: Two) -> None:
             other.more(5)
     assert one.failures + other.failures == []
     assert set(one.served) == set(other.served) == {"a", "b", "c"}
+    if shutil.which("wrk"):
+        assert "requests in" in hammer.said
+        assert "Non-2xx" not in hammer.said
+        assert "Socket errors" not in hammer.said
 
 
 def test_all_are_live_at_once(two: Two) -> None:
