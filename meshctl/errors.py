@@ -6,6 +6,7 @@ where in lower case without a full stop; `hint` says what to do now.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 DONE: Final = 0
@@ -39,6 +40,14 @@ EXIT_STATUS: Final[dict[str, int]] = {
     "command_not_executable": 126,
     "command_not_found": 127,
 }
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """The hint for a name that is none of those known but like one of them; "" where it is like none."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1)
+    return f'did you mean "{near[0]}"?' if near else ""
 
 
 class MeshError(Exception):

@@ -12,7 +12,7 @@ from meshctl.cli.certs_doors import OfflineOption, PassphraseFileOption, Passphr
 from meshctl.cli.certs_follow import follow
 from meshctl.cli.command import Output, OutputOption, examples
 from meshctl.cli.session import Session
-from meshctl.errors import DONE, FAILED, MeshError
+from meshctl.errors import DONE, FAILED, MeshError, nearest
 
 if TYPE_CHECKING:
     from meshctl.control.confirming import Standing
@@ -106,8 +106,5 @@ def _check_known(store: Store, names: Sequence[str]) -> None:
     known |= {each.name for each in revision.mesh().services} if revision else set()
     for name in names:
         if name not in known:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, known, n=1)
-            hint = f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(sorted(known))}"
+            hint = nearest(name, known) or f"there are: {', '.join(sorted(known))}"
             raise MeshError("not_found", f'there is no service "{name}"', hint=hint)

@@ -14,6 +14,7 @@ import typer
 from meshctl.cli.help import HelpfulCommand, HelpfulGroup
 from meshctl.cli.render import Terminal, silence_stdout
 from meshctl.cli.session import Session
+from meshctl.errors import MeshError
 
 Body = Callable[..., int | None]
 """A command: `(session, …) -> exit status`, None being 0. Its docstring is the help text."""
@@ -57,6 +58,16 @@ def takes_a_command(function: Body) -> Body:
     """Leave all that follows the first word that is no option to the command: it has options of its own."""
     function.settings = {"allow_interspersed_args": False}  # type: ignore[attr-defined]
     return function
+
+
+def duration(said: str, text: str) -> float:
+    """The seconds that an option means. Raises MeshError usage, which names it as `said`."""
+    from meshctl.model.units import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise MeshError("usage", f"{said}: {error}") from error
 
 
 def new_group(text: str, example: str) -> typer.Typer:

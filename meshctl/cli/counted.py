@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from meshctl.cli.command import duration
 from meshctl.cli.render import share
 from meshctl.cli.session import Session
-from meshctl.errors import FAILED, MeshError
+from meshctl.errors import FAILED, MeshError, nearest
 
 if TYPE_CHECKING:
     from meshctl.control.readings import Asked, Meshed
@@ -61,13 +62,9 @@ WindowOption = Annotated[
 def ask(session: Session, window: str) -> tuple[Asked, Mapping[tuple[str, str], Meshed], int]:
     """What every running proxy counted within `window`, the endpoints there are, and the window in seconds."""
     from meshctl.control.readings import ask_readings, meshed
-    from meshctl.model.units import parse_duration
     from meshctl.observe.history import SPAN
 
-    try:
-        seconds = round(parse_duration(window))
-    except ValueError as error:
-        raise MeshError("usage", f"--window: {error}") from error
+    seconds = round(duration("--window", window))
     if not 1 <= seconds <= SPAN:
         raise MeshError("usage", f'"{window}" is no window', hint="--window takes 1s to 15m")
     with session.store() as store:
@@ -154,10 +151,7 @@ def check_known(services: Sequence[str] | None, asked: Asked, meshed: Iterable[t
     known |= {series.service for each in asked.readings for series in each.series}
     for name in services or ():
         if name not in known:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, known, n=1)
-            hint = f'did you mean "{near[0]}"?' if near else "`meshctl services ls` lists those there are"
+            hint = nearest(name, known) or "`meshctl services ls` lists those there are"
             raise MeshError("not_found", f'there is no service "{name}"', hint=hint)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meshctl.cli.changes import TimeoutOption
-from meshctl.cli.command import Output, OutputOption, examples
+from meshctl.cli.command import Output, OutputOption, duration, examples
 from meshctl.cli.follow import await_live, settle_live
 from meshctl.cli.session import Session
 from meshctl.errors import DONE, MeshError
@@ -48,7 +48,7 @@ def create(
         _check(each, "--scope")
         if " " in each:
             raise MeshError("usage", "a scope has no spaces", hint="give --scope again for another one")
-    life = _duration(expires, "--expires") if expires is not None else 0.0
+    life = duration(f'--expires "{expires}"', expires) if expires is not None else 0.0
     if expires is not None and life <= 0:
         raise MeshError("usage", "--expires 0 would make a key that never holds", hint="leave it out for no end")
     with session.store(create=True) as store:
@@ -118,7 +118,7 @@ def rotate(
     from meshctl.control import keys as door
     from meshctl.control.who import who
 
-    seconds = _duration(overlap, "--overlap")
+    seconds = duration(f'--overlap "{overlap}"', overlap)
     with session.store() as store:
         made, old = door.rotate(store, key, seconds, who=who())
         if output is Output.TABLE:
@@ -184,15 +184,6 @@ def _date(seconds: float) -> str:
     from meshctl import clock
 
     return clock.timestamp(seconds)[:16].replace("T", " ") + "Z"
-
-
-def _duration(text: str, option: str) -> float:
-    from meshctl.model.units import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise MeshError("usage", f'{option} "{text}": {error}') from error
 
 
 def _check(text: str, option: str) -> None:

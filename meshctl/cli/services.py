@@ -13,7 +13,7 @@ from meshctl.cli.render import milliseconds, share
 from meshctl.cli.routes import is_overridden, versions
 from meshctl.cli.session import Session
 from meshctl.cli.steered import remind, steered
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, nearest
 
 if TYPE_CHECKING:
     from meshctl.model.steering import Fault, Mirror
@@ -59,7 +59,8 @@ def show(
     found = [(record, service) for record, services in answers for service in services if service.name == name]
     if not found:
         known = sorted({service.name for _, services in answers for service in services})
-        raise MeshError("not_found", f'there is no service "{name}"', hint=_nearest(name, known))
+        hint = nearest(name, known) or (f"there are: {', '.join(known)}" if known else "")
+        raise MeshError("not_found", f'there is no service "{name}"', hint=hint)
     faults, mirrors = _steering(session, name)
     if output is Output.JSON:
         also = {"faults": faults, "mirrors": mirrors}
@@ -171,10 +172,3 @@ def _show_versions(session: Session, versions: Sequence[VersionView]) -> None:
             for each in versions
         ],
     )
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, known, n=1)
-    return f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(known)}" if known else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meshctl.cli.changes import TimeoutOption
-from meshctl.cli.command import Output, OutputOption, examples, takes_a_command
+from meshctl.cli.command import Output, OutputOption, duration, examples, takes_a_command
 from meshctl.cli.proxies import running
 from meshctl.cli.session import Session
 from meshctl.cli.steered import remind
@@ -105,9 +105,9 @@ def wrap(
         wrapping=Wrapping(
             tuple(command),
             restart,  # type: ignore[arg-type]  # checked above
-            _seconds("--grace", grace),
+            duration(f'--grace "{grace}"', grace),
             health,
-            _seconds("--ready-timeout", ready_timeout),
+            duration(f'--ready-timeout "{ready_timeout}"', ready_timeout),
             not no_proxy_env,
         ),
         service=service,
@@ -163,15 +163,6 @@ def drain(
     for each in silent:
         session.terminal.warn(f'proxy "{each.proxy}" may not have seen it: {each.reason}')
     return FAILED if silent else DONE
-
-
-def _seconds(option: str, text: str) -> float:
-    from meshctl.model.units import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise MeshError("usage", f'{option} "{text}": {error}') from error
 
 
 def _tell_ready(session: Session, view: ProxyView) -> None:

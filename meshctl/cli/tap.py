@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meshctl.cli.command import Output, OutputOption, examples
+from meshctl.cli.command import Output, OutputOption, duration, examples
 from meshctl.cli.render import clean
 from meshctl.cli.session import Session
 from meshctl.cli.tap_options import (
@@ -22,7 +22,6 @@ from meshctl.cli.tap_options import (
     finder,
     wanted,
 )
-from meshctl.errors import MeshError
 
 if TYPE_CHECKING:
     from meshctl.control.watching import Heard
@@ -68,16 +67,12 @@ def tap(
     more than can be shown in time, are only counted, which is told."""
     from meshctl import clock
     from meshctl.control.watching import Watch
-    from meshctl.model.units import parse_duration
 
     asked = wanted(
         services, sources, destinations, methods, paths, statuses, headers, slow, max_rate,
         hops=hops, with_headers=output is Output.JSON,
     )  # fmt: skip
-    try:
-        end = clock.monotonic() + parse_duration(seconds) if seconds else float("inf")
-    except ValueError as error:
-        raise MeshError("usage", f"--for: {error}") from error
+    end = clock.monotonic() + duration("--for", seconds) if seconds else float("inf")
     shown = _Shown(session, output, asked.max_rate, lines)
     with Watch(finder(session), asked) as watch:
         try:

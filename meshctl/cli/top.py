@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from meshctl.cli.command import Output, OutputOption, examples
+from meshctl.cli.command import Output, OutputOption, duration, examples
 from meshctl.cli.render import Row, clean, number, rich_table, share
 from meshctl.cli.session import Session
 from meshctl.cli.tap_options import (
@@ -74,7 +74,7 @@ def top(
     if sort not in _SORTS:
         raise MeshError("usage", f'--sort: "{sort}" is no column', hint=f"there are: {', '.join(_SORTS)}")
     asked = wanted(services, sources, destinations, methods, paths, statuses, headers, slow, max_rate)
-    period, lasting = _duration("--every", every), _duration("--for", seconds) if seconds else float("inf")
+    period, lasting = duration("--every", every), duration("--for", seconds) if seconds else float("inf")
     found = Busiest()
     with Watch(finder(session), asked) as watch:
         try:
@@ -153,12 +153,3 @@ def table(found: Busiest, sort: str, text: str, most: int) -> Any:
     texts = [[clean(str(cell)) for cell in row] for row in rows(found, sort, text)[:most]]
     columns = [name.replace(">", " ▾>") if name.lower().rstrip(">") == sort else name for name in COLUMNS]
     return rich_table(columns, texts)
-
-
-def _duration(option: str, text: str) -> float:
-    from meshctl.model.units import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise MeshError("usage", f"{option}: {error}") from error

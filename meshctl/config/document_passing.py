@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -67,13 +68,18 @@ def _or_nothing(value: object) -> object:
     return "" if value is False else value
 
 
-def _switched(value: object) -> object:
-    if value is True:
-        return {}
-    if not isinstance(value, dict):
-        shown = "false" if value is False else kind_of(value)
-        raise Wrong(f"{shown} is not valid here", expected='true or a table such as { codings = ["gzip"] }')
-    return value
+def _or_true(example: str) -> Callable[[object], object]:
+    """A reader of a table, of which `true` is the one with all defaults."""
+
+    def read(value: object) -> object:
+        if value is True:
+            return {}
+        if not isinstance(value, dict):
+            shown = "false" if value is False else kind_of(value)
+            raise Wrong(f"{shown} is not valid here", expected=f"true or a table such as {example}")
+        return value
+
+    return read
 
 
 def _media_range(value: object) -> str:
@@ -111,15 +117,6 @@ def _plain_place(value: object) -> str:
         return given
 
     return str(checked(value, check))
-
-
-def _preset(value: object) -> object:
-    if value is True:
-        return {}
-    if not isinstance(value, dict):
-        shown = "false" if value is False else kind_of(value)
-        raise Wrong(f"{shown} is not valid here", expected='true or a table such as { hsts = "1y", frame = "deny" }')
-    return value
 
 
 Origin = Annotated[str, BeforeValidator(_origin, json_schema_input_type=string("https://app.example.com", "*"))]
@@ -206,8 +203,12 @@ class SecurityHeadersTable(Table):
 
 
 CompressionSpec = Annotated[
-    CompressionTable, BeforeValidator(_switched, json_schema_input_type=Literal[True] | CompressionTable)
+    CompressionTable,
+    BeforeValidator(_or_true('{ codings = ["gzip"] }'), json_schema_input_type=Literal[True] | CompressionTable),
 ]
 SecuritySpec = Annotated[
-    SecurityHeadersTable, BeforeValidator(_preset, json_schema_input_type=Literal[True] | SecurityHeadersTable)
+    SecurityHeadersTable,
+    BeforeValidator(
+        _or_true('{ hsts = "1y", frame = "deny" }'), json_schema_input_type=Literal[True] | SecurityHeadersTable
+    ),
 ]

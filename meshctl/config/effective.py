@@ -10,13 +10,11 @@ import msgspec
 from meshctl.config.files import Loaded
 from meshctl.config.positions import Positions
 from meshctl.config.problems import Path, path_text
-from meshctl.config.render import basics, gateway, render, route, service
+from meshctl.config.render import FULL_ROUTE, basics, gateway, render, route, service
 from meshctl.config.render_auth import auth
 from meshctl.model.auth import ApiKey, Auth, Jwt
 from meshctl.model.mesh import Gateway, Mesh
-from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 from meshctl.model.policy import Breaker, HealthCheck, Limit, Retry
-from meshctl.model.route import Redirect, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
 
 DEFAULT = "default"
@@ -24,18 +22,7 @@ ELSEWHERE = "command line"
 # Lists of tables that have names.
 _NAMED: Final[tuple[Path, ...]] = (("routes",), ("allow",))
 
-# With every optional table, so that their defaults show where a file has the table but not the key.
-_ROUTE = Route(
-    "",
-    service="",
-    redirect=Redirect(),
-    respond=Respond(),
-    cors=Cors(()),
-    security_headers=SecurityHeaders(),
-    compression=Compression(),
-    request_body=JsonEdits(),
-    response_body=JsonEdits(),
-)
+# With their optional tables, as `FULL_ROUTE` has them.
 _AUTH = Auth("", jwt=Jwt(), api_key=ApiKey())
 _SERVICE = Service(
     "",
@@ -111,7 +98,7 @@ def _defaults() -> dict[str, dict[Path, Any]]:
     """What the model says where a file says nothing; keys of routes and services without their name."""
     return {
         "gateway": dict(_leaves(("gateway",), gateway(Gateway()))) | dict(_leaves(("mesh",), basics(Mesh()))),
-        "routes": dict(_leaves((), route(_ROUTE))),
+        "routes": dict(_leaves((), route(FULL_ROUTE))),
         "auth": dict(_leaves((), auth(_AUTH))),
         "services": dict(_leaves((), service(_SERVICE))) | {("weight",): 1},
     }

@@ -14,6 +14,7 @@ from meshctl.config.render_auth import auth, need, path, rule
 from meshctl.config.render_limits import limits, rate_limiting
 from meshctl.config.render_passing import passing
 from meshctl.model.mesh import AccessLog, Allow, Certificate, Gateway, Listener, Mesh
+from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 from meshctl.model.policy import (
     Balance,
     Breaker,
@@ -183,6 +184,18 @@ def endpoint_text(value: Endpoint) -> str:
 
 
 _ROUTE: Final = Route("")
+FULL_ROUTE: Final = Route(
+    "",
+    service="",
+    redirect=Redirect(),
+    respond=Respond(),
+    cors=Cors(()),
+    security_headers=SecurityHeaders(),
+    compression=Compression(),
+    request_body=JsonEdits(),
+    response_body=JsonEdits(),
+)
+"""One with every optional table, so that their defaults show where a file has the table but not the key."""
 
 
 def _plain(

@@ -11,9 +11,7 @@ from typing import Any, Final
 from meshctl.config import render
 from meshctl.model.limits import Quota
 from meshctl.model.mesh import Gateway, Mesh
-from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 from meshctl.model.policy import Breaker, HealthCheck, Limit
-from meshctl.model.route import Redirect, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
 
 _SERVICE_KEYS: Final = ("balance", "slow_start", "timeout", "protocol", "mtls", "after", "restart")
@@ -53,19 +51,7 @@ def _property(schema: dict[str, Any], default: Any) -> dict[str, Any]:
 def _defaults() -> dict[str, Any]:
     """The model's defaults in the file's words, by the name of the table's class."""
     gateway = render.gateway(Gateway())
-    route = render.route(
-        Route(
-            "",
-            service="",
-            redirect=Redirect(),
-            respond=Respond(),
-            cors=Cors(()),
-            security_headers=SecurityHeaders(),
-            compression=Compression(),
-            request_body=JsonEdits(),
-            response_body=JsonEdits(),
-        )
-    )
+    route = render.route(render.FULL_ROUTE)
     version = Version("", (Endpoint("h", 1, tls=True, weight=0),))
     service = render.service(Service("", versions=(version,), health=HealthCheck(), breaker=Breaker(), limit=Limit()))
     basics = render.basics(Mesh())

@@ -20,7 +20,7 @@ from meshctl.errors import MeshError
 from meshctl.model.mesh import Mesh
 from meshctl.observe.log import Events
 from meshctl.proxy.messages import Fetched, Wanted
-from meshctl.proxy.tasks import spawn
+from meshctl.proxy.tasks import rest, spawn
 from meshctl.store.home import Home, write_private
 
 if TYPE_CHECKING:
@@ -90,11 +90,7 @@ class Jwks:
         while True:
             pause = await self._refresh(name, kept)
             kept.wanted.clear()
-            try:
-                async with asyncio.timeout(pause):
-                    await kept.wanted.wait()
-            except TimeoutError:
-                pass
+            await rest(kept.wanted, pause)
 
     async def _refresh(self, name: str, kept: _Kept) -> float:
         """Fetch a source once; the seconds after which it is due again."""

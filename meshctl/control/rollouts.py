@@ -25,7 +25,7 @@ from meshctl.errors import MeshError
 from meshctl.model.rollout import BASELINE, Event, Measured
 from meshctl.observe.log import Events
 from meshctl.observe.tally import Tally
-from meshctl.proxy.tasks import spawn
+from meshctl.proxy.tasks import rest, spawn
 from meshctl.store.protocol import Conflict, Store
 
 LONGEST_TURN: Final = 1.0
@@ -91,11 +91,7 @@ class Driver:
 
     async def _rest(self, seconds: float) -> None:
         self.wake.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                await self.wake.wait()
-        except TimeoutError:
-            pass
+        await rest(self.wake, seconds)
 
     async def _turn(self, found: Rollout, pause: float) -> None:
         """What is to be done now, if anything."""

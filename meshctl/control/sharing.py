@@ -18,7 +18,7 @@ from meshctl.model.limits import By
 from meshctl.model.mesh import Mesh
 from meshctl.observe.log import Events
 from meshctl.proxy.counted import salt, shown
-from meshctl.proxy.tasks import spawn
+from meshctl.proxy.tasks import rest, spawn
 
 if TYPE_CHECKING:
     from meshctl.core.cells import Cells
@@ -150,10 +150,7 @@ class Sharing:
     async def _next(self) -> None:
         """Return when something was spent, a little later so that more of it comes together, or when it is time to see
         whether Redis is still there."""
-        try:
-            async with asyncio.timeout(IDLE):
-                await self._wake.wait()
-        except TimeoutError:
+        if not await rest(self._wake, IDLE):
             self._is_asked = False
             return
         await asyncio.sleep(SOON)

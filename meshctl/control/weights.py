@@ -16,7 +16,7 @@ from meshctl import clock
 from meshctl.control.discovery import extended, names, registrations
 from meshctl.control.revisions import current, decode, nothing
 from meshctl.core.shift import effective, shares
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, nearest
 from meshctl.model.service import Service
 from meshctl.model.weights import LiveWeights, Shares, Shift, State
 from meshctl.store.protocol import Audit, Conflict, Delete, Entry, Expect, Put, Store
@@ -194,10 +194,7 @@ def _text(weights: Mapping[str, float]) -> str:
 
 
 def _no_service(name: str, known: list[str]) -> MeshError:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, known, n=1)
-    hint = f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(known)}" if known else "nothing is applied"
+    hint = nearest(name, known) or (f"there are: {', '.join(known)}" if known else "nothing is applied")
     return MeshError("not_found", f'there is no service "{name}"', hint=hint)
 
 

@@ -9,19 +9,14 @@ knows callers by the names that they proved, "" for one that proved none.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from typing import Final
 
-from meshctl.core.match import PATTERNS, is_under, path_pattern
+from meshctl.core.match import path_test
 from meshctl.model.mesh import Access, Allow
-from meshctl.model.route import PathMatch
 
 ANYONE: Final = "*"
 DEFAULT: Final = "default"
 """What denies where no rule is about the service."""
-
-PathTest = Callable[[str], object]
 
 
 class _Rule:
@@ -33,7 +28,7 @@ class _Rule:
         self.name = rule.name
         self._sources = None if ANYONE in rule.sources else frozenset(rule.sources)
         self._methods = frozenset(rule.methods) or None
-        self._paths = tuple(_path_test(each) for each in rule.paths) or None
+        self._paths = tuple(path_test(each) for each in rule.paths) or None
 
     def allows(self, caller: str, method: str, path: str) -> bool:
         """Whether the rule holds for the call."""
@@ -70,12 +65,3 @@ def compile_rules(access: Access, callee: str) -> Rules | None:
     if not about and access.default == "allow":
         return None
     return Rules(about, is_shadow=access.shadow)
-
-
-def _path_test(condition: PathMatch) -> PathTest:
-    value = condition.value
-    if condition.kind == "exact":
-        return value.__eq__
-    if condition.kind in PATTERNS:
-        return re.compile(path_pattern(condition)).fullmatch
-    return lambda path: is_under(path, value)

@@ -16,6 +16,7 @@ from meshctl.model.route import Match, PathMatch, ValueMatch
 
 WILDCARD, EXACT_HOST = 1, 2
 PREFIX, REGEX, TEMPLATE, EXACT = 0, 1, 2, 3
+PathTest = Callable[[str], object]
 PATTERNS: Final = frozenset(("regex", "template"))
 """The kinds of paths that are regular expressions underneath."""
 PATH_RANK: Final[dict[str, int]] = {"prefix": PREFIX, "regex": REGEX, "template": TEMPLATE, "exact": EXACT}
@@ -116,6 +117,16 @@ def path_fits(path: str, condition: PathMatch) -> bool:
     if condition.kind == "exact":
         return path == condition.value
     return re.fullmatch(path_pattern(condition), path) is not None
+
+
+def path_test(condition: PathMatch) -> PathTest:
+    """The same as `path_fits` for one condition, compiled."""
+    value = condition.value
+    if condition.kind == "exact":
+        return value.__eq__
+    if condition.kind in PATTERNS:
+        return re.compile(path_pattern(condition)).fullmatch
+    return lambda path: is_under(path, value)
 
 
 def value_fits(value: str | None, condition: ValueMatch) -> bool:

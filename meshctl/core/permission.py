@@ -7,24 +7,22 @@ A rule about a path must hold however the path is spelt: an upstream may read "/
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from typing import Final
 from urllib.parse import unquote
 
 import msgspec
 
-from meshctl.core.match import PATTERNS, is_under, path_pattern
+from meshctl.core.match import path_test
 from meshctl.core.principal import Principal
 from meshctl.model.claims import claim_values
-from meshctl.model.route import PathMatch, Require
+from meshctl.model.route import Require
 
 _ODD: Final = re.compile(r"%|//|;|\\")
 _SLASHES: Final = re.compile(r"[/\\]+")
 _PARAMETERS: Final = re.compile(r";[^/]*")
 _SERVICE: Final = "/service/"
-
-PathTest = Callable[[str], object]
 
 
 class Lack(msgspec.Struct, frozen=True):
@@ -45,7 +43,7 @@ class Rule:
         self.name = config.name
         methods = {*config.methods, "HEAD"} if "GET" in config.methods else set(config.methods)
         self._methods = frozenset(methods) or None
-        self._paths = tuple(map(_path_test, config.paths)) or None
+        self._paths = tuple(map(path_test, config.paths)) or None
         self._asks = config
         self._scopes = frozenset(config.scopes)
         self._roles = frozenset(config.roles)
@@ -127,15 +125,6 @@ def _resolved(path: str) -> str:
         elif part != ".":
             kept.append(part)
     return "/" + "/".join(kept)
-
-
-def _path_test(condition: PathMatch) -> PathTest:
-    value = condition.value
-    if condition.kind == "exact":
-        return value.__eq__
-    if condition.kind in PATTERNS:
-        return re.compile(path_pattern(condition)).fullmatch
-    return lambda path: is_under(path, value)
 
 
 def _names(identity: str) -> Mapping[str, None]:

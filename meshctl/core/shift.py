@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, nearest
 from meshctl.model.mesh import Mesh
 from meshctl.model.service import Service
 
@@ -116,8 +116,5 @@ def _weighed(service: Service, live: Mapping[str, float]) -> Service:
 
 
 def _unknown(version: str, known: Mapping[str, float]) -> NoReturn:
-    from difflib import get_close_matches
-
-    near = get_close_matches(version, known, n=1)
-    hint = f'did you mean "{near[0]}"? ' if near else ""
-    raise MeshError("not_found", f'there is no version "{version}"', hint=f"{hint}there are: {', '.join(known)}")
+    hint = f"{nearest(version, known)} there are: {', '.join(known)}".lstrip()
+    raise MeshError("not_found", f'there is no version "{version}"', hint=hint)

@@ -7,9 +7,8 @@ processes nor time: who has begun, who is ready and who still runs are arguments
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, nearest
 from meshctl.model.service import Service
 
 After = Mapping[str, Collection[str]]
@@ -24,8 +23,8 @@ def selected(services: Sequence[Service], names: Collection[str]) -> tuple[Servi
     known = {service.name: service for service in services}
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            raise MeshError("not_found", f'service "{name}" does not exist', hint=_hint(near, known))
+            hint = nearest(name, known) or _existing(known)
+            raise MeshError("not_found", f'service "{name}" does not exist', hint=hint)
         if not known[name].commands:
             hint = f"give it one in [services.{name}], or wrap it with `meshctl sidecar wrap`"
             raise MeshError("usage", f'service "{name}" has no command', hint=hint)
@@ -64,7 +63,5 @@ def waiting(after: After, begun: Collection[str], ready: Collection[str]) -> Ite
             yield from ((name, each) for each in after[name] if each in after and each not in ready)
 
 
-def _hint(near: Sequence[str], known: Collection[str]) -> str:
-    if near:
-        return f'did you mean "{near[0]}"?'
+def _existing(known: Collection[str]) -> str:
     return f"there are {', '.join(sorted(known))}" if known else "the configuration has no services"

@@ -52,7 +52,7 @@ class Attempt(Timing):
     may_decide = True
     """Whether anything may be."""
     # The request
-    request_id = b""
+    request_id: bytes = b""
     traceparent = b""
     path = ""
     is_verbatim = False

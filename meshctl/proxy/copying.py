@@ -15,6 +15,7 @@ from meshctl.model.policy import Retry
 from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.keys import NOT_STUCK
 from meshctl.proxy.stream import NOTHING_FORWARDED, Forwarded, Stream
+from meshctl.proxy.through import Through
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.fields import Fields
 from meshctl.wire.message import Response
@@ -116,12 +117,11 @@ class Silent:
         """See `stream.Stream`."""
 
 
-class Recorder(Silent):
+class Recorder(Through):
     """The client of an original: everything reaches it, and its answer is noted."""
 
     def __init__(self, stream: Stream, mirror: LiveMirror, exchange: Exchange, limit: int) -> None:
         super().__init__(stream)
-        self._stream = stream
         self._mirror = mirror
         self._exchange = exchange
         self._answer = Record(limit)
@@ -130,53 +130,29 @@ class Recorder(Silent):
         """See `stream.Stream`."""
         if final:
             self._answer.status, self._answer.fields = status, fields
-        self._stream.send_head(status, fields, length, body=body, final=final)
+        self.stream.send_head(status, fields, length, body=body, final=final)
 
     def send_whole(self, status: int, fields: Fields, body: bytes | memoryview) -> None:
         """See `stream.Stream`."""
         self._answer.status, self._answer.fields = status, fields
         self._answer.add(body)
-        self._stream.send_whole(status, fields, body)
+        self.stream.send_whole(status, fields, body)
 
     def send_body(self, data: bytes | memoryview) -> None:
         """See `stream.Stream`."""
         self._answer.add(data)
-        self._stream.send_body(data)
+        self.stream.send_body(data)
 
     def send_raw(self, data: bytes | memoryview) -> None:
         """See `stream.Stream`."""
         self._answer.add(data)
-        self._stream.send_raw(data)
-
-    def send_end(self, trailers: Fields) -> None:
-        """See `stream.Stream`."""
-        self._stream.send_end(trailers)
-
-    def flush(self) -> None:
-        """See `stream.Stream`."""
-        self._stream.flush()
-
-    def cut(self) -> None:
-        """See `stream.Stream`."""
-        self._stream.cut()
+        self.stream.send_raw(data)
 
     def done(self, now: float) -> None:
         """See `stream.Stream`."""
-        self._exchange.stream = self._stream
+        self._exchange.stream = self.stream
         self._mirror.on_answered(self._exchange, self._answer)
-        self._stream.done(now)
-
-    def pause_body(self) -> None:
-        """See `stream.Stream`."""
-        self._stream.pause_body()
-
-    def resume_body(self) -> None:
-        """See `stream.Stream`."""
-        self._stream.resume_body()
-
-    def to_tunnel(self, fields: Fields, status: int = 101) -> None:
-        """See `stream.Stream`."""
-        self._stream.to_tunnel(fields, status)
+        self.stream.done(now)
 
 
 class Copy(Exchange):

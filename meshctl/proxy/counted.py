@@ -13,7 +13,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
 
 from meshctl.model.limits import By
-from meshctl.proxy.filters.require import client_address
+from meshctl.proxy.client_address import client_address
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange

@@ -18,6 +18,7 @@ from meshctl.core.htpasswd import LARGEST, is_argon2, read_users
 from meshctl.core.principal import Principal, Refused, told
 from meshctl.model.auth import Auth
 from meshctl.proxy.filtering import Waiting
+from meshctl.proxy.sources import read_file
 from meshctl.proxy.tasks import spawn
 from meshctl.proxy.ways import AUTHORIZATION, Way, value_of
 from meshctl.wire.challenge import challenge
@@ -92,11 +93,7 @@ class PasswordWay(Way):
 
     def refresh(self) -> None:
         """See `Way`."""
-        try:
-            with self._path.open("rb") as file:
-                text = file.read(LARGEST + 1)
-        except OSError as error:
-            raise ValueError(f'"{self._path}" cannot be read: {(error.strerror or str(error)).lower()}') from error
+        text = read_file(self._path, LARGEST)
         if text == self._text:
             return
         try:

@@ -63,6 +63,15 @@ class Source:
         raise NotImplementedError  # pragma: no cover - an interface
 
 
+def read_file(path: Path, largest: int) -> bytes:
+    """What is in the file, and one byte more than `largest` of one that has more. Raises ValueError."""
+    try:
+        with path.open("rb") as file:
+            return file.read(largest + 1)
+    except OSError as error:
+        raise ValueError(f'"{path}" cannot be read: {(error.strerror or str(error)).lower()}') from error
+
+
 class FileSource(Source):
     """A file on this machine. Raises ValueError where it cannot be used from the beginning."""
 
@@ -78,11 +87,7 @@ class FileSource(Source):
 
     def refresh(self) -> None:
         """Read the file again. Raises ValueError, and then nothing has changed."""
-        try:
-            with self._path.open("rb") as file:
-                text = file.read(LARGEST + 1)
-        except OSError as error:
-            raise ValueError(f'"{self._path}" cannot be read: {(error.strerror or str(error)).lower()}') from error
+        text = read_file(self._path, LARGEST)
         if text == self._text:
             return
         try:

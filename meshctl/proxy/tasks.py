@@ -1,4 +1,5 @@
-"""How background work is started: named, kept alive, never failing in silence. Knows nothing of what the work is."""
+"""How background work is started (named, kept alive, never failing in silence) and how it rests. Knows nothing of what
+the work is."""
 
 from __future__ import annotations
 
@@ -22,6 +23,15 @@ def spawn(coro: Coroutine[Any, Any, _T], *, name: str) -> asyncio.Task[_T]:
     _running.add(task)
     task.add_done_callback(_finished)
     return task
+
+
+async def rest(event: asyncio.Event, seconds: float | None) -> bool:
+    """Wait until `event` is set, or for so many seconds where they are given; whether it is set."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 def _finished(task: asyncio.Task[Any]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from meshctl.core.match import path_pattern
 from meshctl.core.template import Variable, literal, parse
 from meshctl.model.route import PathMatch
+from meshctl.proxy.client_address import client_address
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
@@ -68,9 +69,6 @@ class _Text:
 def _value(variable: Variable, path: PathMatch) -> Value:
     kind, name = variable
     if kind == "client_ip":
-        # Late: the filters are made of what stands on this.
-        from meshctl.proxy.filters.require import client_address
-
         return lambda exchange: client_address(exchange) or None
     if not name:
         return _PLAIN[kind]

@@ -16,6 +16,7 @@ from typing import Final
 from meshctl import clock
 from meshctl.control.acks import proxies
 from meshctl.errors import DONE, FAILED, MeshError
+from meshctl.proxy.tasks import rest
 from meshctl.sidecar.followers import until_seen
 from meshctl.sidecar.team_member import Member
 from meshctl.sidecar.team_output import Output
@@ -161,11 +162,7 @@ class Team:
 
     async def _something(self, longest: float | None) -> None:
         """Return when something may have happened, or after so many seconds."""
-        try:
-            async with asyncio.timeout(longest):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
+        await rest(self._changed, longest)
         self._changed.clear()
 
 

@@ -21,7 +21,7 @@ from meshctl.errors import MeshError
 from meshctl.model.policy import HealthCheck
 from meshctl.observe.log import Events
 from meshctl.proxy.messages import Guard
-from meshctl.proxy.tasks import spawn
+from meshctl.proxy.tasks import rest, spawn
 from meshctl.sidecar.child import BY_SIGNAL, GRACE, Child
 from meshctl.sidecar.environment import environment
 from meshctl.sidecar.gate import Gate
@@ -254,11 +254,7 @@ class Wrapper:
 
     async def _hold(self, seconds: float) -> None:
         """Wait so long, unless the end is asked for."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._hurry.wait()
-        except TimeoutError:
-            pass
+        await rest(self._hurry, seconds)
 
     def _check(self) -> HealthCheck | None:
         """What the app has to pass; None is that its port is open."""

@@ -23,6 +23,7 @@ from meshctl.proxy.messages import (
     Commit,
     Discovered,
     Message,
+    Notice,
     Prepare,
     Prepared,
     Weighted,
@@ -81,10 +82,11 @@ class Told:
         return [each.address for each in self.worker.snapshot.services["shop"].versions[0].endpoints]
 
     async def _answer(self) -> Message:
+        """The next message that is not a notice: a look-up may end at any time, and says so where it failed."""
         found: list[Message] = []
         while not found:
             await asyncio.sleep(0)
-            found.extend(self.channel.receive())
+            found.extend(each for each in self.channel.receive() if not isinstance(each, Notice))
         return found[0]
 
     async def _until(self, holds: object) -> None:

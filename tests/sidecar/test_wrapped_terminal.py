@@ -76,9 +76,10 @@ def test_an_interactive_app(home: Path) -> None:
     with Screen(wrap(home, sys.executable, "-q", "-i")) as screen:
         screen.until(">>> ", timeout=60)
         screen.type("6 * 7\n")
-        # An interrupt just before the prompt is noticed with the next key alone: so it is with Python everywhere.
         screen.until("42\r\n>>> ")
-        screen.type(CTRL_C)
+        # An interrupt between the prompt and the read is noticed with the next key alone: so it is with Python
+        # everywhere.
+        screen.type(CTRL_C + "\n")
         screen.until("KeyboardInterrupt")
         screen.type("raise SystemExit(4)\n")
         assert screen.wait() == 4

@@ -101,11 +101,11 @@ def _read(path: Path) -> Certificate:
 
 
 def _fits(certificate: Certificate, key: Path) -> bool:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    private = load_pem_private_key(key.read_bytes(), None)
-    return certificate.public_key().public_bytes(*form) == private.public_key().public_bytes(*form)
+    from meshctl.config.certificates import fits
+
+    return fits(certificate, load_pem_private_key(key.read_bytes(), None))
 
 
 def trust_stores(facts: Facts) -> Finding:

@@ -6,8 +6,8 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
+from meshctl.proxy.client_address import client_address
 from meshctl.proxy.filters.reply import Filter, Reply, refusal
-from meshctl.proxy.filters.require import client_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

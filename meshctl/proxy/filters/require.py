@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshctl.proxy.client_address import client_address
 from meshctl.proxy.filters.reply import Filter, Reply, refusal
 from meshctl.wire.challenge import challenge
 
@@ -37,23 +38,6 @@ def compile_filter(route: Route, _service: Service | None, _guard: Filter | None
         return refusal(exchange, f"denied:{lack.rule}", f"{who} {lack.detail}", *said)
 
     return check
-
-
-def client_address(exchange: Exchange) -> str:
-    """The address of the client itself, behind proxies that are trusted; "" where they do not say."""
-    stream = exchange.stream
-    if not stream.trusted:
-        return stream.client
-    hops = exchange.request.special.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
-    found = stream.client
-    for hop in reversed([each.strip() for each in hops if each.strip()]):
-        found = hop
-        try:
-            if not exchange.snapshot.trusts(hop):
-                break
-        except ValueError:
-            return ""
-    return found
 
 
 def _unasked(exchange: Exchange) -> Principal:
