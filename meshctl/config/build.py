@@ -234,7 +234,7 @@ def _service(name: str, table: ServiceTable, folder: str) -> Service:
     timeouts = table.timeouts.given() if table.timeouts else {}
     if table.protocol == "tcp":
         timeouts = {"stream": TCP_STREAM} | timeouts
-    if timeouts:
+    if timeouts or table.timeouts:
         given["timeouts"] = UpstreamTimeouts(**timeouts)
     if table.retry:
         given["retry"] = _retry(table.retry)

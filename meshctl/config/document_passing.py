@@ -68,6 +68,18 @@ def _or_nothing(value: object) -> object:
     return "" if value is False else value
 
 
+def _frame(value: object) -> object:
+    """Who may show a page in a frame, or false."""
+    expected = '"deny", "sameorigin" or false'
+
+    def check(given: str) -> str:
+        if given not in ("deny", "sameorigin"):
+            raise ValueError(expected)
+        return given
+
+    return "" if value is False else checked(value, check, expected)
+
+
 def _or_true(example: str) -> Callable[[object], object]:
     """A reader of a table, of which `true` is the one with all defaults."""
 
@@ -189,7 +201,7 @@ class SecurityHeadersTable(Table):
     frame: (
         Annotated[
             Literal["deny", "sameorigin", ""],
-            BeforeValidator(_or_nothing, json_schema_input_type=Literal["deny", "sameorigin", False]),
+            BeforeValidator(_frame, json_schema_input_type=Literal["deny", "sameorigin", False]),
         ]
         | None
     ) = Field(None, description="Who may show the page in a frame: nobody or the same origin; false says nothing.")
