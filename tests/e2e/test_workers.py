@@ -135,7 +135,7 @@ def test_workers_killed_while_revisions_change(
 
     write(0)
     gateway = start_gateway("-c", file, listen="")
-    gateway.forgiven = {"worker_ended"}
+    gateway.forgiven = {"worker_ended", "revision_refused"}
     for number in range(1, 10):
         write(number)
         if number < 5:
