@@ -7,7 +7,7 @@ import asyncio
 import gc
 import signal
 import socket
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
 from meshctl.model.mesh import Mesh
@@ -35,6 +35,9 @@ from meshctl.proxy.timers import COARSE, FINE, Deadlines
 from meshctl.proxy.upstream import UpstreamConnection
 from meshctl.proxy.vouching import Vouching
 from meshctl.wire.tracing import Identifiers
+
+if TYPE_CHECKING:
+    from meshctl.proxy.outward import Outward
 
 HARD_STOP: Final = 1.0
 """Seconds a worker has after its drain time to end what is left."""
@@ -76,6 +79,8 @@ class Worker:
         """Whether nobody is let in any more but the wrapped app, on its way out."""
         self.egress: Egress | None = None
         """The hosts outside the mesh, once anybody asked for one."""
+        self.outward: Outward | None = None
+        """The way to servers that the proxy itself has to ask, once it has (`outward.outward`)."""
         self.connection_limit = 0
         self.identifiers = Identifiers(clock.bits(64), clock.bits(64))
         self.stopped = loop.create_future()
@@ -212,6 +217,8 @@ def run(end: socket.socket, index: int, workers: int, meters: Meters | None = No
     loop.add_signal_handler(signal.SIGTERM, lambda: worker.drain(worker.snapshot.timeouts.drain))
     try:
         loop.run_until_complete(worker.stopped)
+        if worker.outward is not None:
+            loop.run_until_complete(worker.outward.close())
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         worker.close()
