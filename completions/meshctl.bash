@@ -5,7 +5,7 @@ _meshctl() {
     COMPREPLY=()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case "${at:+$at }$word" in
-            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"limits"|"limits ls"|"limits reset"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"stat"|"tap"|"top"|"edges"|"logs"|"doctor"|"completions") at=${at:+$at }$word ;;
+            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"limits"|"limits ls"|"limits reset"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"stat"|"tap"|"top"|"edges"|"logs"|"metrics"|"metrics show"|"metrics dashboard"|"metrics alerts"|"metrics scrape"|"doctor"|"completions") at=${at:+$at }$word ;;
         esac
     done
     case "$previous" in
@@ -23,7 +23,7 @@ _meshctl() {
         --sort) COMPREPLY=($(compgen -W "count best worst last success" -- "$current")); return ;;
     esac
     case "$at" in
-        "") words="demo init up down validate diff apply gateway sidecar routes services limits traffic keys certs config stat tap top edges logs doctor completions" flags="--home -q --quiet -V --version -h --help" ;;
+        "") words="demo init up down validate diff apply gateway sidecar routes services limits traffic keys certs config stat tap top edges logs metrics doctor completions" flags="--home -q --quiet -V --version -h --help" ;;
         "demo") words="" flags="--for --home -q --quiet -h --help" ;;
         "init") words="" flags="-t --template --force --home -q --quiet -h --help" ;;
         "up") words="" flags="-c --config -d --detach --timeout --home -q --quiet -h --help" ;;
@@ -92,6 +92,11 @@ _meshctl() {
         "top") words="" flags="--from --to --method --path --status --header --slow --max-rate --sort --every --for -o --output --home -q --quiet -h --help" ;;
         "edges") words="" flags="-w --window -o --output --home -q --quiet -h --help" ;;
         "logs") words="" flags="-f --follow -n --lines --grep --status -o --output --home -q --quiet -h --help" ;;
+        "metrics") words="show dashboard alerts scrape" flags="-h --help" ;;
+        "metrics show") words="" flags="--openmetrics --home -q --quiet -h --help" ;;
+        "metrics dashboard") words="" flags="--home -q --quiet -h --help" ;;
+        "metrics alerts") words="" flags="--home -q --quiet -h --help" ;;
+        "metrics scrape") words="" flags="--home -q --quiet -h --help" ;;
         "doctor") words="" flags="-c --config -g --group --bundle -o --output --home -q --quiet -h --help" ;;
         "completions") words="bash zsh fish" flags="--home -q --quiet -h --help" ;;
     esac

@@ -3,7 +3,7 @@ function __meshctl_at
     set -l at ""
     for word in (commandline -opc)[2..-1]
         set -l next (string trim -- "$at $word")
-        if contains -- $next 'demo' 'init' 'up' 'down' 'validate' 'diff' 'apply' 'gateway' 'gateway up' 'gateway status' 'gateway reload' 'gateway down' 'gateway logs' 'sidecar' 'sidecar wrap' 'sidecar ls' 'sidecar drain' 'routes' 'routes ls' 'routes explain' 'services' 'services ls' 'services show' 'limits' 'limits ls' 'limits reset' 'traffic' 'traffic split' 'traffic shift' 'traffic promote' 'traffic rollback' 'traffic reset' 'traffic history' 'traffic rollout' 'traffic pause' 'traffic resume' 'traffic abort' 'traffic mirror' 'traffic fault' 'keys' 'keys create' 'keys ls' 'keys rotate' 'keys revoke' 'certs' 'certs init' 'certs issue' 'certs ls' 'certs show' 'certs verify' 'certs rotate' 'certs revoke' 'certs bundle' 'certs mtls' 'certs trust' 'certs trust install' 'certs trust uninstall' 'certs trust status' 'config' 'config show' 'config schema' 'config history' 'config rollback' 'stat' 'tap' 'top' 'edges' 'logs' 'doctor' 'completions'
+        if contains -- $next 'demo' 'init' 'up' 'down' 'validate' 'diff' 'apply' 'gateway' 'gateway up' 'gateway status' 'gateway reload' 'gateway down' 'gateway logs' 'sidecar' 'sidecar wrap' 'sidecar ls' 'sidecar drain' 'routes' 'routes ls' 'routes explain' 'services' 'services ls' 'services show' 'limits' 'limits ls' 'limits reset' 'traffic' 'traffic split' 'traffic shift' 'traffic promote' 'traffic rollback' 'traffic reset' 'traffic history' 'traffic rollout' 'traffic pause' 'traffic resume' 'traffic abort' 'traffic mirror' 'traffic fault' 'keys' 'keys create' 'keys ls' 'keys rotate' 'keys revoke' 'certs' 'certs init' 'certs issue' 'certs ls' 'certs show' 'certs verify' 'certs rotate' 'certs revoke' 'certs bundle' 'certs mtls' 'certs trust' 'certs trust install' 'certs trust uninstall' 'certs trust status' 'config' 'config show' 'config schema' 'config history' 'config rollback' 'stat' 'tap' 'top' 'edges' 'logs' 'metrics' 'metrics show' 'metrics dashboard' 'metrics alerts' 'metrics scrape' 'doctor' 'completions'
             set at $next
         end
     end
@@ -31,6 +31,7 @@ complete -c meshctl -n '__meshctl_at' -a tap -d 'Show requests as they pass, one
 complete -c meshctl -n '__meshctl_at' -a top -d 'Show which kinds of requests there are most of, live: who calls whom, with what, how often, how fast, how well'
 complete -c meshctl -n '__meshctl_at' -a edges -d 'Show who calls whom: which version, as whom, over mutual TLS or not, how often and with what success'
 complete -c meshctl -n '__meshctl_at' -a logs -d 'Print the last log lines of all proxies in the order of time, each with who wrote it'
+complete -c meshctl -n '__meshctl_at' -a metrics -d 'What Prometheus reads of all proxies, and a dashboard, alert rules and a scrape configuration for it'
 complete -c meshctl -n '__meshctl_at' -a doctor -d 'Look whether everything is all right: this machine, the mesh'\''s home and store, certificates, running proxies'
 complete -c meshctl -n '__meshctl_at' -a completions -d 'Print the completion script of a shell'
 complete -c meshctl -n '__meshctl_at' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
@@ -466,6 +467,24 @@ complete -c meshctl -n '__meshctl_at logs' -s o -l output -x -a 'table json' -d 
 complete -c meshctl -n '__meshctl_at logs' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
 complete -c meshctl -n '__meshctl_at logs' -s q -l quiet -d 'Say nothing but data and errors'
 complete -c meshctl -n '__meshctl_at logs' -s h -l help -d 'Show this text'
+complete -c meshctl -n '__meshctl_at metrics' -a show -d 'Print the metrics of all running proxies, each series with its proxy'\''s id, as Prometheus reads them'
+complete -c meshctl -n '__meshctl_at metrics' -a dashboard -d 'Print a Grafana dashboard: import it, and choose the Prometheus that has the metrics'
+complete -c meshctl -n '__meshctl_at metrics' -a alerts -d 'Print alert rules for Prometheus: name their file under `rule_files`'
+complete -c meshctl -n '__meshctl_at metrics' -a scrape -d 'Print a configuration for Prometheus that scrapes the whole mesh at one target, the gateway'\''s admin address'
+complete -c meshctl -n '__meshctl_at metrics' -s h -l help -d 'Show this text'
+complete -c meshctl -n '__meshctl_at metrics show' -l openmetrics -d 'In OpenMetrics'\'' form, not in the older'
+complete -c meshctl -n '__meshctl_at metrics show' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
+complete -c meshctl -n '__meshctl_at metrics show' -s q -l quiet -d 'Say nothing but data and errors'
+complete -c meshctl -n '__meshctl_at metrics show' -s h -l help -d 'Show this text'
+complete -c meshctl -n '__meshctl_at metrics dashboard' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
+complete -c meshctl -n '__meshctl_at metrics dashboard' -s q -l quiet -d 'Say nothing but data and errors'
+complete -c meshctl -n '__meshctl_at metrics dashboard' -s h -l help -d 'Show this text'
+complete -c meshctl -n '__meshctl_at metrics alerts' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
+complete -c meshctl -n '__meshctl_at metrics alerts' -s q -l quiet -d 'Say nothing but data and errors'
+complete -c meshctl -n '__meshctl_at metrics alerts' -s h -l help -d 'Show this text'
+complete -c meshctl -n '__meshctl_at metrics scrape' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
+complete -c meshctl -n '__meshctl_at metrics scrape' -s q -l quiet -d 'Say nothing but data and errors'
+complete -c meshctl -n '__meshctl_at metrics scrape' -s h -l help -d 'Show this text'
 complete -c meshctl -n '__meshctl_at doctor' -s c -l config -r -F -d 'The configuration (default: the nearest mesh.toml upward)'
 complete -c meshctl -n '__meshctl_at doctor' -s g -l group -r -d 'Only these checks, such as store, proxies; may be given again'
 complete -c meshctl -n '__meshctl_at doctor' -l bundle -r -F -d 'Write an archive (tar.gz) without secrets for a bug report'

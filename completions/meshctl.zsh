@@ -5,7 +5,7 @@ _meshctl() {
     local -a commands
     for (( index = 2; index < CURRENT; index++ )); do
         case "${at:+$at }${words[index]}" in
-            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"limits"|"limits ls"|"limits reset"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"stat"|"tap"|"top"|"edges"|"logs"|"doctor"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
+            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"limits"|"limits ls"|"limits reset"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"stat"|"tap"|"top"|"edges"|"logs"|"metrics"|"metrics show"|"metrics dashboard"|"metrics alerts"|"metrics scrape"|"doctor"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
         esac
     done
     words=(meshctl "${(@)words[last+1,-1]}")
@@ -33,6 +33,7 @@ _meshctl() {
             commands+=('top:Show which kinds of requests there are most of, live: who calls whom, with what, how often, how fast, how well')
             commands+=('edges:Show who calls whom: which version, as whom, over mutual TLS or not, how often and with what success')
             commands+=('logs:Print the last log lines of all proxies in the order of time, each with who wrote it')
+            commands+=('metrics:What Prometheus reads of all proxies, and a dashboard, alert rules and a scrape configuration for it')
             commands+=('doctor:Look whether everything is all right: this machine, the mesh'\''s home and store, certificates, running proxies')
             commands+=('completions:Print the completion script of a shell')
             _arguments \
@@ -671,6 +672,39 @@ _meshctl() {
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:WHOSE…: ' ;;
+        "metrics")
+            commands+=('show:Print the metrics of all running proxies, each series with its proxy'\''s id, as Prometheus reads them')
+            commands+=('dashboard:Print a Grafana dashboard: import it, and choose the Prometheus that has the metrics')
+            commands+=('alerts:Print alert rules for Prometheus: name their file under `rule_files`')
+            commands+=('scrape:Print a configuration for Prometheus that scrapes the whole mesh at one target, the gateway'\''s admin address')
+            _arguments \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '1:command:{ _describe command commands }' ;;
+        "metrics show")
+            _arguments \
+                '*--openmetrics[In OpenMetrics'\'' form, not in the older]' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "metrics dashboard")
+            _arguments \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "metrics alerts")
+            _arguments \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
+        "metrics scrape")
+            _arguments \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
         "doctor")
             _arguments \
                 '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \

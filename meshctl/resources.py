@@ -1,4 +1,5 @@
-"""Where the files that are no code lie: `templates/` and `completions/`, at a checkout's top level or in the wheel."""
+"""Where the files that are no code lie: `templates/` and `completions/`, at a checkout's top level or in the wheel, and
+the pages of the manual, within the package."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Final, Literal
 
 from meshctl.errors import MeshError
 
-Kind = Literal["templates", "completions"]
+Kind = Literal["templates", "templates/grafana", "templates/prometheus", "completions", "man"]
 
 _PACKAGE: Final = Path(__file__).parent
 

@@ -26,6 +26,7 @@ from meshctl.cli import (
     keys,
     limits,
     logs,
+    metrics,
     project,
     rollout,
     routes,
@@ -153,6 +154,11 @@ TREE: Final[Mapping[str, Body | Group]] = {
     "top": top.top,
     "edges": edges.edges,
     "logs": logs.logs,
+    "metrics": Group(
+        "What Prometheus reads of all proxies, and a dashboard, alert rules and a scrape configuration for it.",
+        {"show": metrics.show, "dashboard": metrics.dashboard, "alerts": metrics.alerts, "scrape": metrics.scrape},
+        "meshctl metrics show",
+    ),
     "doctor": doctor.doctor,
     "completions": completions.completions,
 }

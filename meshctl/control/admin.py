@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from meshctl import __version__
+from meshctl.control.metrics import mesh_metrics, own_metrics, told
 from meshctl.control.readings import reading
 from meshctl.control.reception import Reception
 from meshctl.control.sockets import bind_one
@@ -25,7 +25,6 @@ from meshctl.control.views import explain_view, plain_views, route_views, servic
 from meshctl.errors import MeshError
 from meshctl.model.address import parse_address
 from meshctl.model.mesh import Listener
-from meshctl.observe.exposition import Facts, expose
 from meshctl.observe.log import Events
 from meshctl.proxy.tasks import spawn
 
@@ -50,7 +49,7 @@ class Admin:
             supervisor.loop,
             self._up_to,
             self._serve,
-            {"/v1/stat": lambda query: reading(supervisor, query)},
+            {"/v1/stat": lambda query: reading(supervisor, query), "/v1/metrics": lambda _query: told(supervisor)},
             {"/v1/tap": tapping.show},
         )
         self._runner: web.AppRunner | None = None
@@ -104,6 +103,7 @@ class Admin:
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._metrics)
+        application.router.add_get("/metrics/mesh", self._mesh_metrics)
         application.router.add_get("/v1/status", self._status)
         application.router.add_get("/v1/routes", self._routes)
         application.router.add_get("/v1/services", self._services)
@@ -146,24 +146,10 @@ class Admin:
         return _text(200 if state == "ready" else 503, f"{state}\n")
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        from aiohttp import web
+        return _exposition(await own_metrics(self._supervisor, request.headers.get("Accept", "")))
 
-        supervisor = self._supervisor
-        await supervisor.sampling.sample()
-        facts = Facts(
-            version=__version__,
-            role=supervisor.record.role,
-            revision=supervisor.number,
-            started=supervisor.record.started,
-            restarts=supervisor.fleet.restarts,
-            pids=(os.getpid(), *supervisor.fleet.pids),
-            services=await service_views(supervisor),
-            identity=supervisor.identity.view,
-            roots=supervisor.identity.roots(),
-            limits_backend=supervisor.limits.is_shared,
-        )
-        kind, body = expose(supervisor.fleet.totals.merged(), facts, request.headers.get("Accept", ""))
-        return web.Response(body=body, headers={"Content-Type": kind})
+    async def _mesh_metrics(self, request: web.Request) -> web.Response:
+        return _exposition(await mesh_metrics(self._supervisor, request.headers.get("Accept", "")))
 
     async def _status(self, _request: web.Request) -> web.Response:
         await self._supervisor.sampling.sample()
@@ -257,6 +243,13 @@ def _json(document: object) -> web.Response:
     from aiohttp import web
 
     return web.Response(body=msgspec.json.encode(document), content_type="application/json")
+
+
+def _exposition(scraped: tuple[str, bytes]) -> web.Response:
+    from aiohttp import web
+
+    kind, body = scraped
+    return web.Response(body=body, headers={"Content-Type": kind})
 
 
 def _text(status: int, text: str) -> web.Response:

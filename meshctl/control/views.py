@@ -145,6 +145,7 @@ def _merged(views: Sequence[ServiceView]) -> ServiceView:
         tuple(_endpoint(each) for each in by_name.values()),
         limit=limit,
         breaker=_breaker([view.breaker for view in views if view.breaker is not None]),
+        retries_left=sum(view.retries_left or 0.0 for view in views),
     )
 
 

@@ -98,6 +98,13 @@ class RetryBudget:
         self._retries += 1
         return True
 
+    def left(self, now: float) -> float:
+        """How many retries it has left."""
+        index = floor(now / self._width)
+        if index != self._index:
+            self._forget(index)
+        return max(0.0, self._requests * self._ratio + self._allowance - self._retries)
+
     def __repr__(self) -> str:
         return f"RetryBudget({self._retries} retries of {self._requests} requests)"
 

@@ -73,6 +73,8 @@ class ServiceView(msgspec.Struct, frozen=True):
     endpoints: tuple[EndpointView, ...]
     limit: LimitView | None = None
     breaker: BreakerView | None = None
+    retries_left: float | None = None
+    """How many retries its budget allows now, in all workers together; None where the proxy does not tell."""
 
 
 class RouteView(msgspec.Struct, frozen=True):

@@ -8,20 +8,20 @@ request for metrics only: a proxy that nobody scrapes does not pay for it.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from meshctl.model.views import IdentityView, ServiceView
+from meshctl.observe.processes import Usage, processes, usage
 from meshctl.observe.sample import CLASSES, Sample, SeriesSample
+from meshctl.observe.upstream_metrics import upstream
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 _OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0"
-_BREAKER: Final = ("closed", "open", "half_open", "ramping")
-_UNAVAILABLE: Final = frozenset({"unhealthy", "ejected", "unresolved"})
 _SERIES: Final = ("route", "service", "version")
 
 
@@ -32,30 +32,47 @@ class Facts(msgspec.Struct, frozen=True):
     """meshctl's."""
     role: str = "gateway"
     revision: int = 0
+    latest: int = 0
+    """The newest revision there is."""
     started: float = 0.0
     """Seconds since the epoch."""
     restarts: int = 0
     """Workers that were started again."""
     pids: tuple[int, ...] = ()
     """The supervisor's and its workers'."""
+    usage: Usage | None = None
+    """What those processes take; None where it is to be looked up here."""
     services: tuple[ServiceView, ...] = ()
     identity: IdentityView | None = None
     roots: tuple[tuple[str, float], ...] = ()
     """Fingerprint and end, in seconds since the epoch, of each root the mesh trusts."""
+    served: tuple[tuple[str, float], ...] = ()
+    """File and end of each certificate that listeners have from one."""
     limits_backend: bool | None = None
     """Whether the Redis that rates are shared in answers; None where there is none."""
 
 
 def expose(sample: Sample, facts: Facts, accept: str = "") -> tuple[str, bytes]:
     """Content type and body for a scrape with this Accept header: OpenMetrics where it asks for that, else text."""
+    return encoded(families(sample, facts), accept)
+
+
+def families(sample: Sample, facts: Facts) -> Iterator[Metric]:
+    """All that is told of one proxy."""
+    yield from _about(facts)
+    yield from _requests(sample)
+    yield from _connections(sample)
+    yield from upstream(sample, facts)
+    yield from processes(facts.usage or usage(facts.pids), facts.started)
+
+
+def encoded(metrics: Iterable[Metric], accept: str) -> tuple[str, bytes]:
+    """Content type and body of these metrics for who sends this Accept header."""
     from prometheus_client import CollectorRegistry
     from prometheus_client.exposition import choose_encoder
 
-    from meshctl.observe.processes import processes
-
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Metrics([*_about(facts), *_requests(sample), *_connections(sample), *_upstream(sample, facts)]))
-    registry.register(_Metrics(list(processes(facts.pids, facts.started))))
+    registry.register(_Metrics(list(metrics)))
     # The client's own words are not passed on: prometheus_client raises on a version that is none.
     encode, content_type = choose_encoder(_OPENMETRICS if "application/openmetrics-text" in accept else "")
     return content_type, encode(registry)
@@ -79,6 +96,11 @@ def _about(facts: Facts) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "meshctl_revision", "Number of the applied configuration the proxy runs on.", facts.revision
     )
+    yield GaugeMetricFamily(
+        "meshctl_revision_latest",
+        "Number of the newest configuration applied; a proxy below it has refused that or not taken it yet.",
+        max(facts.latest, facts.revision),
+    )
     yield CounterMetricFamily(
         "meshctl_worker_restarts", "Worker processes started again after they ended unexpectedly.", facts.restarts
     )
@@ -100,7 +122,14 @@ def _about(facts: Facts) -> Iterator[Metric]:
     )
     for fingerprint, not_after in facts.roots:
         root.add_metric((fingerprint,), not_after)
-    yield from (certificate, intermediate, root)
+    listener = GaugeMetricFamily(
+        "meshctl_listener_certificate_expiry_timestamp_seconds",
+        "When a certificate ends that a listener has from a file of yours.",
+        labels=("file",),
+    )
+    for file, not_after in facts.served:
+        listener.add_metric((file,), not_after)
+    yield from (certificate, intermediate, root, listener)
     if facts.limits_backend is not None:
         text = "1 while the Redis that rate limits are shared in answers, 0 while each gateway limits by itself."
         yield GaugeMetricFamily("meshctl_limits_backend_up", text, float(facts.limits_backend))
@@ -180,108 +209,8 @@ def _connections(sample: Sample) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "meshctl_access_log_dropped_lines", "Access log lines that could not be written.", sample.log_dropped
     )
-
-
-def _upstream(sample: Sample, facts: Facts) -> Iterator[Metric]:
-    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
-
-    connects = CounterMetricFamily(
-        "meshctl_upstream_connects",
-        "Connections opened to endpoints, or tried, by result.",
-        labels=("service", "result"),
+    yield CounterMetricFamily("meshctl_spans_exported", "Spans of traces that a receiver took.", sample.spans_exported)
+    yield CounterMetricFamily(
+        "meshctl_spans_dropped", "Spans of traces that were lost: the receiver was away, slow or refused them.",
+        sample.spans_dropped,
     )
-    retries = CounterMetricFamily(
-        "meshctl_retries", "Requests sent again, or not allowed to be, by result.", labels=("service", "result")
-    )
-    ejections = CounterMetricFamily("meshctl_ejections", "Endpoints ejected for failing.", labels=("service",))
-    for service in sample.services:
-        for result, count in service.connects.items():
-            connects.add_metric((service.service, result), count)
-        for result, count in service.retries.items():
-            retries.add_metric((service.service, result), count)
-        ejections.add_metric((service.service,), service.ejections)
-    yield from (connects, retries, ejections)
-    yield from _limits(sample, facts)
-    yield from _breakers(sample, facts)
-    yield from _steered(sample)
-    healthy = GaugeMetricFamily(
-        "meshctl_endpoint_healthy",
-        "1 while requests may be sent to the endpoint, 0 while it is unhealthy, ejected or unresolved.",
-        labels=("service", "version", "endpoint"),
-    )
-    for view in facts.services:
-        for endpoint in view.endpoints:
-            usable = float(endpoint.state not in _UNAVAILABLE)
-            healthy.add_metric((view.name, endpoint.version, endpoint.address), usable)
-    yield healthy
-
-
-def _breakers(sample: Sample, facts: Facts) -> Iterator[Metric]:
-    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
-
-    state = GaugeMetricFamily(
-        "meshctl_breaker_state",
-        "1 for the state that a service's circuit breaker is in, 0 for the others.",
-        labels=("service", "state"),
-    )
-    weight = GaugeMetricFamily(
-        "meshctl_version_weight", "The weight in effect of a service's version.", labels=("service", "version")
-    )
-    broken = set()
-    for view in facts.services:
-        for version in view.versions:
-            weight.add_metric((view.name, version.name), version.weight)
-        if view.breaker is not None:
-            broken.add(view.name)
-            for each in _BREAKER:
-                state.add_metric((view.name, each), float(each == view.breaker.state))
-    opened = CounterMetricFamily(
-        "meshctl_breaker_opened", "Times that a service's circuit breaker opened.", labels=("service",)
-    )
-    for service in sample.services:
-        if service.breaks or service.service in broken:
-            opened.add_metric((service.service,), service.breaks)
-    yield from (weight, state, opened)
-
-
-def _steered(sample: Sample) -> Iterator[Metric]:
-    from prometheus_client.metrics_core import CounterMetricFamily
-
-    faults = CounterMetricFamily(
-        "meshctl_faults_injected", "Faults injected on purpose, by kind.", labels=("service", "kind")
-    )
-    mirrored = CounterMetricFamily(
-        "meshctl_mirrored_requests",
-        "Copies of requests for another version, by result: answered, failed, or dropped before they were sent.",
-        labels=("service", "result"),
-    )
-    for service in sample.services:
-        for kind, count in service.faults.items():
-            faults.add_metric((service.service, kind), count)
-        for result, count in service.mirrored.items():
-            mirrored.add_metric((service.service, result), count)
-    yield from (faults, mirrored)
-
-
-def _limits(sample: Sample, facts: Facts) -> Iterator[Metric]:
-    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
-
-    refused = CounterMetricFamily(
-        "meshctl_limit_refusals",
-        "Requests that found no place under a service's limit: the line was full, the wait over, or they were displaced"
-        " by a higher priority.",
-        labels=("service", "why"),
-    )
-    for service in sample.services:
-        for why, count in service.limits.items():
-            refused.add_metric((service.service, why), count)
-    yield refused
-    limit = GaugeMetricFamily("meshctl_limit_requests", "The limit in force.", labels=("service",))
-    held = GaugeMetricFamily("meshctl_limit_in_flight", "Requests under way within the limit.", labels=("service",))
-    waiting = GaugeMetricFamily("meshctl_limit_waiting", "Requests that wait for their turn.", labels=("service",))
-    for view in facts.services:
-        if view.limit is not None:
-            limit.add_metric((view.name,), view.limit.limit)
-            held.add_metric((view.name,), view.limit.in_flight)
-            waiting.add_metric((view.name,), view.limit.waiting)
-    yield from (limit, held, waiting)

@@ -166,6 +166,9 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     denials: tuple[DenialSample, ...] = ()
     shed: dict[str, int] = {}
     """Requests refused by workers that could not keep up, by priority."""
+    spans_exported: int = 0
+    spans_dropped: int = 0
+    """Spans of traces that a receiver took, and those that nobody did."""
 
     @property
     def requests(self) -> int:
@@ -215,6 +218,8 @@ def merge(samples: Iterable[Sample]) -> Sample:
         refusals=refusals,
         denials=tuple(DenialSample(*name, count) for name, count in denials.items()),
         shed=shed,
+        spans_exported=sum(sample.spans_exported for sample in every),
+        spans_dropped=sum(sample.spans_dropped for sample in every),
     )
 
 
