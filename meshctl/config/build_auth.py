@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from meshctl.config.document_auth import ApiKeyTable, AuthTable, JwtTable, NeedTable, RequireTable
+from meshctl.config.document_oidc import OidcTable
 from meshctl.config.document_path import PathTable
 from meshctl.config.endpoints import resolve
 from meshctl.config.naming import Names
-from meshctl.model.auth import ApiKey, Auth, Basic, ClientCertificate, Jwt, Need
+from meshctl.model.auth import ApiKey, Auth, Basic, ClientCertificate, Jwt, Need, Oidc
 from meshctl.model.route import PathMatch, Require
 
 
@@ -24,6 +25,8 @@ def auth(name: str, table: AuthTable, folder: str) -> Auth:
         found["basic"] = Basic(resolve(table.basic.users, folder), table.basic.realm or "")
     if table.certificate is not None:
         found["certificate"] = ClientCertificate()
+    if table.oidc is not None:
+        found["oidc"] = _oidc(table.oidc, folder)
     headers = tuple(sorted((table.headers or {}).items()))
     # A token is made for services to read; keys and passwords are the gateway's business alone.
     forward = table.jwt is not None if table.forward is None else table.forward
@@ -66,6 +69,16 @@ def _jwt(table: JwtTable, folder: str) -> Jwt:
 
 def _api_key(table: ApiKeyTable) -> ApiKey:
     return ApiKey(**table.given())
+
+
+def _oidc(table: OidcTable, folder: str) -> Oidc:
+    given = table.given()
+    for key in ("scopes", "algorithms"):
+        if key in given:
+            given[key] = tuple(dict.fromkeys(given[key]))
+    if "client_secret_file" in given:
+        given["client_secret_file"] = resolve(given["client_secret_file"], folder)
+    return Oidc(**given)
 
 
 def _rule(table: RequireTable, names: Names) -> Require:

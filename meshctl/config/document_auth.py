@@ -4,58 +4,18 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field
 
+from meshctl.config.document_oidc import OidcTable
 from meshctl.config.document_path import PathSpec
-from meshctl.config.problems import Wrong, did_you_mean, quoted
+from meshctl.config.problems import Wrong
 from meshctl.config.scalars import Duration, Label, Network, PlainText, RouteName, checked, kind_of, string
+from meshctl.config.scalars_auth import Algorithm, Scopes, Url
 from meshctl.config.scalars_http import EditableHeader, HeaderValue, Method, header_name
 from meshctl.config.table import Table, distinct_keys, either, several
 
-ALGORITHMS: Final = (
-    "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512",
-    "PS256", "PS384", "PS512", "RS256", "RS384", "RS512",
-)  # fmt: skip
-
-_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _SPIFFE: Final = re.compile(r"spiffe://[a-z0-9._-]+/[A-Za-z0-9._/-]+")
-
-
-def _algorithm(value: object) -> str:
-    def check(given: str) -> str:
-        if given not in ALGORITHMS:
-            hint = "a token without signature proves nothing" if given == "none" else did_you_mean(given, ALGORITHMS)
-            raise Wrong(f"{quoted(given)} is no algorithm that is known", expected='such as "ES256"', hint=hint)
-        return given
-
-    return str(checked(value, check))
-
-
-def url(value: object) -> str:
-    """An absolute http or https URL without credentials and fragment."""
-
-    def check(given: str) -> str:
-        parts = urlsplit(given)
-        is_plain = given.isprintable() and given.isascii() and " " not in given
-        if parts.scheme not in ("https", "http") or not parts.hostname or parts.fragment or not is_plain:
-            raise ValueError('expected a URL such as "https://id.example.com/jwks.json"')
-        if parts.username is not None or parts.password is not None:
-            raise Wrong("a URL with a password in it ends up in logs", expected="a URL without user and password")
-        _ = parts.port  # raises ValueError where it is none
-        return given
-
-    return str(checked(value, check))
-
-
-def _scope(value: object) -> str:
-    def check(given: str) -> str:
-        if not _SCOPE.fullmatch(given):
-            raise ValueError('expected a scope such as "orders:write", without spaces and quotes')
-        return given
-
-    return str(checked(value, check))
 
 
 def _caller(value: object) -> str:
@@ -90,17 +50,11 @@ def _rules(value: object) -> object:
     return [value] if isinstance(value, dict) else value
 
 
-Url = Annotated[str, BeforeValidator(url, json_schema_input_type=string("https://id.example.com/jwks.json"))]
-Algorithm = Annotated[str, BeforeValidator(_algorithm, json_schema_input_type=Literal[ALGORITHMS])]
-Scope = Annotated[str, BeforeValidator(_scope, json_schema_input_type=string("orders:write"))]
 Caller = Annotated[
     str, BeforeValidator(_caller, json_schema_input_type=string("web", "spiffe://shop.mesh/service/web"))
 ]
 Some = Annotated[list[PlainText], Field(min_length=1)]
 Values = Annotated[Some, BeforeValidator(_values, json_schema_input_type=str | Some)]
-Scopes = Annotated[
-    Annotated[list[Scope], Field(min_length=1)], BeforeValidator(several, json_schema_input_type=str | list[str])
-]
 Audience = Annotated[Some, BeforeValidator(several, json_schema_input_type=str | list[str])]
 ClaimHeaders = Annotated[
     dict[EditableHeader, PlainText], BeforeValidator(distinct_keys, json_schema_input_type=dict[str, str])
@@ -155,12 +109,13 @@ class CertificateSourceTable(Table):
 
 
 class AuthTable(Table):
-    """A way to know who calls: one of jwt, api_key, basic and certificate."""
+    """A way to know who calls: one of jwt, api_key, basic, certificate and oidc."""
 
     jwt: JwtTable | None = Field(None, description="A signed token.")
     api_key: ApiKeyTable | None = Field(None, description="A key that `meshctl keys create` made.")
     basic: BasicTable | None = Field(None, description="A name and a password.")
     certificate: CertificateSourceTable | None = Field(None, description="The caller's certificate of the mesh.")
+    oidc: OidcTable | None = Field(None, description="A login at an OpenID provider, for people with browsers.")
     headers: ClaimHeaders | None = Field(
         None,
         description="Headers that tell the service a claim; what a client sends of them never passes.",

@@ -12,7 +12,7 @@ from meshctl.config.positions import Positions
 from meshctl.config.problems import Path, path_text
 from meshctl.config.render import FULL_ROUTE, basics, gateway, render, route, service
 from meshctl.config.render_auth import auth
-from meshctl.model.auth import ApiKey, Auth, Jwt
+from meshctl.model.auth import ApiKey, Auth, Jwt, Oidc
 from meshctl.model.mesh import Gateway, Mesh
 from meshctl.model.policy import Breaker, HealthCheck, Limit, Retry
 from meshctl.model.service import Endpoint, Service, Version
@@ -23,7 +23,7 @@ ELSEWHERE = "command line"
 _NAMED: Final[tuple[Path, ...]] = (("routes",), ("allow",))
 
 # With their optional tables, as `FULL_ROUTE` has them.
-_AUTH = Auth("", jwt=Jwt(), api_key=ApiKey())
+_AUTH = Auth("", jwt=Jwt(), api_key=ApiKey(), oidc=Oidc())
 _SERVICE = Service(
     "",
     versions=(Version("", (Endpoint(tls=True),)),),

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from meshctl.model.auth import Auth, Basic, Jwt, Need
+from meshctl.model.auth import Auth, Basic, Jwt, Need, Oidc
 from meshctl.model.route import PathMatch, Require
 from meshctl.model.units import format_duration
 
@@ -26,6 +26,8 @@ def auth(value: Auth) -> Table:
         table["basic"] = _basic(value.basic)
     if value.certificate is not None:
         table["certificate"] = {}
+    if value.oidc is not None:
+        table["oidc"] = _oidc(value.oidc)
     if value.headers:
         table["headers"] = dict(value.headers)
     return table | {"forward": value.forward}
@@ -65,6 +67,16 @@ def _jwt(value: Jwt) -> Table:
         "audience": list(value.audience),
         "algorithms": list(value.algorithms),
         "leeway": format_duration(value.leeway),
+    }
+    return {key: each for key, each in table.items() if each not in ("", [])}
+
+
+def _oidc(value: Oidc) -> Table:
+    table = msgspec.structs.asdict(value) | {
+        "scopes": list(value.scopes),
+        "algorithms": list(value.algorithms),
+        "leeway": format_duration(value.leeway),
+        "session": format_duration(value.session),
     }
     return {key: each for key, each in table.items() if each not in ("", [])}
 

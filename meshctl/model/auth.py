@@ -58,6 +58,35 @@ class ClientCertificate(msgspec.Struct, frozen=True):
     """The identity that the caller proved by its certificate of the mesh."""
 
 
+class Oidc(msgspec.Struct, frozen=True):
+    """A login at an OpenID provider, and the session in a cookie that it makes (OpenID Connect Core 1.0 §3.1)."""
+
+    issuer: str = ""
+    client_id: str = ""
+    client_secret_file: str = ""
+    """An absolute path; "" is a public client, which proves itself by PKCE alone."""
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    callback: str = "/oauth2/callback"
+    """Where the provider sends browsers back to, on each host whose routes ask for the login."""
+    logout: str = "/oauth2/logout"
+    after_logout: str = "/"
+    session: float = 28_800.0
+    """Seconds from the login to the end of its session, whatever happens meanwhile."""
+    cookie: str = ""
+    """The cookie's name; "" is made of the way's name."""
+    algorithms: tuple[str, ...] = ("RS256", "ES256")
+    """By which ID tokens may be signed."""
+    leeway: float = 30.0
+    roles: str = "roles"
+    userinfo: bool = True
+    """Whether the provider is asked for the claims that the ID token does not have, where it says where."""
+
+    @property
+    def source(self) -> str:
+        """Under which name what is known of the provider is fetched."""
+        return f"provider {self.issuer}"
+
+
 class Auth(msgspec.Struct, frozen=True):
     """A way to know who calls. `headers` tell the service of it: each gets a claim's value, and what the client sent
     under that name never passes. With `forward` the service gets the credential, too."""
@@ -67,8 +96,14 @@ class Auth(msgspec.Struct, frozen=True):
     api_key: ApiKey | None = None
     basic: Basic | None = None
     certificate: ClientCertificate | None = None
+    oidc: Oidc | None = None
     headers: tuple[tuple[str, str], ...] = ()
     forward: bool = False
+
+    @property
+    def cookie(self) -> str:
+        """The name of the cookie that its sessions are in; "" where it has none."""
+        return "" if self.oidc is None else self.oidc.cookie or f"meshctl_{self.name}"
 
     @property
     def kind(self) -> str:
@@ -76,7 +111,7 @@ class Auth(msgspec.Struct, frozen=True):
         return next((name for name in KINDS if getattr(self, name) is not None), "")
 
 
-KINDS = ("jwt", "api_key", "basic", "certificate")
+KINDS = ("jwt", "api_key", "basic", "certificate", "oidc")
 
 
 class Need(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshctl.config.document_auth import ALGORITHMS
+from meshctl.config.scalars_auth import ALGORITHMS
 from meshctl.core.jwk import choose, has_kid, read_keys
 from meshctl.core.principal import Principal, Refused
 from meshctl.core.tokens import LONGEST, BadToken, judge, read, read_json
