@@ -8,6 +8,7 @@ from meshctl.control.discovery import Registrations
 from meshctl.control.revisions import Revision
 from meshctl.control.sockets import Bound
 from meshctl.model.mesh import Listener, Mesh, encode
+from meshctl.model.part import part_name
 from meshctl.model.steering import Steering
 from meshctl.model.views import ListenerView
 from meshctl.model.weights import Shares
@@ -81,6 +82,9 @@ def live_series(mesh: Mesh) -> set[Key]:
     for route in mesh.routes:
         service = route.service or ""
         live.update((route.name, service, version) for version in ("", *versions.get(service, ())))
+        for part in route.parts:
+            name = part_name(route.name, part.name)
+            live.update((name, part.service, version) for version in ("", *versions.get(part.service, ())))
     return live
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from math import isinf
 from typing import Any, Final
 
 from meshctl.core.json_path import Path, parse
@@ -30,8 +31,11 @@ class Edits:
         self._set = tuple((parse(path), said) for path, said in edits.set)
 
     def edited(self, body: bytes) -> bytes:
-        """The document with the edits, in this order: keep, remove, rename, move, set. Raises ValueError."""
-        document = decode(body)
+        """The document with the edits. Raises ValueError."""
+        return encode(self.apply(decode(body)))
+
+    def apply(self, document: Any) -> Any:
+        """A decoded document with the edits, in this order: keep, remove, rename, move, set; it is changed itself."""
         if self._keep:
             found = _kept(document, self._keep)
             document = type(document)() if found is _NOTHING and isinstance(document, dict | list) else found
@@ -48,13 +52,23 @@ class Edits:
                 document = _put(document, new, taken[0])
         for path, said in self._set:
             document = _put(document, path, json.loads(said))
+        return document
+
+
+def encode(document: Any) -> bytes:
+    """A document as JSON without needless space."""
+    try:
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can write as an escape alone
+        return json.dumps(document, separators=(",", ":")).encode()
 
 
 def decode(body: bytes) -> Any:
     """The document in `body`. Raises ValueError where it is none that everybody reads alike."""
     try:
-        document = json.loads(body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_number)
+        document = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_number, parse_float=_number
+        )
     except RecursionError:
         raise ValueError(f"is nested more than {DEEPEST} deep") from None
     except UnicodeDecodeError as error:
@@ -70,6 +84,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("has an object with a name twice")
+    return found
+
+
+def _number(said: str) -> float:
+    found = float(said)
+    if isinf(found):
+        raise ValueError(f"has {said[:20]}, which is too large a number")
     return found
 
 

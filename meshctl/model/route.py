@@ -8,6 +8,7 @@ import msgspec
 
 from meshctl.model.auth import Need
 from meshctl.model.limits import Quota, RateLimit
+from meshctl.model.part import Part
 from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 from meshctl.model.policy import Retry
 
@@ -109,7 +110,7 @@ class Require(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One rule. Exactly one of `service`, `redirect` and `respond` is given."""
+    """One rule. Exactly one of `service`, `redirect`, `respond` and `parts` is given."""
 
     name: str
     match: Match = Match()
@@ -118,6 +119,8 @@ class Route(msgspec.Struct, frozen=True):
     """The one version of the service that is meant, whatever the weights; None is the service's split."""
     redirect: Redirect | None = None
     respond: Respond | None = None
+    parts: tuple[Part, ...] = ()
+    """Of which its answer is made."""
     rewrite: Rewrite = Rewrite()
     request_headers: HeaderEdits = HeaderEdits()
     response_headers: HeaderEdits = HeaderEdits()
@@ -155,3 +158,8 @@ class Route(msgspec.Struct, frozen=True):
     entry: str = "gateway"
     """Which listeners it is for (`Listener.entry`). What a configuration writes is for the gateway's; a sidecar makes
     its own for the others."""
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services it leads to: one, those of its parts, or none."""
+        return (self.service,) if self.service is not None else tuple(part.service for part in self.parts)

@@ -47,6 +47,8 @@ class Line(msgspec.Struct, gc=False):
     user: str | msgspec.UnsetType = msgspec.UNSET
     """Who called, where the route asked: the subject of a token, the owner of an API key, the name a password belongs
     to, or the service with the certificate. Nothing else of a credential is ever written."""
+    parts: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    """Where the answer is made of parts: what came of each, a status or a reason."""
 
 
 Render = Callable[[Sequence[Line]], bytes]
@@ -91,6 +93,8 @@ def _pairs(line: Line) -> Iterable[str]:
     for name in ("reason", "route", "service", "version", "endpoint"):
         if value := getattr(line, name):
             yield f"{name}={value}"
+    if line.parts:
+        yield f"parts={','.join(f'{name}:{why}' for name, why in line.parts.items())}"
     yield f"duration_ms={line.duration_ms} upstream_ms={line.upstream_ms}"
     yield f"bytes_in={line.bytes_in} retries={line.retries} listener={line.listener}"
     yield f'request_id="{escaped(line.request_id)}" trace_id="{escaped(line.trace_id)}"'

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Final
 from meshctl import clock
 from meshctl.model.policy import Retry
 from meshctl.proxy.exchange import Exchange
-from meshctl.proxy.keys import NOT_STUCK
-from meshctl.proxy.stream import NOTHING_FORWARDED, Forwarded, Stream
+from meshctl.proxy.silent import Silent
 from meshctl.proxy.through import Through
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.fields import Fields
 from meshctl.wire.message import Response
 
 if TYPE_CHECKING:
-    from meshctl.proxy.guard import Known
     from meshctl.proxy.mirror import LiveMirror
     from meshctl.proxy.service import LiveVersion
+    from meshctl.proxy.stream import Stream
 
 MARK: Final = "x-meshctl-mirror"
 """The field by which an app can tell a copy; what carries it is not copied again."""
@@ -57,64 +56,6 @@ class Record:
             self.body.clear()
         elif self.is_whole:
             self.body.append(bytes(data))
-
-
-class Silent:
-    """A client that is not there: who the original's was, and no ear for anything."""
-
-    stuck = NOT_STUCK
-    known: Known | None = None
-
-    def __init__(self, original: Stream) -> None:
-        self.client = original.client
-        self.scheme = original.scheme
-        self.listener = original.listener
-        self.entry = original.entry
-        self.is_outgoing = original.is_outgoing
-        self.peer = original.peer
-        self.identity = original.identity
-        self.trusted = original.trusted
-        self.forwarding: Forwarded = NOTHING_FORWARDED
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} for {self.client}>"
-
-    def send_head(self, status: int, fields: Fields, length: int, *, body: bool, final: bool = True) -> None:
-        """See `stream.Stream`."""
-
-    def send_whole(self, status: int, fields: Fields, body: bytes | memoryview) -> None:
-        """See `stream.Stream`."""
-
-    def send_ready(self, block: bytes, request_id: bytes, body: bytes | memoryview) -> bool:
-        """See `stream.Stream`."""
-        return False
-
-    def send_body(self, data: bytes | memoryview) -> None:
-        """See `stream.Stream`."""
-
-    def send_raw(self, data: bytes | memoryview) -> None:
-        """See `stream.Stream`."""
-
-    def send_end(self, trailers: Fields) -> None:
-        """See `stream.Stream`."""
-
-    def flush(self) -> None:
-        """See `stream.Stream`."""
-
-    def cut(self) -> None:
-        """See `stream.Stream`."""
-
-    def done(self, now: float) -> None:
-        """See `stream.Stream`."""
-
-    def pause_body(self) -> None:
-        """See `stream.Stream`."""
-
-    def resume_body(self) -> None:
-        """See `stream.Stream`."""
-
-    def to_tunnel(self, fields: Fields, status: int = 101) -> None:
-        """See `stream.Stream`."""
 
 
 class Recorder(Through):

@@ -35,6 +35,8 @@ class Filtering(Answering):
     """Who calls, where the route asks for that."""
     user: str | UnsetType = UNSET
     """The same in a word, for the access log."""
+    made_of: dict[str, str] | UnsetType = UNSET
+    """What came of the parts of the answer, where it has any, for the access log too."""
     pending: Waiting | None = None
     """What a filter waits for."""
 

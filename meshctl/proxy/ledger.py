@@ -83,6 +83,7 @@ class Ledger:
                 exchange.attempt,
                 stream.listener,
                 exchange.user,
+                exchange.made_of,
             )
         )
 

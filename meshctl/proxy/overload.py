@@ -54,7 +54,7 @@ class Overload:
         if self._lag.is_stale(exchange.started):
             worker.shedding = None
             return True
-        if route is None or route.service is None or clock.draw() >= self._shares[route.rank]:
+        if route is None or (route.service is None and route.plan is None) or clock.draw() >= self._shares[route.rank]:
             return True
         if is_health_check(exchange):
             return True

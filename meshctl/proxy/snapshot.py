@@ -28,6 +28,7 @@ from meshctl.wire.message import Response
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.guard import Stripping
+    from meshctl.proxy.planning import Plan
     from meshctl.proxy.service import LiveService
     from meshctl.proxy.worker import Worker
 
@@ -36,6 +37,9 @@ _NOTHING: frozenset[bytes] = frozenset()
 
 class CompiledRoute:
     """A route with its edits as bytes, its filters as calls and its service live."""
+
+    plan: Plan | None = None
+    """What its answer is made of, where it has parts."""
 
     def __init__(
         self, route: Route, service: LiveService | None, body_limit: int, worker: Worker, guard: Stripping | None
@@ -142,9 +146,7 @@ class Snapshot:
         known = {route.name: route for route in before.routes} if before else {}
         guards = worker.vouching.guards(mesh)
         self.routes: list[CompiledRoute] = [
-            _compiled(
-                route, _service(route, services), self.body_limit, worker, known.get(route.name), guards.get(route.name)
-            )
+            _compiled(route, services, self.body_limit, worker, known.get(route.name), guards.get(route.name))
             for route in mesh.routes
         ]
         self._by_entry: dict[str, list[CompiledRoute]] = {}
@@ -199,15 +201,24 @@ def _about_own(mesh: Mesh, worker: Worker) -> tuple[Rules | None, str]:
 
 def _compiled(
     route: Route,
-    service: LiveService | None,
+    services: dict[str, LiveService],
     body_limit: int,
     worker: Worker,
     before: CompiledRoute | None,
     guard: Stripping | None,
 ) -> CompiledRoute:
+    service = _service(route, services)
     if before is not None and before.fits(route, service, body_limit, guard):
-        return before
-    return CompiledRoute(route, service, body_limit, worker, guard)
+        if before.plan is None or before.plan.fits(services):
+            return before
+    made = CompiledRoute(route, service, body_limit, worker, guard)
+    if route.parts:
+        from meshctl.proxy.planning import Plan
+
+        made.plan = Plan(
+            route, services, lambda part: CompiledRoute(part, services[part.service or ""], 0, worker, None)
+        )
+    return made
 
 
 def _table(routes: list[CompiledRoute]) -> RouteTable[CompiledRoute]:

@@ -37,7 +37,7 @@ def text(said: str, path: PathMatch) -> Value | str:
         return fixed
     parts = parse(said)
     if len(parts) == 1 and isinstance(parts[0], Variable):
-        return _value(parts[0], path)
+        return value(parts[0], path)
     return _Text(parts, path).made
 
 
@@ -53,20 +53,21 @@ class _Text:
 
     def __init__(self, parts: tuple[str | Variable, ...], path: PathMatch) -> None:
         self._form = "".join("%s" if isinstance(each, Variable) else each.replace("%", "%%") for each in parts)
-        self._values = tuple(_value(each, path) for each in parts if isinstance(each, Variable))
+        self._values = tuple(value(each, path) for each in parts if isinstance(each, Variable))
 
     def made(self, exchange: Exchange) -> str | None:
         """The text."""
         found: list[str] = []
-        for value in self._values:
-            each = value(exchange)
+        for one in self._values:
+            each = one(exchange)
             if each is None:
                 return None
             found.append(each)
         return self._form % tuple(found)
 
 
-def _value(variable: Variable, path: PathMatch) -> Value:
+def value(variable: Variable, path: PathMatch) -> Value:
+    """What a variable of a route with that path stands for."""
     kind, name = variable
     if kind == "client_ip":
         return lambda exchange: client_address(exchange) or None

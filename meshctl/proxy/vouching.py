@@ -74,7 +74,7 @@ class Vouching:
         found: dict[str, Stripping] = {}
         before, self._guards = self._guards, {}
         for route in mesh.routes:
-            told = hidden.get(route.service or "", frozenset())
+            told = frozenset(name for each in route.services for name in hidden.get(each, ()))
             if route.auth is not None:
                 found[route.name] = self._guard(route.auth, configs, told, mesh.name, before)
             elif told and route.entry == "gateway":
@@ -150,5 +150,6 @@ def _hidden(routes: tuple[Route, ...], configs: dict[str, Auth]) -> dict[str, fr
     for route in routes:
         for name in route.auth.names if route.auth else ():
             told = frozenset(plain(header.encode()) for header, _ in configs[name].headers)
-            found[route.service or ""] = found.get(route.service or "", frozenset()) | told
+            for service in route.services:
+                found[service] = found.get(service, frozenset()) | told
     return found

@@ -6,6 +6,7 @@ after a colon (`denied:<rule>`, `rate_limited:<limit>`), from configuration; nev
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -49,6 +50,10 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "cors_refused": (403, "The page may not ask for this from another origin"),
     "body_unreadable": (400, "The request's body is not JSON that can be edited"),
     "response_unreadable": (502, "The service's answer is not JSON that can be edited"),
+    # parts of an answer
+    "part_failed": (502, "A part that the answer needs has failed"),
+    "part_timeout": (504, "A part of the answer did not come in its time"),
+    "part_value_missing": (502, "A part of the answer needs a value that is not there"),
     # how much
     "rate_limited": (429, "The request is one too many for now"),
     "quota_exceeded": (429, "The requests of this day or month are used up"),
@@ -84,6 +89,7 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
 CUT: Final[dict[str, str]] = {
     "client_gone": "the client closed the connection before the answer was complete",
     "upstream_cut": "the service closed the connection in the middle of its answer",
+    "part_called_off": "it was for a part of an answer that had failed already for want of another part",
     "response_cut": "the service's answer became larger than allowed",
     "stream_timeout": "no byte moved in either direction for the stream timeout",
     "write_timeout": "the client took nothing of the answer for the write timeout",
@@ -145,9 +151,17 @@ def reason_told(fields: Fields) -> str:
     return ""
 
 
-def problem(reason: str, *, detail: str, request_id: str, instance: str = "", status: int = 0) -> bytes:
+def problem(
+    reason: str,
+    *,
+    detail: str,
+    request_id: str,
+    instance: str = "",
+    status: int = 0,
+    more: Mapping[str, object] | None = None,
+) -> bytes:
     """The body of a refusal as application/problem+json (RFC 9457 §3), ended by a newline for people with curl. With
-    `status` in the place of the reason's own."""
+    `status` in the place of the reason's own, and `more` members (§3.2)."""
     usual, title = REASONS.get(reason.partition(":")[0], (403, "The request is not allowed"))
     body: dict[str, object] = {
         "type": f"urn:meshctl:reason:{reason}",
@@ -157,6 +171,8 @@ def problem(reason: str, *, detail: str, request_id: str, instance: str = "", st
         "reason": reason,
         "request_id": request_id,
     }
+    if more:
+        body |= more
     if instance:
         body["instance"] = instance
     return msgspec.json.encode(body) + b"\n"

@@ -18,6 +18,7 @@ from meshctl.proxy.filters import (
     compression,
     cors,
     json_bodies,
+    parts,
     quotas,
     rate_limits,
     raw_only,
@@ -49,4 +50,5 @@ FILTERS: Final[dict[str, Callable[[Route, Service | None, Filter | None], Filter
     "request_body": json_bodies.of_requests,
     "redirect": redirect.compile_filter,
     "respond": respond.compile_filter,
+    "parts": parts.compile_filter,
 }

@@ -1,0 +1,73 @@
+"""The client of an exchange that has none: requests that the proxy itself sends on behalf of another one's client.
+
+Must not know why they are sent (`copying`, `assembling`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshctl.proxy.keys import NOT_STUCK
+from meshctl.proxy.stream import NOTHING_FORWARDED, Forwarded, Stream
+from meshctl.wire.fields import Fields
+
+if TYPE_CHECKING:
+    from meshctl.proxy.guard import Known
+
+
+class Silent:
+    """A client that is not there: who the original's was, and no ear for anything."""
+
+    stuck = NOT_STUCK
+    known: Known | None = None
+
+    def __init__(self, original: Stream) -> None:
+        self.client = original.client
+        self.scheme = original.scheme
+        self.listener = original.listener
+        self.entry = original.entry
+        self.is_outgoing = original.is_outgoing
+        self.peer = original.peer
+        self.identity = original.identity
+        self.trusted = original.trusted
+        self.forwarding: Forwarded = NOTHING_FORWARDED
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} for {self.client}>"
+
+    def send_head(self, status: int, fields: Fields, length: int, *, body: bool, final: bool = True) -> None:
+        """See `stream.Stream`."""
+
+    def send_whole(self, status: int, fields: Fields, body: bytes | memoryview) -> None:
+        """See `stream.Stream`."""
+
+    def send_ready(self, block: bytes, request_id: bytes, body: bytes | memoryview) -> bool:
+        """See `stream.Stream`."""
+        return False
+
+    def send_body(self, data: bytes | memoryview) -> None:
+        """See `stream.Stream`."""
+
+    def send_raw(self, data: bytes | memoryview) -> None:
+        """See `stream.Stream`."""
+
+    def send_end(self, trailers: Fields) -> None:
+        """See `stream.Stream`."""
+
+    def flush(self) -> None:
+        """See `stream.Stream`."""
+
+    def cut(self) -> None:
+        """See `stream.Stream`."""
+
+    def done(self, now: float) -> None:
+        """See `stream.Stream`."""
+
+    def pause_body(self) -> None:
+        """See `stream.Stream`."""
+
+    def resume_body(self) -> None:
+        """See `stream.Stream`."""
+
+    def to_tunnel(self, fields: Fields, status: int = 101) -> None:
+        """See `stream.Stream`."""
