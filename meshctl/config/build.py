@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from meshctl.config.build_auth import auth, need, path_match, rules
 from meshctl.config.build_limits import addresses, limits
 from meshctl.config.build_passing import passing
+from meshctl.config.build_tracing import tracing
 from meshctl.config.document import MESH, AccessLogTable, CertificateTable, Document, GatewayTable, ListenerTable
 from meshctl.config.document_allow import AllowTable
 from meshctl.config.document_route import HeaderEditsTable, QueryEditsTable, RetryTable, RouteTable, ValueTable
@@ -67,6 +68,7 @@ def build(document: Document, folder: str) -> Mesh:
         services=tuple(services.values()),
         auth=tuple(auth(name, table, folder) for name, table in (document.auth or {}).items()),
         access=Access(**access, shadow=shadow, rules=_rules(document.allow or [])),
+        tracing=tracing(document.tracing, folder) if document.tracing else None,
     )
 
 

@@ -15,6 +15,7 @@ from meshctl.config.document_auth import AuthTable
 from meshctl.config.document_limits import Addresses, RateLimitingTable
 from meshctl.config.document_route import RouteTable
 from meshctl.config.document_service import ServiceTable
+from meshctl.config.document_tracing import TracingTable
 from meshctl.config.problems import Wrong
 from meshctl.config.scalars import (
     Address,
@@ -220,3 +221,4 @@ class Document(Table):
         None,
         description="Which services may call which; a service that any rule is about takes no other calls.",
     )
+    tracing: TracingTable | None = Field(None, description="Traces for OpenTelemetry; left out, there are none.")

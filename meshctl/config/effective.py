@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from meshctl.config.build_tracing import shown_tracing
 from meshctl.config.files import Loaded
 from meshctl.config.positions import Positions
 from meshctl.config.problems import Path, path_text
@@ -16,6 +17,7 @@ from meshctl.model.auth import ApiKey, Auth, Jwt, Oidc
 from meshctl.model.mesh import Gateway, Mesh
 from meshctl.model.policy import Breaker, HealthCheck, Limit, Retry
 from meshctl.model.service import Endpoint, Service, Version
+from meshctl.model.tracing import Tracing
 
 DEFAULT = "default"
 ELSEWHERE = "command line"
@@ -97,7 +99,9 @@ def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
 def _defaults() -> dict[str, dict[Path, Any]]:
     """What the model says where a file says nothing; keys of routes and services without their name."""
     return {
-        "gateway": dict(_leaves(("gateway",), gateway(Gateway()))) | dict(_leaves(("mesh",), basics(Mesh()))),
+        "gateway": dict(_leaves(("gateway",), gateway(Gateway())))
+        | dict(_leaves(("mesh",), basics(Mesh())))
+        | dict(_leaves(("tracing",), shown_tracing(Tracing("")))),
         "routes": dict(_leaves((), route(FULL_ROUTE))),
         "auth": dict(_leaves((), auth(_AUTH))),
         "services": dict(_leaves((), service(_SERVICE))) | {("weight",): 1},

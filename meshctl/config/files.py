@@ -116,6 +116,7 @@ def _files(document: Document, folder: Path) -> list[Finding]:
     for path, table in certificates(document):
         findings += _pair(path, table, folder, now)
     findings += _credentials(document, folder)
+    findings += _tracing(document, folder)
     for name, service in (document.services or {}).items():
         if service.tls and service.tls.ca:
             findings += _authority(("services", name, "tls", "ca"), folder / service.tls.ca, now)
@@ -177,6 +178,28 @@ def _credentials(document: Document, folder: Path) -> list[Finding]:
                 read_users(_pem(folder / file).decode())
         except Wrong as error:
             findings.append(Finding(path, f"{quoted(file)} {error.message}", error.expected, error.hint))
+        except ValueError as error:
+            findings.append(Finding(path, f"{quoted(file)}: {error}"))
+    return findings
+
+
+def _tracing(document: Document, folder: Path) -> list[Finding]:
+    """What is wrong with what traces need."""
+    from meshctl.config.build_tracing import has_library, read_fields
+
+    if document.tracing is None:
+        return []
+    findings = []
+    if not has_library():
+        hint = 'pip install "meshctl[otlp]"'
+        findings.append(Finding(("tracing",), "nobody is told: OpenTelemetry is not installed", "", hint, "warning"))
+    path: KeyPath = ("tracing", "headers_file")
+    if file := document.tracing.headers_file:
+        try:
+            read_fields(_pem(folder / file).decode())
+        except Wrong as error:
+            expected = "" if "PEM" in error.expected else error.expected
+            findings.append(Finding(path, f"{quoted(file)} {error.message}", expected, error.hint))
         except ValueError as error:
             findings.append(Finding(path, f"{quoted(file)}: {error}"))
     return findings

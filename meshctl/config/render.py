@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from meshctl.config.build_tracing import shown_tracing
 from meshctl.config.render_auth import auth, need, path, rule
 from meshctl.config.render_limits import limits, rate_limiting
 from meshctl.config.render_passing import passing
@@ -57,7 +58,7 @@ def render(mesh: Mesh) -> Table:
         "services": {each.name: service(each) for each in mesh.services},
         "auth": {each.name: auth(each) for each in mesh.auth},
         "allow": [_allow(each) for each in mesh.access.rules],
-    }
+    } | ({"tracing": shown_tracing(mesh.tracing)} if mesh.tracing else {})
 
 
 def to_toml(mesh: Mesh) -> str:

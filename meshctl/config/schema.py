@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from meshctl.config import render
+from meshctl.config.build_tracing import shown_tracing
 from meshctl.model.limits import Quota
 from meshctl.model.mesh import Gateway, Mesh
 from meshctl.model.policy import Breaker, HealthCheck, Limit
 from meshctl.model.service import Endpoint, Service, Version
+from meshctl.model.tracing import Tracing
 
 _SERVICE_KEYS: Final = ("balance", "slow_start", "timeout", "protocol", "mtls", "after", "restart")
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -83,4 +85,5 @@ def _defaults() -> dict[str, Any]:
         "UpstreamTimeoutsTable": service["timeouts"],
         "VersionTable": weight,
         "EndpointTable": weight,
+        "TracingTable": {"sample": shown_tracing(Tracing(""))["sample"]},
     }

@@ -20,6 +20,7 @@ from meshctl.control.changing import Changing
 from meshctl.control.comparing import Comparing
 from meshctl.control.discovery import announce, bury, withdraw
 from meshctl.control.driving import Driving
+from meshctl.control.exporting import Exporting
 from meshctl.control.fleet import Fleet
 from meshctl.control.identity import Identity
 from meshctl.control.jwks import Jwks
@@ -68,9 +69,7 @@ class Supervisor:
         self._registration: Registration | None = None
         self._turn = 0
         first = current(store)
-        count = role.workers
-        if count is None:
-            count = first.mesh().gateway.workers if first else 1
+        count = (first.mesh().gateway.workers if first else 1) if role.workers is None else role.workers
         self.fleet = Fleet(loop, count or len(os.sched_getaffinity(0)))
         self.fleet.on_absent = self._leave
         self.identity = Identity(home, store, self.fleet, role.service, record.id)
@@ -80,6 +79,7 @@ class Supervisor:
         self.comparing = Comparing(self.fleet, lambda: self.changing.steering)
         self.sampling = Sampling(loop, self.fleet)
         self.limits = LiveLimits(loop, home, self.fleet)
+        self.exporting = Exporting(self.fleet, record)
         self.driving = Driving(store, record.id, record.pid, str(home.path))
 
     def __repr__(self) -> str:
@@ -165,6 +165,7 @@ class Supervisor:
     async def _end(self) -> None:
         await self.fleet.empty
         self.limits.close()
+        await self.exporting.close()
         try:
             self.store.release(self._lease)
         except MeshError as error:
@@ -226,12 +227,11 @@ class Supervisor:
 
     def _on_changed(self) -> None:
         self._tell_listeners()
-        self.limits.adopt(self.mesh)
-        self.jwks.adopt(self.mesh)
+        for each in (self.limits, self.jwks, self.exporting):
+            each.adopt(self.mesh)
 
     def _tell_listeners(self) -> None:
-        serving = self.changing.serving
-        listeners = serving.views() if serving else ()
+        listeners = self.changing.serving.views() if self.changing.serving else ()
         if listeners != self.record.listeners:
             self.record = msgspec.structs.replace(self.record, listeners=listeners)
             self._register()

@@ -11,6 +11,7 @@ from meshctl.model.limits import RateLimiting
 from meshctl.model.policy import DownstreamTimeouts, Limits, Overload
 from meshctl.model.route import PathMatch, Route
 from meshctl.model.service import Service
+from meshctl.model.tracing import Tracing
 
 
 class Certificate(msgspec.Struct, frozen=True):
@@ -107,6 +108,7 @@ class Mesh(msgspec.Struct, frozen=True):
     """Whether sidecars pass requests on to hosts outside the mesh."""
     auth: tuple[Auth, ...] = ()
     """The ways to know who calls."""
+    tracing: Tracing | None = None
 
     @property
     def asked(self) -> tuple[Auth, ...]:

@@ -82,6 +82,9 @@ class Exchange(Filtering):
 
     def identify(self) -> None:
         """Who asks, and under which identifiers the request is followed."""
+        if self.worker.tracer is not None:
+            self.worker.tracer.identify(self)
+            return
         request = self.request
         self.request_id, self.traceparent = self.worker.identifiers.next()
         given, trace = request.request_id, request.traceparent

@@ -18,6 +18,7 @@ from meshctl.model.api_key import StoredKey
 from meshctl.model.registration import Registration
 from meshctl.model.steering import Shown, Steering
 from meshctl.model.tap import Seen, Taps
+from meshctl.model.tracing import Traced
 from meshctl.model.weights import Shares
 
 _LENGTH: Final = struct.Struct("!I")
@@ -219,6 +220,7 @@ Message = (
     | Taps
     | Seen
     | Spent
+    | Traced
 )
 
 _DECODER: Final = msgspec.msgpack.Decoder(Message)

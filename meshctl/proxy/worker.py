@@ -38,6 +38,7 @@ from meshctl.wire.tracing import Identifiers
 
 if TYPE_CHECKING:
     from meshctl.proxy.outward import Outward
+    from meshctl.proxy.tracer import Tracer
 
 HARD_STOP: Final = 1.0
 """Seconds a worker has after its drain time to end what is left."""
@@ -83,6 +84,8 @@ class Worker:
         """The way to servers that the proxy itself has to ask, once it has (`outward.outward`)."""
         self.connection_limit = 0
         self.identifiers = Identifiers(clock.bits(64), clock.bits(64))
+        self.tracer: Tracer | None = None
+        """What records traces, where that is asked for."""
         self.stopped = loop.create_future()
         self.housekeeping = Housekeeping(self)
         self.orders = Orders(self, channel)
@@ -131,6 +134,10 @@ class Worker:
         gateway = snapshot.mesh.gateway
         self.connection_limit = max(1, gateway.limits.connections // self.workers)
         self.overload.configure(gateway.overload.lag)
+        if snapshot.mesh.tracing is not None or self.tracer is not None:
+            from meshctl.proxy.tracer import tracer_for
+
+            self.tracer = tracer_for(self, snapshot.mesh.tracing)
         if problem := self.ledger.configure(gateway.access_log):
             self.notice("access_log_failed", error=problem)
 
@@ -196,6 +203,8 @@ class Worker:
         """Write what is left to write."""
         self.housekeeping.stop()
         self.reports.tell()
+        if self.tracer is not None:
+            self.tracer.flush(last=True)
         self.ledger.close()
 
 

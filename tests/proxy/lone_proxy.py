@@ -125,6 +125,15 @@ class LoneProxy:
         assert isinstance(answer, Answer)
         return answer.payload
 
+    def told(self, kind: type[Any]) -> Any:
+        """The next message of this kind that it sends of its own accord."""
+        return self._expect(kind)
+
+    def forget(self) -> None:
+        """Throw away what it has told so far that nobody asked for."""
+        self.ask("commit")
+        self._messages.clear()
+
     def wants(self) -> int:
         """How often it wanted keys to be looked for, as far as that has been read."""
         return sum(isinstance(each, Wanted) for each in self._messages)

@@ -1,0 +1,159 @@
+"""Which trace a request belongs to, and whether that is recorded; and what was recorded, on its way to the supervisor.
+
+Only a worker whose configuration asks for traces has one of these. A trace that begins here is recorded by the number
+it gets, so that every proxy decides alike; of others whoever began them has decided. Spans leave in batches, a little
+later; those that the supervisor does not take in time are counted and forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from meshctl.model.tracing import Span, Tracing
+from meshctl.model.tracing import Traced as Told
+from meshctl.proxy.exchange import Exchange
+from meshctl.proxy.span_words import spans
+from meshctl.proxy.traced import Traced
+from meshctl.wire.trace_fields import Said, read
+from meshctl.wire.tracing import SAMPLED, trace_and_flags, valid_request_id, valid_traceparent
+
+if TYPE_CHECKING:
+    from meshctl.proxy.worker import Worker
+    from meshctl.wire.fields import Fields
+
+FLUSH_AFTER: Final = 0.25
+"""Seconds that spans wait for more of them."""
+BATCH: Final = 256
+"""Spans that are told of at once."""
+MOST: Final = 2_048
+"""Spans that may wait for a supervisor that is behind."""
+
+_MOST_HEADS: Final = 256
+_UNRECORDED: Final = b"00"
+
+
+class Tracer:
+    """See the module."""
+
+    def __init__(self, worker: Worker, config: Tracing) -> None:
+        self.config = config
+        self._worker = worker
+        self._next = worker.identifiers.next
+        self._bound = b"g" if config.sample >= 1 else b"%016x" % int(config.sample * 2**64)
+        # Connections show the very same fields again and again; they are kept so that nobody else has their ids.
+        self._heads: dict[int, tuple[Fields, Said]] = {}
+        self._spans: list[Span] = []
+        self._dropped = 0
+        self._is_due = False
+
+    def __repr__(self) -> str:
+        return f"<Tracer {self.config.sample:%}, {len(self._spans)} spans waiting>"
+
+    # the exchange calls this
+
+    def identify(self, exchange: Exchange) -> None:
+        """See `Exchange.identify`: with a span of its own for each hop, whether or not it is recorded."""
+        request = exchange.request
+        exchange.request_id, fresh = self._next()
+        given, value = request.request_id, request.traceparent
+        if given and valid_request_id(given):
+            exchange.request_id = given
+        known = self._heads.get(id(request.fields))
+        said = known[1] if known is not None else self._read(request.fields)
+        if value is not None:
+            if value[53:] == _UNRECORDED and valid_traceparent(value):
+                # The usual case, with the fewest steps.
+                exchange.traceparent = b"".join((b"00-", value[3:35], fresh[35:]))
+                request.fields = said.fields
+                return
+            if self._follow(exchange, value, fresh, said):
+                return
+        elif said.b3 is not None and self._follow_b3(exchange, fresh, said):
+            return
+        request.fields = said.bare
+        asked = said.b3.is_sampled if said.b3 is not None and value is None else None
+        if fresh[19:35] < self._bound if asked is None else asked:
+            self._record(exchange, fresh[3:35], fresh[36:52], b"", SAMPLED, b"")
+        else:
+            exchange.traceparent = fresh
+
+    def _read(self, fields: Fields) -> Said:
+        if len(self._heads) >= _MOST_HEADS:
+            self._heads.clear()
+        said = read(fields)
+        self._heads[id(fields)] = fields, said
+        return said
+
+    def _follow(self, exchange: Exchange, value: bytes, fresh: bytes, said: Said) -> bool:
+        """Go on with the trace of a traceparent; False where that is none."""
+        found = trace_and_flags(value)
+        if found is None:
+            return False
+        trace, parent, flags = found
+        exchange.request.fields = said.fields
+        if flags & SAMPLED:
+            self._record(exchange, trace, fresh[36:52], parent, flags, said.state)
+        else:
+            exchange.traceparent = b"-".join((b"00", trace, fresh[36:52], b"%02x" % flags))
+        return True
+
+    def _follow_b3(self, exchange: Exchange, fresh: bytes, said: Said) -> bool:
+        """Go on with a trace in B3; False where there is no more than whether to record one."""
+        b3 = said.b3
+        if b3 is None or not b3.trace:
+            return False
+        is_sampled = b3.is_sampled if b3.is_sampled is not None else b3.trace[16:] < self._bound
+        exchange.request.fields = said.bare
+        if is_sampled:
+            self._record(exchange, b3.trace, fresh[36:52], b3.span, SAMPLED, b"")
+        else:
+            exchange.traceparent = b"-".join((b"00", b3.trace, fresh[36:52], _UNRECORDED))
+        return True
+
+    def _record(self, exchange: Exchange, trace: bytes, span: bytes, parent: bytes, flags: int, state: bytes) -> None:
+        if type(exchange) is Exchange:
+            exchange.__class__ = Traced
+        if isinstance(exchange, Traced):
+            exchange.record(self, trace, span, parent, flags, state)
+        else:
+            exchange.traceparent = b"-".join((b"00", trace, span, b"%02x" % flags))
+
+    # traced exchanges call this
+
+    def tell(self, exchange: Traced, now: float) -> None:
+        """An exchange has ended."""
+        if len(self._spans) >= MOST:
+            self._dropped += 1 + len(exchange.tries)
+        else:
+            self._spans += spans(exchange, now)
+        if len(self._spans) >= BATCH:
+            self.flush()
+        elif not self._is_due:
+            self._is_due = True
+            self._worker.loop.call_later(FLUSH_AFTER, self._on_due)
+
+    def _on_due(self) -> None:
+        self._is_due = False
+        self.flush()
+        if self._spans:
+            self._is_due = True
+            self._worker.loop.call_later(FLUSH_AFTER, self._on_due)
+
+    def flush(self, *, last: bool = False) -> None:
+        """Tell what waits, where the supervisor listens; or in any case, where nothing will come after."""
+        orders = self._worker.orders
+        if (orders.channel.is_behind and not last) or not (self._spans or self._dropped):
+            return
+        waiting, self._spans = self._spans, []
+        dropped, self._dropped = self._dropped, 0
+        orders.send(Told(tuple(waiting), dropped))
+
+
+def tracer_for(worker: Worker, config: Tracing | None) -> Tracer | None:
+    """The tracer that a configuration asks for: the one there is, where nothing changes about it."""
+    before = worker.tracer
+    if before is not None:
+        if before.config == config:
+            return before
+        before.flush()
+    return Tracer(worker, config) if config is not None else None
