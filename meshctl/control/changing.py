@@ -165,11 +165,11 @@ class Changing:
         elif not roll.names <= self._known and (refusal := await self._change_to(serving.revision)):
             self._events.error("services_refused", reason=refusal, serving=self.number)
         if roll.changed and self.serving is serving:
-            serving.registrations = roll.registrations
+            serving.listed = roll.listed
             await self._be_somebody(serving.mesh, ())
-            changed = tuple(sorted(roll.changed))
+            changed = sorted(roll.changed)
             roll.changed.clear()
-            self._fleet.tell(Discovered(changed, tuple(each for name in changed for each in roll.of(name))))
+            self._fleet.tell(Discovered(tuple(map(roll.of, changed))))
             # Orders are obeyed one after another: whoever answers this has obeyed that.
             await self._fleet.ask("commit", PATIENCE)
 
@@ -223,7 +223,7 @@ class Changing:
                 opened[name] = Bound(wanted[name].host, wanted[name].port, len(self._fleet.slots))
             bounds = {name: opened.get(name) or self.bounds[name] for name in wanted}
             serving = Serving(self._count, revision, mesh, wanted, bounds)
-            serving.registrations, serving.weights = self.registrations, self.weights
+            serving.listed, serving.weights = self._roll.listed, self.weights
             serving.steering = self.steering
             has = self.serving.keys if self.serving else frozenset[str]()
             refusal = await self._fleet.change(lambda index: serving.order(index, has))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from meshctl.control.discovery import PREFIX, Name, Registrations
 from meshctl.control.revisions import decode
-from meshctl.model.registration import Registration
+from meshctl.model.registration import Listed, Registration
 from meshctl.store.protocol import Store
 
 
@@ -20,6 +20,7 @@ class Roll:
         """The services and versions with others than when somebody last emptied this."""
         self._known: dict[str, Registration] = {}
         self._by_name: dict[Name, dict[str, Registration]] = {}
+        self._listed: dict[Name, Listed] = {}
         self._revision = 0
         self._all: Registrations | None = ()
 
@@ -38,9 +39,20 @@ class Roll:
             self._all = _in_order(self._known)
         return self._all
 
-    def of(self, name: Name) -> Registrations:
-        """Those registered for one version of a service, by proxy."""
-        return _in_order(self._by_name.get(name, {}))
+    @property
+    def listed(self) -> tuple[Listed, ...]:
+        """The same as workers take it."""
+        return tuple(map(self.of, self._by_name))
+
+    def of(self, name: Name) -> Listed:
+        """Those registered for one version of a service."""
+        known = self._listed.get(name)
+        if known is None:
+            found = _in_order(self._by_name.get(name, {}))
+            known = Listed(*name, tuple(each.endpoint for each in found))
+            if found:
+                self._listed[name] = known
+        return known
 
     def refresh(self, store: Store) -> None:
         """Read what has changed. Raises MeshError, and then reads it the next time."""
@@ -77,6 +89,7 @@ class Roll:
 
     def _touch(self, name: Name) -> None:
         self.changed.add(name)
+        self._listed.pop(name, None)
         self._all = None
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from meshctl.control.discovery import Registrations
 from meshctl.control.revisions import Revision
 from meshctl.control.sockets import Bound
 from meshctl.model.mesh import Listener, Mesh, encode
 from meshctl.model.part import part_name
+from meshctl.model.registration import Listed
 from meshctl.model.steering import Steering
 from meshctl.model.views import ListenerView
 from meshctl.model.weights import Shares
@@ -30,7 +30,7 @@ class Serving:
         self.revision = revision
         self.mesh = mesh
         self.bounds = bounds
-        self.registrations: Registrations = ()
+        self.listed: tuple[Listed, ...] = ()
         self.weights: dict[str, Shares] = {}
         self.steering = Steering()
         self._content = encode(mesh)
@@ -54,7 +54,7 @@ class Serving:
             self._content,
             self._specs,
             tuple(key for key, _ in opened),
-            self.registrations,
+            self.listed,
             self.weights,
             self.steering,
         )

@@ -8,9 +8,9 @@ asked. The table is built once for each snapshot and never changes; it knows not
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from meshctl.core.match import Matchable, Score, score
+from meshctl.core.match import Matchable, score
 from meshctl.core.overlap import never_wins
 from meshctl.core.path_index import PathIndex
 from meshctl.model.route import Match
@@ -22,28 +22,53 @@ __all__ = ["Matchable", "RouteTable", "never_wins"]
 
 T = TypeVar("T")
 
+_FEW: Final = 8
+"""Rules of a host up to which its index is worth finding again."""
+_Key = tuple[int, ...]
+
 
 class RouteTable(Generic[T]):
     """Routes compiled for lookup. Raises `re.error` for a regex that does not compile."""
 
-    __slots__ = ("_anywhere", "_hosts", "_longest_suffix", "_routes", "_suffix_lengths", "_suffixes", "find")
+    __slots__ = ("_anywhere", "_few", "_hosts", "_longest_suffix", "_routes", "_suffix_lengths", "_suffixes", "find")
 
     find: Callable[[Matchable], T | None]
     """The target of the route that takes a request, or None."""
 
-    def __init__(self, routes: Sequence[tuple[Match, T]]) -> None:
+    def __init__(self, routes: Sequence[tuple[Match, T]], before: RouteTable[T] | None = None) -> None:
+        """`before` is the table in whose place this one comes: hosts with the very same matches and targets as there
+        are not compiled again."""
         self._routes = tuple(routes)
-        by_host: dict[str, list[tuple[Score, Match, T]]] = {}
-        for position, (match, target) in enumerate(self._routes):
+        by_host: dict[str, list[int]] = {}
+        for position, (match, _) in enumerate(self._routes):
             for host in dict.fromkeys(match.hosts) or ("",):
-                by_host.setdefault(host, []).append((score(match, host, position), match, target))
-        indexes = _indexes(by_host)
+                by_host.setdefault(host, []).append(position)
+        self._few: dict[_Key, PathIndex[T]] = {}
+        known = before._few if before is not None else {}
+        indexes = {host: self._index(host, positions, known) for host, positions in by_host.items()}
         self._anywhere = indexes.pop("") if "" in indexes else PathIndex[T](())
         self._suffixes = {host[1:]: index for host, index in indexes.items() if host.startswith("*.")}
         self._hosts = {host: index for host, index in indexes.items() if not host.startswith("*.")}
         self._suffix_lengths = frozenset(map(len, self._suffixes))
         self._longest_suffix = max(self._suffix_lengths, default=0)
         self.find = self._find_by_host if indexes else self._anywhere.find
+
+    def _index(self, host: str, positions: list[int], known: dict[_Key, PathIndex[T]]) -> PathIndex[T]:
+        """The index for a host. Hosts with the same few rules share one: the names of a service have, and may be
+        three."""
+        routes = self._routes
+        if len(positions) > 1:
+            # Best first. Scores differ at least in `order`.
+            positions.sort(key=lambda each: score(routes[each][0], host, each), reverse=True)
+        rules = [routes[each] for each in positions]
+        if len(rules) > _FEW:
+            return PathIndex(rules)
+        # `_routes` keeps what these are the addresses of.
+        key = tuple([id(part) for rule in rules for part in rule])
+        found = self._few.get(key)
+        if found is None:
+            found = self._few[key] = known.get(key) or PathIndex(rules)
+        return found
 
     def _find_by_host(self, request: Matchable) -> T | None:
         index = self._hosts.get(request.host)
@@ -84,17 +109,3 @@ class RouteTable(Generic[T]):
 
     def __repr__(self) -> str:
         return f"RouteTable({len(self._routes)} routes, {len(self._hosts) + len(self._suffixes)} hosts)"
-
-
-def _indexes(by_host: dict[str, list[tuple[Score, Match, T]]]) -> dict[str, PathIndex[T]]:
-    """An index for each host; hosts with the same rules share one: the names of a service have, and may be three."""
-    made: dict[tuple[int, ...], PathIndex[T]] = {}
-    found = {}
-    for host, rules in by_host.items():
-        # Best first. Scores differ at least in `order`, so nothing else is compared.
-        rules.sort(key=lambda rule: rule[0], reverse=True)
-        same = tuple(score.order for score, _, _ in rules)
-        if same not in made:
-            made[same] = PathIndex((match, target) for _, match, target in rules)
-        found[host] = made[same]
-    return found

@@ -27,3 +27,11 @@ class Registration(msgspec.Struct, frozen=True):
     def endpoint(self) -> Endpoint:
         """The endpoint as the data plane takes it."""
         return Endpoint(self.host, self.port, weight=self.weight, mesh=True)
+
+
+class Listed(msgspec.Struct, frozen=True, array_like=True):
+    """The endpoints that are registered for one version of a service now, by proxy; none where the last has gone."""
+
+    service: str
+    version: str
+    endpoints: tuple[Endpoint, ...]

@@ -7,6 +7,7 @@ Pure text; knows no certificate. The forms are those of the SPIFFE-ID specificat
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from meshctl.model.names import check_label
@@ -50,6 +51,8 @@ def service_of(uri: str, trust_domain: str) -> str:
         raise ValueError(f'its path "{path}" names no service') from None
 
 
+# Every proxy asks for those of every service whenever one comes.
+@lru_cache(maxsize=4096)
 def mesh_names(service: str, trust_domain: str) -> tuple[str, ...]:
     """The host names that mean the service within the mesh: orders, orders.mesh, orders.shop.mesh."""
     names = dict.fromkeys((service, f"{service}.mesh", f"{service}.{trust_domain}"))

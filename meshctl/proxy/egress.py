@@ -153,7 +153,7 @@ class Outside(LiveEndpoint):
 
     def __init__(self, worker: Worker, version: LiveVersion, host: str, port: int) -> None:
         config = Endpoint(host, port)
-        super().__init__(worker, version.config, version.name, config, config.address)
+        super().__init__(worker, version.config, (version.service, version.name, config, config.address), config)
         self.is_compared = False
 
     async def _connect(self, make: Callable[[], P], *, is_raw: bool) -> P:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
+Name = tuple[str, str, Endpoint, str]
+"""Service, version, the endpoint as configured (its weight apart) and the address it stands for."""
+
 LONGEST_LINE: Final = 1024
 """Exchanges that may wait for a connection to one endpoint; more are refused at once."""
 
@@ -41,13 +44,12 @@ LONGEST_LINE: Final = 1024
 class LiveEndpoint:
     """One address of a service's version."""
 
-    def __init__(self, worker: Worker, service: Service, version: str, config: Endpoint, address: str) -> None:
+    def __init__(self, worker: Worker, service: Service, name: Name, config: Endpoint) -> None:
         # Identity
         self.worker = worker
-        self.service = service.name
-        self.version = version
+        self.name = name
+        self.service, self.version, _, self.address = name
         self.config = config
-        self.address = address
         # Settings, renewed by every snapshot
         self.weight = config.weight
         self.timeouts: UpstreamTimeouts = service.timeouts

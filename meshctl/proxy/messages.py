@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from meshctl.model.api_key import StoredKey
-from meshctl.model.registration import Registration
+from meshctl.model.registration import Listed
 from meshctl.model.steering import Shown, Steering
 from meshctl.model.tap import Seen, Taps
 from meshctl.model.tracing import Traced
@@ -64,11 +64,9 @@ class Identify(msgspec.Struct, frozen=True, tag=True):
 
 
 class Discovered(msgspec.Struct, frozen=True, tag=True):
-    """The endpoints that are registered for `names` now, each a service and a version; nothing has changed for
-    others."""
+    """The endpoints that are registered for these versions now; nothing has changed for others."""
 
-    names: tuple[tuple[str, str], ...]
-    registrations: tuple[Registration, ...]
+    listed: tuple[Listed, ...]
 
 
 class Weighted(msgspec.Struct, frozen=True, tag=True):
@@ -131,7 +129,7 @@ class Prepare(msgspec.Struct, frozen=True, tag=True):
     mesh: bytes
     listeners: tuple[ListenerSpec, ...]
     opened: tuple[str, ...] = ()
-    registrations: tuple[Registration, ...] = ()
+    listed: tuple[Listed, ...] = ()
     """All endpoints that are registered."""
     weights: dict[str, Shares] = {}
     """As in `Weighted`."""

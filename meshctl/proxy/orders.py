@@ -113,8 +113,8 @@ class Orders:
                 self._abort(number)
             case Identify():
                 worker.identify(message)
-            case Discovered(names, registrations):
-                worker.registry.discover(names, registrations)
+            case Discovered(listed):
+                worker.registry.discover(listed)
                 worker.housekeeping.adopt(worker.snapshot)
             case Weighted(weights):
                 worker.registry.weigh(weights)
@@ -151,7 +151,7 @@ class Orders:
         # wait.
         gc.disable()
         try:
-            snapshot = worker.registry.compile(order.revision, decode(order.mesh), order.registrations, order.weights)
+            snapshot = worker.registry.compile(order.revision, decode(order.mesh), order.listed, order.weights)
             renewed = self._renewed(order)
             opened = {
                 spec.key: LiveListener(worker, spec, sockets[spec.key])

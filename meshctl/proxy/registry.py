@@ -7,7 +7,6 @@ An endpoint that the new configuration still has keeps its connections, its heal
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -15,13 +14,13 @@ from typing import TYPE_CHECKING
 from meshctl import clock
 from meshctl.core.match import compile_conditions
 from meshctl.model.mesh import Mesh
-from meshctl.model.registration import Registration
+from meshctl.model.registration import Listed
 from meshctl.model.service import Endpoint, Service
 from meshctl.model.views import EndpointView, ServiceView, VersionView
 from meshctl.model.weights import Shares
 from meshctl.observe.sample import UNCONFIGURED
 from meshctl.proxy.admission import Admission
-from meshctl.proxy.endpoint import LiveEndpoint
+from meshctl.proxy.endpoint import LiveEndpoint, Name
 from meshctl.proxy.service import LiveService, LiveVersion
 from meshctl.proxy.snapshot import Snapshot
 from meshctl.proxy.tls import CertificateProblem, client_context
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
 
 Registered = dict[tuple[str, str], tuple[Endpoint, ...]]
 """Endpoints of sidecars by service and version."""
-
-Name = tuple[str, str, Endpoint, str]
-"""Service, version, the endpoint as configured (its weight apart) and the address it stands for."""
 
 
 class Registry:
@@ -55,14 +51,14 @@ class Registry:
         self,
         number: int,
         mesh: Mesh,
-        registrations: tuple[Registration, ...] = (),
+        listed: tuple[Listed, ...] = (),
         weights: dict[str, Shares] | None = None,
     ) -> Snapshot:
         """The snapshot of a revision, of what is registered and of live weights. Raises ValueError where it cannot be
         served."""
         weights = weights or {}
         current = self._worker.snapshot
-        registered = _by_version(registrations)
+        registered = {(each.service, each.version): each.endpoints for each in listed}
         limit = mesh.gateway.limits.upstream_connections
         services: dict[str, LiveService] = {}
         for config in mesh.services:
@@ -118,17 +114,16 @@ class Registry:
         live = {series.key for route in snapshot.routes for series in route.series.values()}
         self._worker.counters.retire(live | UNCONFIGURED)
 
-    def discover(self, names: Collection[tuple[str, str]], registrations: tuple[Registration, ...]) -> None:
+    def discover(self, listed: tuple[Listed, ...]) -> None:
         """Other endpoints are registered for these services' versions than before, which use them. Nothing else is
         touched, so that a sidecar that comes or goes costs the same whatever the configuration's size."""
-        found = _by_version(registrations)
-        changed = frozenset(names)
+        found = {(each.service, each.version): each.endpoints for each in listed}
         services = self._worker.snapshot.services
-        for service in [services[name] for name in {name for name, _ in names} if name in services]:
+        for service in [services[name] for name in {each.service for each in listed} if name in services]:
             for version in service.versions:
                 name = service.name, version.name
-                if name in changed:
-                    version.registered = found.get(name, ())
+                if name in found:
+                    version.registered = found[name]
                     self._refill(version)
             service.set_versions(service.versions)
 
@@ -153,11 +148,12 @@ class Registry:
     def find(self, version: LiveVersion, config: Endpoint) -> list[LiveEndpoint]:
         """The live endpoints for one configured: known ones, or new ones that nobody uses until they are adopted."""
         addresses = self._addresses.get((config.host, config.port)) or (config.address,)
+        bare = Endpoint(config.host, config.port, config.unix, config.tls, mesh=config.mesh)
         found = []
         for address in addresses:
-            name = self._name(version, config, address)
+            name = version.service, version.name, bare, address
             known = self._endpoints.get(name)
-            found.append(known or LiveEndpoint(self._worker, version.config, version.name, config, address))
+            found.append(known or LiveEndpoint(self._worker, version.config, name, config))
         return found
 
     def names(self, snapshot: Snapshot) -> set[tuple[str, int]]:
@@ -187,7 +183,8 @@ class Registry:
                 # One that was kept has them already.
                 if any(each.owner is not version for each in version.endpoints):
                     self._take(version, now)
-                kept |= self._names(version)
+                for each in version.endpoints:
+                    kept[each.name] = each
         for name, endpoint in self._endpoints.items():
             if kept.get(name) is not endpoint:
                 endpoint.retire()
@@ -205,12 +202,12 @@ class Registry:
 
     def _refill(self, version: LiveVersion) -> None:
         """Other endpoints stand in `version` than before: let it have them, and go of those it no longer has."""
-        before = self._names(version)
+        before = version.endpoints
         version.fill(self.find)
         self._take(version, clock.monotonic())
-        after = self._names(version)
+        after = {each.name: each for each in version.endpoints}
         self._endpoints |= after
-        for name in before.keys() - after.keys():
+        for name in {each.name for each in before} - after.keys():
             self._endpoints.pop(name).retire()
 
     def _take(self, version: LiveVersion, now: float) -> None:
@@ -219,13 +216,6 @@ class Registry:
             endpoint.renew(version)
         version.rebuild(now)
 
-    def _names(self, version: LiveVersion) -> dict[Name, LiveEndpoint]:
-        return {self._name(version, each.config, each.address): each for each in version.endpoints}
-
-    def _name(self, version: LiveVersion, config: Endpoint, address: str) -> Name:
-        bare = Endpoint(config.host, config.port, config.unix, config.tls, mesh=config.mesh)
-        return version.service, version.name, bare, address
-
     def _context(self, service: Service) -> ssl.SSLContext | None:
         if not any(endpoint.tls for version in service.versions for endpoint in version.endpoints):
             return None
@@ -233,13 +223,6 @@ class Registry:
         if context is None:
             context = self._contexts[service.tls] = client_context(service.tls)
         return context
-
-
-def _by_version(registrations: tuple[Registration, ...]) -> Registered:
-    found: dict[tuple[str, str], list[Endpoint]] = {}
-    for each in registrations:
-        found.setdefault((each.service, each.version), []).append(each.endpoint)
-    return {name: tuple(endpoints) for name, endpoints in found.items()}
 
 
 def is_name(endpoint: Endpoint) -> bool:
@@ -288,4 +271,5 @@ def _service_view(service: LiveService, now: float) -> ServiceView:
     balance = service.config.balance
     breaker = service.breaker.view(now) if service.breaker is not None else None
     limit = service.admission.view() if service.admission is not None else None
-    return ServiceView(service.name, balance.policy, tuple(versions), tuple(endpoints), limit, breaker)
+    left = service.budget.left(now)
+    return ServiceView(service.name, balance.policy, tuple(versions), tuple(endpoints), limit, breaker, left)

@@ -153,7 +153,7 @@ class Snapshot:
         for route in self.routes:
             self._by_entry.setdefault(route.config.entry, []).append(route)
         self.tables: dict[str, RouteTable[CompiledRoute]] = _Tables(
-            (entry, before.tables[entry] if before and before.has(entry, routes) else _table(routes))
+            (entry, before.tables[entry] if before and before.has(entry, routes) else _table(routes, before, entry))
             for entry, routes in self._by_entry.items()
         )
         """The routes by the listeners they are for; none where there are none."""
@@ -221,10 +221,10 @@ def _compiled(
     return made
 
 
-def _table(routes: list[CompiledRoute]) -> RouteTable[CompiledRoute]:
+def _table(routes: list[CompiledRoute], before: Snapshot | None, entry: str) -> RouteTable[CompiledRoute]:
     if any(route.config.cors for route in routes):
         return PreflightTable(routes)
-    return RouteTable([(route.config.match, route) for route in routes])
+    return RouteTable([(route.config.match, route) for route in routes], before.tables[entry] if before else None)
 
 
 def _service(route: Route, services: dict[str, LiveService]) -> LiveService | None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from meshctl.control.discovery import Name, Registrations, announce, machine, registrations, withdraw
 from meshctl.control.roll import Roll
 from meshctl.errors import MeshError
-from meshctl.model.registration import Registration
+from meshctl.model.registration import Listed, Registration
 from meshctl.store.home import open_home
 from meshctl.store.protocol import Delete, Put, Store
 from meshctl.store.sqlite import SqliteStore
@@ -77,7 +77,9 @@ def test_any_history(changes: list[tuple[str, str, str, str, int]]) -> None:
                         roll.refresh(store)
                         after = by_name(registrations(store))
                         assert roll.registrations == registrations(store)
-                        assert {name: list(roll.of(name)) for name in roll.names} == after
+                        endpoints = {name: tuple(each.endpoint for each in found) for name, found in after.items()}
+                        assert {name: roll.of(name).endpoints for name in roll.names} == endpoints
+                        assert {(each.service, each.version): each.endpoints for each in roll.listed} == endpoints
                         differ = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
                         assert roll.changed == differ
                         roll.changed.clear()
@@ -110,7 +112,8 @@ def test_what_moves_is_named_on_both_sides(store: Store) -> None:
     announce(store, made(version="v2"), lease)
     roll.refresh(store)
     assert roll.changed == {("shop", "v1"), ("shop", "v2")}
-    assert (roll.of(("shop", "v1")), roll.of(("shop", "v2"))) == ((), (made(version="v2"),))
+    assert roll.of(("shop", "v1")) == Listed("shop", "v1", ())
+    assert roll.of(("shop", "v2")) == Listed("shop", "v2", (made(version="v2").endpoint,))
 
 
 def test_what_cannot_be_read_is_read_the_next_time(store: Store) -> None:

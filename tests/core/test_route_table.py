@@ -242,6 +242,24 @@ def test_find_equals_a_naive_search(seed: int) -> None:
         assert (-max(found).order if found else None) == table.find(request), (routes, request)
 
 
+@settings(max_examples=120, deadline=None)
+@given(st.integers(0, 2**32))
+def test_a_table_in_another_ones_place(seed: int) -> None:
+    """A table that was made with the one before it finds what one made from nothing finds, whatever came, went, moved
+    or leads elsewhere."""
+    random = Random(seed)
+    before = [(match, f"route {at}") for at, match in enumerate(random_routes.routes(random))]
+    after = [route for route in before if random.random() < 0.8]
+    after += [(match, "new") for match in random_routes.routes(random)[:3]]
+    after = [(match, "elsewhere" if random.random() < 0.1 else target) for match, target in after]
+    if random.random() < 0.5:
+        random.shuffle(after)
+    table, again = RouteTable(after, RouteTable(before)), RouteTable(after)
+    for _ in range(20):
+        request = random_routes.request(random)
+        assert table.find(request) == again.find(request), (before, after, request)
+
+
 @settings(max_examples=80, deadline=None)
 @given(st.integers(0, 2**32))
 def test_explain_agrees_with_find(seed: int) -> None:

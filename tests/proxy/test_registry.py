@@ -12,7 +12,7 @@ import pytest
 
 from meshctl.model.mesh import AccessLog, Gateway, Mesh, encode
 from meshctl.model.policy import Key
-from meshctl.model.registration import Registration
+from meshctl.model.registration import Listed, Registration
 from meshctl.model.route import Match, Route, ValueMatch
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.proxy.keys import NOT_STUCK
@@ -30,6 +30,15 @@ from meshctl.proxy.messages import (
 )
 from meshctl.proxy.upstream import UpstreamConnection
 from meshctl.proxy.worker import Worker
+
+
+def listed(registrations: tuple[Registration, ...], *names: tuple[str, str]) -> tuple[Listed, ...]:
+    """What a worker is told of these registrations, and of these names at least."""
+    found: dict[tuple[str, str], tuple[Endpoint, ...]] = dict.fromkeys(names, ())
+    for each in registrations:
+        name = each.service, each.version
+        found[name] = (*found.get(name, ()), each.endpoint)
+    return tuple(Listed(*name, endpoints) for name, endpoints in found.items())
 
 
 class Told:
@@ -55,14 +64,16 @@ class Told:
         service = Service("shop", versions or (Version("default", endpoints),), sticky=key)
         gateway = Gateway(access_log=AccessLog(path="off"))
         mesh = Mesh(gateway=gateway, routes=(Route("all", service="shop"),), services=(service,))
-        self.channel.send(Prepare(number, number, encode(mesh), (), registrations=registrations, weights=weights or {}))
+        self.channel.send(
+            Prepare(number, number, encode(mesh), (), listed=listed(registrations), weights=weights or {})
+        )
         assert self.loop.run_until_complete(self._answer()) == Prepared(number)
         self.channel.send(Commit(number))
         self.loop.run_until_complete(self._until(lambda: self.worker.snapshot.number == number))
 
     def discover(self, *registrations: Registration, versions: tuple[str, ...] = ("default",)) -> None:
         """Have it use these registered endpoints for these versions."""
-        self._tell(Discovered(tuple(("shop", version) for version in versions), registrations))
+        self._tell(Discovered(listed(registrations, *(("shop", version) for version in versions))))
 
     def weigh(self, **shop: float) -> None:
         """Have it use these live weights, or those of the configuration where there are none."""
@@ -233,7 +244,7 @@ def test_an_endpoint_touches_its_version_alone(told: Told) -> None:
     told.discover(registered(2, "v1"), versions=("v1",))
     assert [each.address for each in v1.available] == ["127.0.0.9:2"]
     assert v2.available is before
-    told._tell(Discovered((("other", "v1"),), (registered(3, "v1"),)))
+    told._tell(Discovered((Listed("other", "v1", (registered(3, "v1").endpoint,)),)))
     assert [each.address for each in told.worker.registry.endpoints()] == ["127.0.0.9:1", "127.0.0.9:2"]
 
 
@@ -251,7 +262,7 @@ def test_a_service_that_comes_leaves_the_others_what_they_are(told: Told) -> Non
         ]
         mesh = Mesh(gateway=Gateway(access_log=AccessLog(path="off")), routes=tuple(routes), services=services)
         known = () if number < 4 else (registered(1, "v1"),)
-        told.channel.send(Prepare(number, 1, encode(mesh), (), registrations=known, weights=weights or {}))
+        told.channel.send(Prepare(number, 1, encode(mesh), (), listed=listed(known), weights=weights or {}))
         assert told.loop.run_until_complete(told._answer()) == Prepared(number)
         told.channel.send(Commit(number))
         told.loop.run_until_complete(told._until(lambda: len(told.worker.snapshot.services) == len(services)))
