@@ -80,7 +80,7 @@ class Prometheus:
             answer = self.http.get(f"{self.url}/api/v1/{path}", params=query)
         except httpx.TransportError:
             return {}
-        return answer.json().get("data", {})
+        return answer.json().get("data", {}) if answer.status_code == 200 else {}
 
     def values(self, query: str) -> dict[str, float]:
         """The value of each series that a query gives, by the values of its labels."""
