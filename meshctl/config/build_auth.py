@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from meshctl.config.document_asking import ForwardAuthTable, IntrospectionTable
 from meshctl.config.document_auth import ApiKeyTable, AuthTable, JwtTable, NeedTable, RequireTable
 from meshctl.config.document_oidc import OidcTable
 from meshctl.config.document_path import PathTable
 from meshctl.config.endpoints import resolve
 from meshctl.config.naming import Names
-from meshctl.model.auth import ApiKey, Auth, Basic, ClientCertificate, Jwt, Need, Oidc
+from meshctl.model.auth import (
+    FORWARDED,
+    ApiKey,
+    Auth,
+    Basic,
+    ClientCertificate,
+    ForwardAuth,
+    Introspection,
+    Jwt,
+    Need,
+    Oidc,
+)
 from meshctl.model.route import PathMatch, Require
 
 
@@ -25,11 +37,16 @@ def auth(name: str, table: AuthTable, folder: str) -> Auth:
         found["basic"] = Basic(resolve(table.basic.users, folder), table.basic.realm or "")
     if table.certificate is not None:
         found["certificate"] = ClientCertificate()
+    if table.introspection is not None:
+        found["introspection"] = _introspection(table.introspection, folder)
+    if table.forward_auth is not None:
+        found["forward_auth"] = _forward_auth(table.forward_auth, folder)
     if table.oidc is not None:
         found["oidc"] = _oidc(table.oidc, folder)
     headers = tuple(sorted((table.headers or {}).items()))
-    # A token is made for services to read; keys and passwords are the gateway's business alone.
-    forward = table.jwt is not None if table.forward is None else table.forward
+    # A token is made for services to read, and whoever else is asked has seen what it lets pass; keys and passwords are
+    # the gateway's business alone.
+    forward = not FORWARDED.isdisjoint(found) if table.forward is None else table.forward
     return Auth(name, headers=headers, forward=forward, **found)
 
 
@@ -65,6 +82,23 @@ def _jwt(table: JwtTable, folder: str) -> Jwt:
     if "keys" in given:
         given["keys"] = resolve(given["keys"], folder)
     return Jwt(**given)
+
+
+def _introspection(table: IntrospectionTable, folder: str) -> Introspection:
+    given = table.given()
+    if "audience" in given:
+        given["audience"] = tuple(dict.fromkeys(given["audience"]))
+    return Introspection(**_resolved(given, folder, "client_secret_file", "ca"))
+
+
+def _forward_auth(table: ForwardAuthTable, folder: str) -> ForwardAuth:
+    given = table.given()
+    lists = {key: tuple(dict.fromkeys(each)) for key, each in given.items() if isinstance(each, list)}
+    return ForwardAuth(**_resolved(given | lists, folder, "ca"))
+
+
+def _resolved(given: dict[str, Any], folder: str, *files: str) -> dict[str, Any]:
+    return given | {key: resolve(given[key], folder) for key in files if key in given}
 
 
 def _api_key(table: ApiKeyTable) -> ApiKey:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from meshctl.config import checks_oidc
+from meshctl.config import checks_asking, checks_oidc
 from meshctl.config.decode import Decoded
 from meshctl.config.document_auth import AuthTable, RequireTable
 from meshctl.config.document_route import RouteTable
@@ -26,6 +26,7 @@ def check(
     """What is wrong with the ways to know callers and with what routes ask."""
     for way in mesh.auth:
         yield from _way(("auth", way.name), ways[way.name], way)
+    yield from checks_asking.check(mesh)
     yield from checks_oidc.check(mesh)
     for number, table in enumerate(routes):
         path: Path = ("routes", number)

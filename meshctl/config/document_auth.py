@@ -7,13 +7,14 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
+from meshctl.config.document_asking import ForwardAuthTable, IntrospectionTable
 from meshctl.config.document_oidc import OidcTable
 from meshctl.config.document_path import PathSpec
 from meshctl.config.problems import Wrong
 from meshctl.config.scalars import Duration, Label, Network, PlainText, RouteName, checked, kind_of, string
-from meshctl.config.scalars_auth import Algorithm, Scopes, Url
+from meshctl.config.scalars_auth import Algorithm, Audience, Scopes, Some, Url
 from meshctl.config.scalars_http import EditableHeader, HeaderValue, Method, header_name
-from meshctl.config.table import Table, distinct_keys, either, several
+from meshctl.config.table import Table, distinct_keys, either
 
 _SPIFFE: Final = re.compile(r"spiffe://[a-z0-9._-]+/[A-Za-z0-9._/-]+")
 
@@ -53,9 +54,7 @@ def _rules(value: object) -> object:
 Caller = Annotated[
     str, BeforeValidator(_caller, json_schema_input_type=string("web", "spiffe://shop.mesh/service/web"))
 ]
-Some = Annotated[list[PlainText], Field(min_length=1)]
 Values = Annotated[Some, BeforeValidator(_values, json_schema_input_type=str | Some)]
-Audience = Annotated[Some, BeforeValidator(several, json_schema_input_type=str | list[str])]
 ClaimHeaders = Annotated[
     dict[EditableHeader, PlainText], BeforeValidator(distinct_keys, json_schema_input_type=dict[str, str])
 ]
@@ -109,20 +108,25 @@ class CertificateSourceTable(Table):
 
 
 class AuthTable(Table):
-    """A way to know who calls: one of jwt, api_key, basic, certificate and oidc."""
+    """A way to know who calls: one of jwt, api_key, basic, certificate, oidc, introspection and forward_auth."""
 
     jwt: JwtTable | None = Field(None, description="A signed token.")
     api_key: ApiKeyTable | None = Field(None, description="A key that `meshctl keys create` made.")
     basic: BasicTable | None = Field(None, description="A name and a password.")
     certificate: CertificateSourceTable | None = Field(None, description="The caller's certificate of the mesh.")
     oidc: OidcTable | None = Field(None, description="A login at an OpenID provider, for people with browsers.")
+    introspection: IntrospectionTable | None = Field(None, description="A token that a server is asked about.")
+    forward_auth: ForwardAuthTable | None = Field(
+        None, description="An HTTP server that is asked whether a request may go on."
+    )
     headers: ClaimHeaders | None = Field(
         None,
         description="Headers that tell the service a claim; what a client sends of them never passes.",
         examples=[{"x-user": "sub"}],
     )
     forward: bool | None = Field(
-        None, description="Whether the service gets the credential, too; left out, only a token does."
+        None,
+        description="Whether the service gets the credential, too; left out, a token does, and what forward_auth saw.",
     )
 
 

@@ -13,7 +13,7 @@ from meshctl.config.positions import Positions
 from meshctl.config.problems import Path, path_text
 from meshctl.config.render import FULL_ROUTE, basics, gateway, render, route, service
 from meshctl.config.render_auth import auth
-from meshctl.model.auth import ApiKey, Auth, Jwt, Oidc
+from meshctl.model.auth import FORWARDED, ApiKey, Auth, ForwardAuth, Introspection, Jwt, Oidc
 from meshctl.model.mesh import Gateway, Mesh
 from meshctl.model.policy import Breaker, HealthCheck, Limit, Retry
 from meshctl.model.service import Endpoint, Service, Version
@@ -25,7 +25,14 @@ ELSEWHERE = "command line"
 _NAMED: Final[tuple[Path, ...]] = (("routes",), ("allow",))
 
 # With their optional tables, as `FULL_ROUTE` has them.
-_AUTH = Auth("", jwt=Jwt(), api_key=ApiKey(), oidc=Oidc())
+_AUTH = Auth(
+    "",
+    jwt=Jwt(),
+    api_key=ApiKey(),
+    oidc=Oidc(),
+    introspection=Introspection("", "", ""),
+    forward_auth=ForwardAuth(""),
+)
 _SERVICE = Service(
     "",
     versions=(Version("", (Endpoint(tls=True),)),),
@@ -56,7 +63,7 @@ def effective(loaded: Loaded) -> list[Setting]:
         shown = path if path[:1] not in _NAMED else (path[0], document[str(path[0])][path[1]]["name"], *path[2:])
         is_default = path in defaults["gateway"] and defaults["gateway"][path] == value
         if path[-1] == "forward":
-            is_default = value == ("jwt" in document["auth"][path[1]])
+            is_default = value == (not FORWARDED.isdisjoint(document["auth"][path[1]]))
         elif path[0] in ("routes", "services", "auth"):
             key = path[-1:] if path[-1] == "weight" else path[2:]
             is_default = key in defaults[path[0]] and defaults[path[0]][key] == value

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from meshctl.model.auth import Auth, Basic, Jwt, Need, Oidc
+from meshctl.model.auth import Auth, Basic, ForwardAuth, Introspection, Jwt, Need, Oidc
 from meshctl.model.route import PathMatch, Require
 from meshctl.model.units import format_duration
 
@@ -26,6 +26,10 @@ def auth(value: Auth) -> Table:
         table["basic"] = _basic(value.basic)
     if value.certificate is not None:
         table["certificate"] = {}
+    if value.introspection is not None:
+        table["introspection"] = _introspection(value.introspection)
+    if value.forward_auth is not None:
+        table["forward_auth"] = _forward_auth(value.forward_auth)
     if value.oidc is not None:
         table["oidc"] = _oidc(value.oidc)
     if value.headers:
@@ -77,6 +81,24 @@ def _oidc(value: Oidc) -> Table:
         "algorithms": list(value.algorithms),
         "leeway": format_duration(value.leeway),
         "session": format_duration(value.session),
+    }
+    return {key: each for key, each in table.items() if each not in ("", [])}
+
+
+def _introspection(value: Introspection) -> Table:
+    table = msgspec.structs.asdict(value) | {
+        "audience": list(value.audience),
+        "cache": format_duration(value.cache),
+        "timeout": format_duration(value.timeout),
+    }
+    return {key: each for key, each in table.items() if each not in ("", [])}
+
+
+def _forward_auth(value: ForwardAuth) -> Table:
+    table = msgspec.structs.asdict(value) | {
+        "send_headers": list(value.send_headers),
+        "copy_headers": list(value.copy_headers),
+        "timeout": format_duration(value.timeout),
     }
     return {key: each for key, each in table.items() if each not in ("", [])}
 

@@ -41,6 +41,14 @@ class Refused(msgspec.Struct, frozen=True):
         return self.reason == "unauthenticated"
 
 
+class RefusedElsewhere(Refused, frozen=True):
+    """A refusal in the words of another server that was asked: what the client is answered."""
+
+    status: int
+    fields: tuple[bytes, ...]
+    body: bytes
+
+
 def joined(principals: Sequence[Principal]) -> Principal:
     """One who is known in several ways at once: called as the first has it, with all that each of them may."""
     first = principals[0]

@@ -71,19 +71,19 @@ def read_json(data: bytes) -> dict[str, Any]:
 def judge(claims: Mapping[str, Any], config: Jwt, way: str, now: float) -> Principal | Refused:
     """Who a verified token is about, or why it does not hold here and now (RFC 7519 §4.1)."""
     until = claims.get("exp")
-    if not _is_time(until):
+    if not is_time(until):
         return Refused("token_invalid", "the token does not say when it expires")
     if now >= until + config.leeway:
         return Refused("token_expired", "the token has expired")
     for name in ("nbf", "iat"):
         since = claims.get(name)
-        if since is not None and not _is_time(since):
+        if since is not None and not is_time(since):
             return Refused("token_invalid", f"the token's {name} is no time")
         if since is not None and since - config.leeway > now:
             return Refused("token_invalid", "the token is not valid yet")
     if config.issuer and claims.get("iss") != config.issuer:
         return Refused("token_invalid", "the token is of another issuer")
-    if config.audience and not _is_for(claims.get("aud"), config.audience):
+    if config.audience and not is_for(claims.get("aud"), config.audience):
         return Refused("token_invalid", "the token is for another audience")
     subject = claims.get("sub", "")
     if not isinstance(subject, str):
@@ -92,12 +92,13 @@ def judge(claims: Mapping[str, Any], config: Jwt, way: str, now: float) -> Princ
     return Principal(subject, way, claims, scopes, words(claims, config.roles), until=until + config.leeway)
 
 
-def _is_time(value: object) -> TypeGuard[float]:
+def is_time(value: object) -> TypeGuard[float]:
     """Whether it is a NumericDate (RFC 7519 §2) within what a date can be."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
 
 
-def _is_for(audience: object, wanted: tuple[str, ...]) -> bool:
+def is_for(audience: object, wanted: tuple[str, ...]) -> bool:
+    """Whether one of the wanted is in `aud`, which is a text or a list of them (RFC 7519 §4.1.3)."""
     if isinstance(audience, list):
         return any(isinstance(each, str) and each in wanted for each in audience)
     return isinstance(audience, str) and audience in wanted

@@ -87,6 +87,39 @@ class Oidc(msgspec.Struct, frozen=True):
         return f"provider {self.issuer}"
 
 
+class Introspection(msgspec.Struct, frozen=True):
+    """A token in `Authorization: Bearer` that a server is asked about (RFC 7662)."""
+
+    url: str
+    client_id: str
+    client_secret_file: str
+    """An absolute path. The file has the secret by which the server knows this gateway."""
+    token_type_hint: str = ""
+    issuer: str = ""
+    """What `iss` must be; "" asks nothing."""
+    audience: tuple[str, ...] = ()
+    """One of these must be in `aud`; none asks nothing."""
+    cache: float = 60.0
+    """Seconds for which an answer holds, at most; 0 asks for each request."""
+    timeout: float = 5.0
+    ca: str = ""
+    """Whose certificates the server's may be from, as an absolute path; "" is the system's."""
+    scopes: str = "scope"
+    roles: str = "roles"
+
+
+class ForwardAuth(msgspec.Struct, frozen=True):
+    """Another HTTP server says whether a request may go on: 2xx lets it, anything else is the client's answer."""
+
+    url: str
+    send_headers: tuple[str, ...] = ()
+    """The request's headers that the server is shown, in lower case; none are all of them."""
+    copy_headers: tuple[str, ...] = ()
+    """The headers of its answer that the service gets, in lower case. The first of them names the caller."""
+    timeout: float = 5.0
+    ca: str = ""
+
+
 class Auth(msgspec.Struct, frozen=True):
     """A way to know who calls. `headers` tell the service of it: each gets a claim's value, and what the client sent
     under that name never passes. With `forward` the service gets the credential, too."""
@@ -97,6 +130,8 @@ class Auth(msgspec.Struct, frozen=True):
     basic: Basic | None = None
     certificate: ClientCertificate | None = None
     oidc: Oidc | None = None
+    introspection: Introspection | None = None
+    forward_auth: ForwardAuth | None = None
     headers: tuple[tuple[str, str], ...] = ()
     forward: bool = False
 
@@ -106,12 +141,20 @@ class Auth(msgspec.Struct, frozen=True):
         return "" if self.oidc is None else self.oidc.cookie or f"meshctl_{self.name}"
 
     @property
+    def told(self) -> tuple[str, ...]:
+        """The headers by which a service is told who calls."""
+        copied = self.forward_auth.copy_headers if self.forward_auth is not None else ()
+        return (*(name for name, _ in self.headers), *copied)
+
+    @property
     def kind(self) -> str:
         """Which kind it is."""
         return next((name for name in KINDS if getattr(self, name) is not None), "")
 
 
-KINDS = ("jwt", "api_key", "basic", "certificate", "oidc")
+KINDS = ("jwt", "api_key", "basic", "certificate", "oidc", "introspection", "forward_auth")
+FORWARDED = frozenset(("jwt", "introspection", "forward_auth"))
+"""The kinds whose credential the service gets, too, where the configuration does not say."""
 
 
 class Need(msgspec.Struct, frozen=True):

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     import asyncio
 
     from meshctl.core.principal import Principal
+    from meshctl.proxy.asking import Asking
     from meshctl.proxy.filters.reply import Filter
+    from meshctl.proxy.ways import Way
     from meshctl.wire.fields import Fields
 
 
@@ -39,6 +41,12 @@ class Filtering(Answering):
     """What came of the parts of the answer, where it has any, for the access log too."""
     pending: Waiting | None = None
     """What a filter waits for."""
+    waits = 0
+    """How often it has waited for the answer to another request."""
+    cached: str | UnsetType = UNSET
+    """What the cache did, where the route has one, for the access log."""
+    questions: dict[Way, Asking] | None = None
+    """What other servers were asked about the request, by who asked."""
 
     def filter(self) -> bool:
         """What the route's filters say: all continue, or one replies. A redirect or fixed answer is the last of

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote_plus
 
 from meshctl import clock
-from meshctl.core.principal import Principal, Refused, joined
+from meshctl.core.principal import Principal, Refused, RefusedElsewhere, joined
 from meshctl.proxy.filtering import Waiting
 from meshctl.proxy.filters.reply import Reply, refusal
 from meshctl.proxy.ways import KEY, bearer
-from meshctl.wire.fields import MOST_NAMES, Fields
+from meshctl.wire.fields import MOST_NAMES, Fields, make
 from meshctl.wire.reasons import status_of
 
 if TYPE_CHECKING:
@@ -125,13 +125,25 @@ class Guard(Stripping):
                 return self._refused(exchange, [one])
             self._accept(exchange, one, odd, (one.way,))
             return None
-        found = [way.find(exchange, odd) for way in self._ways]
+        found = self._found(exchange, odd)
         principals = [each for each in found if isinstance(each, Principal)]
         if len(principals) < (len(found) if self._every else 1):
             return self._refused(exchange, found)
         accepted = principals if self._every else principals[:1]
         self._accept(exchange, joined(accepted), odd, [each.way for each in accepted])
         return None
+
+    def _found(self, exchange: Exchange, odd: Fields) -> list[Principal | Refused | Waiting]:
+        """What the ways say, as far as that matters: no other server is asked in vain."""
+        found: list[Principal | Refused | Waiting] = []
+        for way in self._ways:
+            if way.is_remote and self._every and any(isinstance(each, Refused) for each in found):
+                found.append(way.silent)
+                continue
+            found.append(way.find(exchange, odd))
+            if not self._every and isinstance(found[-1], Principal):
+                break
+        return found
 
     def _accept(self, exchange: Exchange, principal: Principal, odd: Fields, ways: Sequence[str]) -> None:
         """Let a request go on as that of `principal`, who is known by `ways`."""
@@ -174,12 +186,15 @@ class Guard(Stripping):
         why = next((each for each in refusals if not each.is_silent), refusals[0])
         pairs = zip(self._ways, found, strict=True)
         said = [way.challenge(self._realm, each) for way, each in pairs if isinstance(each, Refused)]
+        if isinstance(why, RefusedElsewhere):
+            reason = make("X-Meshctl-Reason", why.reason)
+            return Reply(why.status, [*why.fields, *reason], why.body, why.reason)
         detail = why.detail
         if why.is_silent and not self._every:
             detail = "; or ".join(dict.fromkeys(each.detail for each in refusals))
         if status_of(why.reason) != 401:
             return refusal(exchange, why.reason, detail)
-        return refusal(exchange, why.reason, detail, *dict.fromkeys(said))
+        return refusal(exchange, why.reason, detail, *filter(None, dict.fromkeys(said)))
 
 
 class _Spellings(dict[bytes, bool]):

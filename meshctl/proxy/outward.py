@@ -74,7 +74,7 @@ class Outward:
         task = asyncio.current_task()
         assert task is not None
         if len(self._asking) >= MOST:
-            raise Unreachable(f"{_origin(url)} is not asked: too many others wait for their answers")
+            raise Unreachable(f"{origin(url)} is not asked: too many others wait for their answers")
         self._asking.add(task)
         try:
             async with asyncio.timeout(timeout):
@@ -85,7 +85,7 @@ class Outward:
                         raise
                     return await self._ask(method, url, fields, body, limit, ca)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise Unreachable(f"{_origin(url)} {_why(error, timeout)}") from None
+            raise Unreachable(f"{origin(url)} {_why(error, timeout)}") from None
         finally:
             self._asking.discard(task)
 
@@ -113,7 +113,7 @@ class Outward:
             async for piece in answer.content.iter_chunked(65_536):
                 found += piece
                 if len(found) > limit:
-                    raise Unreachable(f"{_origin(url)} answers with more than {limit} bytes")
+                    raise Unreachable(f"{origin(url)} answers with more than {limit} bytes")
             lines = [b": ".join(pair) for pair in answer.raw_headers]
             return Answered(answer.status, lines, bytes(found))
 
@@ -160,7 +160,8 @@ def _texts(fields: Fields) -> Iterator[tuple[str, str]]:
             yield name.decode("latin-1"), value.decode("latin-1")
 
 
-def _origin(url: str) -> str:
+def origin(url: str) -> str:
+    """Scheme and host of a URL: what may be said of it."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 

@@ -137,6 +137,14 @@ class Vouching:
             return KeyWay(config, self)
         if config.certificate is not None:
             return CertificateWay(config)
+        if config.introspection is not None:
+            from meshctl.proxy.introspecting import IntrospectionWay
+
+            return IntrospectionWay(config, self._worker)
+        if config.forward_auth is not None:
+            from meshctl.proxy.forward_auth import ForwardAuthWay
+
+            return ForwardAuthWay(config, self._worker)
         from meshctl.proxy.passwords import PasswordWay
 
         return PasswordWay(config, self._worker)
@@ -149,7 +157,7 @@ def _hidden(routes: tuple[Route, ...], configs: dict[str, Auth]) -> dict[str, fr
     found: dict[str, frozenset[bytes]] = {}
     for route in routes:
         for name in route.auth.names if route.auth else ():
-            told = frozenset(plain(header.encode()) for header, _ in configs[name].headers)
+            told = frozenset(plain(header.encode()) for header in configs[name].told)
             for service in route.services:
                 found[service] = found.get(service, frozenset()) | told
     return found

@@ -34,6 +34,8 @@ class Way:
 
     uses_authorization = False
     """Whether the credential stands in Authorization."""
+    is_remote = False
+    """Whether another server is asked: not in vain."""
 
     def __init__(self, config: Auth, silent: str) -> None:
         self.config = config

@@ -46,6 +46,9 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "key_expired": (401, "The API key has expired"),
     "password_invalid": (401, "The name and the password are not accepted"),
     "keys_unavailable": (503, "The keys that tokens are verified with are not known yet"),
+    "introspection_unavailable": (503, "The server that knows tokens cannot be asked"),
+    "auth_refused": (403, "The server that is asked about requests does not let this one go on"),
+    "auth_unavailable": (503, "The server that is asked about requests cannot be asked"),
     # what passes
     "cors_refused": (403, "The page may not ask for this from another origin"),
     "body_unreadable": (400, "The request's body is not JSON that can be edited"),

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from meshctl.model.auth import ApiKey, Auth, Basic, ClientCertificate, Jwt, Need
+from meshctl.model.auth import ApiKey, Auth, Basic, ClientCertificate, ForwardAuth, Introspection, Jwt, Need
 from meshctl.model.limits import By, Quota, RateLimit, RateLimiting
 from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
@@ -223,11 +223,36 @@ api_keys = some(ApiKey, header=headers, query=st.sampled_from(["key", "k"]), bea
 told = st.dictionaries(headers, st.sampled_from(["sub", "a.b"]), max_size=2).map(
     lambda each: tuple(sorted(each.items()))
 )
+urls = st.sampled_from(["https://id.example.com/x", "http://127.0.0.1:9/verify?a=b"])
+introspections = st.builds(
+    Introspection,
+    url=urls,
+    client_id=st.sampled_from(["gateway", "a:b"]),
+    client_secret_file=files,
+    token_type_hint=st.sampled_from(["", "access_token"]),
+    issuer=st.sampled_from(["", "https://id.example.com"]),
+    audience=st.sampled_from([(), ("api",), ("a", "b")]),
+    cache=st.just(0.0) | seconds,
+    timeout=seconds,
+    ca=st.just("") | files,
+    scopes=st.sampled_from(["scope", "scp"]),
+    roles=st.sampled_from(["roles", "realm_access.roles"]),
+)
+forward_auths = st.builds(
+    ForwardAuth,
+    url=urls,
+    send_headers=st.sampled_from([(), ("cookie",), ("cookie", "authorization")]),
+    copy_headers=st.sampled_from([(), ("x-user",), ("x-user", "x-groups")]),
+    timeout=seconds,
+    ca=st.just("") | files,
+)
 auths = st.one_of(
     st.builds(Auth, labels, jwt=jwts, headers=told, forward=st.booleans()),
     st.builds(Auth, labels, api_key=api_keys, headers=told, forward=st.booleans()),
     st.builds(Auth, labels, basic=st.builds(Basic, files, st.sampled_from(["", "r"])), forward=st.booleans()),
     st.builds(Auth, labels, certificate=st.just(ClientCertificate()), headers=told),
+    st.builds(Auth, labels, introspection=introspections, headers=told, forward=st.booleans()),
+    st.builds(Auth, labels, forward_auth=forward_auths, headers=told, forward=st.booleans()),
 )
 asks = st.lists(st.sampled_from(["a", "b:c", "d"]), unique=True, max_size=2).map(tuple)
 right = st.lists(st.sampled_from(["gold", "b c"]), unique=True, min_size=1, max_size=2).map(tuple)

@@ -1,0 +1,168 @@
+"""Another HTTP server that is asked whether a request may go on, as a way to know who calls. It is told what is asked
+for by `X-Forwarded-*` and is shown the client's headers; what it refuses is the client's answer, as it stands.
+
+It is told the path as routes are matched by it, normalised, so that it judges what the service gets. Nothing that a
+client says of such fields reaches it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from meshctl.core.principal import Principal, Refused, RefusedElsewhere, told
+from meshctl.model.auth import Auth
+from meshctl.proxy.asking import Asking, asked, note
+from meshctl.proxy.guard import plain
+from meshctl.proxy.outward import Answered, Unreachable, origin, outward
+from meshctl.proxy.tasks import spawn
+from meshctl.proxy.ways import Way
+from meshctl.wire.fields import HOP_BY_HOP, Fields, named_by_connection, pairs
+
+if TYPE_CHECKING:
+    from meshctl.proxy.exchange import Exchange
+    from meshctl.proxy.filtering import Waiting
+    from meshctl.proxy.worker import Worker
+
+LARGEST: Final = 1_048_576
+"""Bytes of an answer."""
+
+_REASON: Final = "auth_unavailable"
+_UNAVAILABLE: Final = Refused(_REASON, "the server that is asked about requests cannot be asked at the moment")
+_OTHERS: Final = frozenset((
+    # Of the body, which it does not get, and of the resource, which it has not got.
+    b"content-type", b"content-encoding", b"content-language", b"content-location", b"content-range", b"content-md5",
+    b"content-digest", b"range", b"if-range", b"if-match", b"if-none-match", b"if-modified-since",
+    b"if-unmodified-since",
+    # By which servers are told of requests.
+    b"x-real-ip", b"x-original-uri", b"x-original-url", b"x-original-method", b"x-rewrite-url", b"forwarded",
+))  # fmt: skip
+_TELLING: Final = b"x-forwarded-"
+_NOT_PASSED_ON: Final = HOP_BY_HOP | {b"content-length", b"date", b"x-request-id", b"x-meshctl-reason"}
+
+
+class ForwardAuthWay(Way):
+    """See the module."""
+
+    is_remote = True
+
+    def __init__(self, config: Auth, worker: Worker) -> None:
+        super().__init__(config, "the server that is asked about requests has to let it go on")
+        assert config.forward_auth is not None
+        self._config = config.forward_auth
+        self._shown = frozenset(plain(name.encode()) for name in self._config.send_headers)
+        self.uses_authorization = not self._shown or b"authorization" in self._shown
+        names = (*self._config.copy_headers, *(name for name, _ in config.headers))
+        self._told = frozenset(plain(name.encode()) for name in names)
+        self._copied = {name.encode(): name for name in self._config.copy_headers}
+        self._worker = worker
+        self._outward = outward(worker)
+
+    def find(self, exchange: Exchange, shown: Fields) -> Principal | Refused | Waiting:
+        """See `Way`."""
+        if (before := asked(exchange, self)) is not None:
+            return before.outcome
+        asking = Asking(_REASON, self._config.timeout)
+        spawn(self._ask(self._question(exchange), asking), name="forward auth")
+        return note(exchange, self, asking)
+
+    def challenge(self, realm: str, refused: Refused) -> str:
+        """See `Way`: it says so itself, if anybody."""
+        return ""
+
+    def _question(self, exchange: Exchange) -> Fields:
+        """What the server is told and shown."""
+        request, stream = exchange.request, exchange.stream
+        fields = [line for line in request.fields if self._is_shown(line, request.named)]
+        agent = request.special.get(b"user-agent")
+        if agent is not None and (not self._shown or b"user-agent" in self._shown):
+            fields.append(b"User-Agent: " + agent)
+        before = request.special if stream.trusted else {}
+        client = stream.client.encode("latin-1")
+        chain = before.get(b"x-forwarded-for")
+        query = request.query_string
+        uri = exchange.path if query is None else f"{exchange.path}?{query}"
+        return [
+            *fields,
+            b"X-Forwarded-Method: " + request.method.encode(),
+            b"X-Forwarded-Proto: " + before.get(b"x-forwarded-proto", stream.scheme.encode()),
+            b"X-Forwarded-Host: " + before.get(b"x-forwarded-host", request.authority),
+            b"X-Forwarded-Uri: " + uri.encode("latin-1"),
+            b"X-Forwarded-For: " + (chain + b", " + client if chain else client),
+            b"X-Request-Id: " + exchange.request_id,
+            b"traceparent: " + exchange.traceparent,
+        ]
+
+    def _is_shown(self, line: bytes, named: frozenset[bytes]) -> bool:
+        low = line[: line.index(b":")].lower()
+        name = plain(low)
+        if name in _OTHERS or name in self._told or name.startswith(_TELLING) or low in named:
+            return False
+        return not self._shown or name in self._shown
+
+    async def _ask(self, fields: Fields, asking: Asking) -> None:
+        found: Principal | Refused = _UNAVAILABLE
+        config = self._config
+        try:
+            said = await self._outward.ask(
+                "GET",
+                config.url,
+                fields=fields,
+                timeout=config.timeout,
+                limit=LARGEST,
+                ca=config.ca,
+                may_repeat=True,
+            )
+            found = self._judged(said)
+        except Unreachable as error:
+            self._worker.complaints.tell("forward_auth_failed", _REASON, way=self.name, error=str(error))
+        finally:
+            asking.answered(found, self._worker.loop)
+
+    def _judged(self, said: Answered) -> Principal | Refused:
+        if 200 <= said.status < 300:
+            return self._principal(said.fields)
+        if not 300 <= said.status < 600 or said.status == 304:
+            raise Unreachable(f"{origin(self._config.url)} answers {said.status}, which says nothing")
+        return RefusedElsewhere(
+            "auth_refused",
+            "the server that is asked about requests does not let this one go on",
+            said.status,
+            tuple(passed_on(said.fields)),
+            said.body,
+        )
+
+    def _principal(self, fields: Fields) -> Principal:
+        """Who calls, by what the answer says in the headers that are copied."""
+        lines, values = [], {name: list[str]() for name in self._config.copy_headers}
+        for name, value in pairs(fields):
+            copied = self._copied.get(name.lower())
+            if copied is not None and value and _is_printable(value):
+                lines.append(b"%b: %b" % (copied.encode(), value))
+                values[copied] += [each.strip() for each in value.decode("utf-8", "replace").split(",")]
+        claims: dict[str, object] = {
+            name: found[0] if len(found) == 1 else found for name, found in values.items() if found
+        }
+        first = self._config.copy_headers[0] if self._config.copy_headers else ""
+        subject = ",".join(values[first]) if first else ""
+        if subject:
+            claims.setdefault("sub", subject)
+        # It is asked about each request.
+        return Principal(subject, self.name, claims, until=0.0, told=(*told(self.config.headers, claims), *lines))
+
+
+def passed_on(fields: Fields) -> Fields:
+    """The fields of an answer that may go on to the client: those that are not about its connection, and none that the
+    proxy writes itself."""
+    named = frozenset[bytes]().union(
+        *(named_by_connection(value) for name, value in pairs(fields) if name.lower() == b"connection")
+    )
+    return [
+        b"%b: %b" % (name, value)
+        for name, value in pairs(fields)
+        if name.lower() not in _NOT_PASSED_ON and name.lower() not in named and _is_printable(value)
+    ]
+
+
+def _is_printable(value: bytes) -> bool:
+    """Whether it may stand in a field (RFC 9110 §5.5)."""
+    return all((each >= 0x20 and each != 0x7F) or each == 0x09 for each in value)
