@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from meshctl.config.build_checked import checked
 from meshctl.config.document_passing import JsonEditsTable
 from meshctl.config.document_route import RouteTable
 from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
@@ -13,6 +14,7 @@ from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 def passing(table: RouteTable) -> dict[str, Any]:
     """The fields of a route that its tables of this kind fill."""
     found: dict[str, Any] = {}
+    found |= checked(table)
     if table.cors is not None:
         found["cors"] = Cors(**{key: _frozen(value) for key, value in table.cors.given().items()})
     if table.security_headers is not None:

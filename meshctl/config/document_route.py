@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from meshctl.config.document_auth import NeedSpec, Rules
+from meshctl.config.document_checked import BodySchemaSpec, OpenApiSpec
 from meshctl.config.document_limits import Addresses, Bandwidth, Quotas, RateLimits
 from meshctl.config.document_passing import CompressionSpec, CorsTable, JsonEditsTable, SecuritySpec
 from meshctl.config.document_path import PathSpec
@@ -198,6 +199,13 @@ class RouteTable(Table):
     )
     compression: CompressionSpec | None = Field(
         None, description="Compresses answers for clients that take it; true takes the defaults.", examples=[True]
+    )
+    openapi: OpenApiSpec | None = Field(
+        None, description="An OpenAPI document: its paths alone are known, and requests must be as it says.",
+        examples=["api.yaml"],
+    )
+    request_schema: BodySchemaSpec | None = Field(
+        None, description="A JSON Schema that bodies must meet.", examples=["order.schema.json"]
     )
     request_body: JsonEditsTable | None = Field(None, description="Edits to bodies of JSON that go to the service.")
     response_body: JsonEditsTable | None = Field(None, description="Edits to bodies of JSON that come back.")

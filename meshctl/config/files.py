@@ -18,6 +18,7 @@ from meshctl.errors import MeshError
 from meshctl.model.mesh import Mesh
 
 if TYPE_CHECKING:
+    from meshctl.config.build_checked import Described
     from meshctl.config.document import CertificateTable, Document
     from meshctl.config.problems import Path as KeyPath
 
@@ -64,14 +65,19 @@ def decode_text(text: str, *, name: str = NAME, folder: Path, with_files: bool =
     except BadSyntax as error:
         raise ConfigInvalid([Problem(name, error.line, error.column, "", error.message, error.expected)]) from None
     findings = list(decoded.findings)
-    mesh = Mesh()
+    mesh, described = Mesh(), None
     if decoded.document is not None:
         mesh = build(decoded.document, str(folder.absolute()))
         cross = check(decoded, mesh) + (_files(decoded.document, folder) if with_files else [])
+        described = _described(decoded.document, folder, with_files=with_files)
+        cross += described.findings if described is not None else []
         findings += [msgspec.structs.replace(each, path=decoded.written(each.path)) for each in cross]
     problems = locate(findings, text, name)
     if any(problem.severity == "error" for problem in problems):
         raise ConfigInvalid(problems)
+
+    if described is not None:
+        mesh = described.filled(mesh)
     return Loaded(mesh, text, name, tuple(problems))
 
 
@@ -203,6 +209,30 @@ def _tracing(document: Document, folder: Path) -> list[Finding]:
         except ValueError as error:
             findings.append(Finding(path, f"{quoted(file)}: {error}"))
     return findings
+
+
+def _described(document: Document, folder: Path, *, with_files: bool) -> Described | None:
+    """What files say of the requests that routes take; None where no route asks."""
+    from meshctl.config.build_checked import Described, is_described
+
+    if not is_described(document):
+        return None
+    return Described(document, str(folder.absolute()), _beside if with_files else None)
+
+
+def _beside(document: str, name: str) -> bytes:
+    """The bytes of a file in the folder of a document. Raises Wrong."""
+    folder = Path(document).parent.resolve()
+    path = folder / name
+    if Path(document).name != name and not path.resolve().is_relative_to(folder):
+        raise Wrong("leads out of the document's folder")
+    try:
+        data = _pem(path)
+    except Wrong as error:
+        raise Wrong(error.message, hint=error.hint) from error
+    if len(data) >= LARGEST:
+        raise Wrong("is larger than 16 MiB")
+    return data
 
 
 def _pem(path: Path) -> bytes:

@@ -1,6 +1,6 @@
 """An OpenAPI 3.0 or 3.1 document → the operations it has: paths, methods, parameters and bodies of requests.
 
-Every problem is collected, each with its place. What a document says of answers, security and examples is not looked at.
+Every problem is collected, each with its place. What a document says of answers, security and examples is not read.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from meshctl.config.build_tracing import shown_tracing
 from meshctl.config.render_auth import auth, need, path, rule
 from meshctl.config.render_limits import limits, rate_limiting
 from meshctl.config.render_passing import passing
+from meshctl.model.checked import BodySchema, OpenApi
 from meshctl.model.mesh import AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 from meshctl.model.policy import (
@@ -193,6 +194,8 @@ FULL_ROUTE: Final = Route(
     cors=Cors(()),
     security_headers=SecurityHeaders(),
     compression=Compression(),
+    openapi=OpenApi(""),
+    request_schema=BodySchema(""),
     request_body=JsonEdits(),
     response_body=JsonEdits(),
 )

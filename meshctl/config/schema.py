@@ -75,6 +75,8 @@ def _defaults() -> dict[str, Any]:
         "SecurityHeadersTable": route["security_headers"],
         "CompressionTable": route["compression"],
         "JsonEditsTable": route["request_body"],
+        "OpenApiTable": {"limit": route["openapi"]["limit"]},
+        "BodySchemaTable": {"limit": route["request_schema"]["limit"]},
         "ServiceTable": {key: service[key] for key in _SERVICE_KEYS},
         "HealthTable": service["health"],
         "RetryBudgetTable": service["retry_budget"],

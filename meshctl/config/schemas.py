@@ -1,7 +1,7 @@
 """A JSON Schema out of documents → one text that has all it refers to and needs no document any more.
 
 Only what decides about an instance is kept. What OpenAPI 3.0 says in words of its own becomes JSON Schema 2020-12, and
-of properties that are for answers alone (`readOnly`) requests have none. It does not judge whether a schema makes sense.
+of properties that are for answers alone (`readOnly`) requests have none. Whether a schema makes sense others judge.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Schemas:
             if self._is_for_answers((place[0], (*place[1], "properties", name)), each):
                 found.add(name)
         whole = value.get("allOf")
-        for number, each in enumerate(whole if isinstance(whole, list) and depth < 10 else ()):
+        for number in range(len(whole) if isinstance(whole, list) and depth < 10 else 0):
             at: Place = self._sources.followed((place[0], (*place[1], "allOf", str(number))))
             target = self._sources.at(at)
             if isinstance(target, dict):

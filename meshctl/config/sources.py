@@ -1,4 +1,4 @@
-"""The documents that an OpenAPI description or a JSON Schema is made of: one file and those beside it that it refers to.
+"""The documents that an OpenAPI description or a JSON Schema is made of: a file and those beside it that it refers to.
 
 It finds what a `$ref` means and never leaves the folder of the first file, let alone the machine. Files are read by a
 function that it is given.

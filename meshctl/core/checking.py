@@ -88,7 +88,7 @@ def _is_unicode(value: object) -> bool:
 
 def fits(media: str, known: str) -> bool:
     """Whether a media type is `known`, in which a star stands for any word."""
-    if media == known or known == "*/*":
+    if known in (media, "*/*"):
         return bool(media)
     kind, _, what = known.partition("/")
     given, _, rest = media.partition("/")

@@ -1,4 +1,4 @@
-"""Which operation of an API is a request? By its path, whose names in braces stand for parts of a segment, and its method.
+"""Which operation of an API is a request? By its method and its path, whose names in braces stand for what may vary.
 
 A path that is written out comes before one with names, segment by segment from the left. Pure; knows nothing of what an
 operation asks for.
@@ -43,10 +43,7 @@ class Operations(Generic[T]):
         self._plain: dict[str, Item[T]] = {}
         self._first = _Node[T]()
         for method, path, target in operations:
-            if "{" not in path:
-                item = self._plain.setdefault(_written(path), Item(()))
-            else:
-                item = self._first.add(path)
+            item = self._first.add(path) if "{" in path else self._plain.setdefault(_written(path), Item(()))
             item.methods[method] = target
 
     def __repr__(self) -> str:
@@ -91,7 +88,7 @@ class Item(Generic[T]):
 
 
 class _Node(Generic[T]):
-    """What may follow in a path: segments that are written out, then those with names, the longer written ones first."""
+    """What may follow in a path: segments that are written out, then those with names, the longest first."""
 
     __slots__ = ("item", "named", "plain")
 

@@ -25,7 +25,12 @@ Values = Mapping[str, Sequence[str]]
 _INTEGER: Final = re.compile(r"-?[0-9]{1,400}")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][-+]?[0-9]{1,3})?")
 _BOOLEANS: Final = {"true": True, "false": False}
-_BETWEEN: Final[dict[str, str | re.Pattern[str]]] = {"form": ",", "simple": ",", "space": re.compile(r"%20|\+|\ "), "pipe": re.compile(r"\||%7[cC]")}
+_BETWEEN: Final[dict[str, str | re.Pattern[str]]] = {
+    "form": ",",
+    "simple": ",",
+    "space": re.compile(r"%20|\+"),
+    "pipe": re.compile(r"\||%7[cC]"),
+}
 MOST_VALUES: Final = 1_000
 """Of one query: more are not read."""
 

@@ -1,5 +1,5 @@
-"""What requests of a route must look like: the operations of an OpenAPI document, or the schema of a body. Frozen values,
-complete in themselves: the files that they were read from are not needed once there is one of these."""
+"""What requests of a route must look like: the operations of an OpenAPI document, or the schema of a body. Frozen
+values, complete in themselves: the files that they were read from are not needed once there is one of these."""
 
 from __future__ import annotations
 

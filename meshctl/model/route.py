@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from meshctl.model.auth import Need
+from meshctl.model.checked import BodySchema, OpenApi
 from meshctl.model.limits import Quota, RateLimit
 from meshctl.model.part import Part
 from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
@@ -153,6 +154,10 @@ class Route(msgspec.Struct, frozen=True):
     """What browsers are told with its answers."""
     compression: Compression | None = None
     """How its answers are compressed; None passes them as they come."""
+    openapi: OpenApi | None = None
+    """The operations that it knows; None asks nothing of requests."""
+    request_schema: BodySchema | None = None
+    """What bodies must meet."""
     request_body: JsonEdits | None = None
     response_body: JsonEdits | None = None
     entry: str = "gateway"

@@ -45,7 +45,10 @@ def coding(fields: Fields) -> str:
 class Gathering:
     """The body of a request that waits for its end; it takes the place of what would send it on."""
 
-    def __init__(self, exchange: Exchange, edits: Edits, limit: int) -> None:
+    purpose = "edited"
+    """What is done with it, in a word."""
+
+    def __init__(self, exchange: Exchange, edits: Edits | None, limit: int) -> None:
         self._exchange = exchange
         self._edits = edits
         self._limit = limit
@@ -83,7 +86,7 @@ class Gathering:
         self._body += data
         if len(self._body) > self._limit:
             self._restore()
-            exchange.reply("body_too_large", f"the body may have at most {self._limit} bytes to be edited")
+            self._too_large()
 
     def on_body_end(self, trailers: Fields) -> None:
         """The body is whole: edit it and go on with the filters after this one. Its trailers were about another."""
@@ -100,16 +103,27 @@ class Gathering:
         """Put the edited body in the place of the one that came, or refuse the request."""
         exchange, request = self._exchange, self._exchange.request
         if len(self._body) > self._limit:
-            return exchange.reply("body_too_large", f"the body may have at most {self._limit} bytes to be edited")
-        try:
-            body = self._edits.edited(bytes(self._body)) if self._body else b""
-        except ValueError as error:
-            return exchange.reply("body_unreadable", f"the body {error}")
+            return self._too_large()
+        body = self.made(bytes(self._body))
+        if body is None:
+            return False
         request.length = len(body)
         if request.expects_continue:
             request.special = {name: value for name, value in request.special.items() if name != b"expect"}
         exchange.parts, exchange.parts_size = [body] if body else None, len(body)
         return True
+
+    def made(self, body: bytes) -> bytes | None:
+        """What goes on in its place; None where the request was refused."""
+        try:
+            return self._edits.edited(body) if body and self._edits is not None else body
+        except ValueError as error:
+            self._exchange.reply("body_unreadable", f"the body {error}")
+            return None
+
+    def _too_large(self) -> bool:
+        said = f"the body may have at most {self._limit} bytes to be {self.purpose}"
+        return self._exchange.reply("body_too_large", said)
 
     def _restore(self) -> None:
         exchange: Any = self._exchange

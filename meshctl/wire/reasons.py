@@ -51,6 +51,10 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "auth_unavailable": (503, "The server that is asked about requests cannot be asked"),
     # what passes
     "cors_refused": (403, "The page may not ask for this from another origin"),
+    "unknown_operation": (404, "The API has no such path"),
+    "method_not_allowed": (405, "The API's path is not for this method"),
+    "invalid_request": (400, "The request is not as the API has it"),
+    "unsupported_media_type": (415, "The request's body is of a kind that is not taken"),
     "body_unreadable": (400, "The request's body is not JSON that can be edited"),
     "response_unreadable": (502, "The service's answer is not JSON that can be edited"),
     # parts of an answer

@@ -25,6 +25,7 @@ from meshctl.proxy.filters import (
     redirect,
     require,
     respond,
+    validation,
 )
 from meshctl.proxy.filters.reply import LATER, Filter, Reply
 
@@ -44,6 +45,7 @@ FILTERS: Final[dict[str, Callable[[Route, Service | None, Filter | None], Filter
     "require": require.compile_filter,
     "rate_limits_of_callers": rate_limits.after_auth,
     "quotas": quotas.compile_filter,
+    "validation": validation.compile_filter,
     "bandwidth": bandwidth.compile_filter,
     "compression": compression.compile_filter,
     "response_body": json_bodies.of_answers,
