@@ -71,10 +71,21 @@ SCENARIOS = {
         Scenario("upload", "requests of 1 MB", suffix=UPLOAD, connections=8, upload=BIG, is_bulk=True),
         Scenario(
             "workers",
-            "meshctl with 1 and 2 workers, on all cores",
+            "meshctl with 1 and 2 workers, on one core",
             connections=64,
-            is_pinned=False,
             own=(Contender("1 worker", "meshctl"), Contender("2 workers", "meshctl", workers=2)),
+        ),
+        # Where workers are not busy they are woken for fewer requests at a time, and on few cores the load and the
+        # upstream run beside them: how much that is, others have to say as well.
+        *(
+            Scenario(
+                f"cores-{peer}",
+                f"{peer} with 1 and 2 workers, on all cores beside load and upstream",
+                connections=64,
+                is_pinned=False,
+                own=(Contender("1 worker", peer), Contender("2 workers", peer, workers=2)),
+            )
+            for peer in ("meshctl", "nginx", "envoy")
         ),
         Scenario(
             "policies",
