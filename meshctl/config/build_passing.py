@@ -8,6 +8,7 @@ from typing import Any
 from meshctl.config.build_checked import checked
 from meshctl.config.document_passing import JsonEditsTable
 from meshctl.config.document_route import RouteTable
+from meshctl.model.caching import Caching
 from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 
 
@@ -21,6 +22,8 @@ def passing(table: RouteTable) -> dict[str, Any]:
         found["security_headers"] = SecurityHeaders(**table.security_headers.given())
     if table.compression is not None:
         found["compression"] = Compression(**{key: _frozen(value) for key, value in table.compression.given().items()})
+    if table.cache is not None:
+        found["cache"] = Caching(**{key: _frozen(value) for key, value in table.cache.given().items()})
     for key, edits in (("request_body", table.request_body), ("response_body", table.response_body)):
         if edits is not None:
             found[key] = _json_edits(edits)

@@ -19,6 +19,7 @@ _FORWARDING = (
     "request_query",
     "request_body",
     "response_body",
+    "cache",
     "retry",
     "timeout",
     "priority",

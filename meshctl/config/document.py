@@ -207,6 +207,9 @@ class GatewayTable(Table):
     )
     deny_addresses: Addresses | None = Field(None, description="Networks whose clients are not served at all.")
     rate_limit: RateLimitingTable | None = Field(None, description="How rate limits are kept.")
+    cache_bytes: Size | None = Field(
+        None, description="What each worker keeps of answers at most, of all routes with `cache`."
+    )
 
 
 class Document(Table):

@@ -80,7 +80,7 @@ def _frame(value: object) -> object:
     return "" if value is False else checked(value, check, expected)
 
 
-def _or_true(example: str) -> Callable[[object], object]:
+def or_true(example: str) -> Callable[[object], object]:
     """A reader of a table, of which `true` is the one with all defaults."""
 
     def read(value: object) -> object:
@@ -216,11 +216,11 @@ class SecurityHeadersTable(Table):
 
 CompressionSpec = Annotated[
     CompressionTable,
-    BeforeValidator(_or_true('{ codings = ["gzip"] }'), json_schema_input_type=Literal[True] | CompressionTable),
+    BeforeValidator(or_true('{ codings = ["gzip"] }'), json_schema_input_type=Literal[True] | CompressionTable),
 ]
 SecuritySpec = Annotated[
     SecurityHeadersTable,
     BeforeValidator(
-        _or_true('{ hsts = "1y", frame = "deny" }'), json_schema_input_type=Literal[True] | SecurityHeadersTable
+        or_true('{ hsts = "1y", frame = "deny" }'), json_schema_input_type=Literal[True] | SecurityHeadersTable
     ),
 ]

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from meshctl.config.document_auth import NeedSpec, Rules
 from meshctl.config.document_checked import BodySchemaSpec, OpenApiSpec
+from meshctl.config.document_caching import CacheSpec
 from meshctl.config.document_limits import Addresses, Bandwidth, Quotas, RateLimits
 from meshctl.config.document_passing import CompressionSpec, CorsTable, JsonEditsTable, SecuritySpec
 from meshctl.config.document_path import PathSpec
@@ -209,6 +210,9 @@ class RouteTable(Table):
     )
     request_body: JsonEditsTable | None = Field(None, description="Edits to bodies of JSON that go to the service.")
     response_body: JsonEditsTable | None = Field(None, description="Edits to bodies of JSON that come back.")
+    cache: CacheSpec | None = Field(
+        None, description="Keeps answers in memory, in each worker; true takes the defaults.", examples=[True]
+    )
     response_bytes: Size | None = Field(None, description='The longest body of an answer; "0B" is any.')
     bandwidth: Bandwidth | None = Field(
         None, description="How fast the body of an answer goes out at most.", examples=["64KiB/s"]

@@ -15,6 +15,7 @@ from meshctl.config.render_auth import auth, need, path, rule
 from meshctl.config.render_limits import limits, rate_limiting
 from meshctl.config.render_passing import passing
 from meshctl.model.checked import BodySchema, OpenApi
+from meshctl.model.caching import Caching
 from meshctl.model.mesh import AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 from meshctl.model.policy import (
@@ -93,6 +94,7 @@ def gateway(value: Gateway) -> Table:
         "limits": _plain(value.limits),
         "overload": _plain(value.overload),
         "rate_limit": rate_limiting(value.rate_limit),
+        "cache_bytes": format_size(value.cache_bytes),
     } | {
         key: list(each)
         for key, each in (("allow_addresses", value.allow_addresses), ("deny_addresses", value.deny_addresses))
@@ -194,6 +196,7 @@ FULL_ROUTE: Final = Route(
     cors=Cors(()),
     security_headers=SecurityHeaders(),
     compression=Compression(),
+    cache=Caching(),
     openapi=OpenApi(""),
     request_schema=BodySchema(""),
     request_body=JsonEdits(),

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from meshctl.model.checked import BodySchema, OpenApi
+from meshctl.model.caching import Caching
 from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 from meshctl.model.route import Route
 from meshctl.model.units import format_duration, format_size
@@ -23,6 +24,7 @@ def passing(value: Route) -> Table:
         "compression": value.compression and compression(value.compression),
         "openapi": value.openapi and _openapi(value.openapi),
         "request_schema": value.request_schema and _request_schema(value.request_schema),
+        "cache": value.cache and caching(value.cache),
         "request_body": value.request_body and json_edits(value.request_body),
         "response_body": value.response_body and json_edits(value.response_body),
     }
@@ -58,6 +60,15 @@ def _request_schema(value: BodySchema) -> Table:
     return {"file": value.file, "limit": format_size(value.limit)}
 
 
+    """A route's `cache`."""
+    table: Table = msgspec.structs.asdict(value) | {"largest": format_size(value.largest)}
+    for key in ("default", "coalesce", "stale_while_revalidate", "stale_if_error"):
+        table[key] = format_duration(table[key])
+    vary = {"vary": list(value.vary)} if value.vary else {}
+    return {key: each for key, each in table.items() if key != "vary"} | vary
+
+
+def caching(value: Caching) -> Table:
     """A route's `cache`."""
     table: Table = msgspec.structs.asdict(value) | {"largest": format_size(value.largest)}
     for key in ("default", "coalesce", "stale_while_revalidate", "stale_if_error"):

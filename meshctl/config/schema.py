@@ -74,6 +74,7 @@ def _defaults() -> dict[str, Any]:
         "CorsTable": {"credentials": route["cors"]["credentials"]},
         "SecurityHeadersTable": route["security_headers"],
         "CompressionTable": route["compression"],
+        "CacheTable": route["cache"],
         "JsonEditsTable": route["request_body"],
         "OpenApiTable": {"limit": route["openapi"]["limit"]},
         "BodySchemaTable": {"limit": route["request_schema"]["limit"]},

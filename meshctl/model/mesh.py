@@ -93,6 +93,8 @@ class Gateway(msgspec.Struct, frozen=True):
     deny_addresses: tuple[str, ...] = ()
     """Networks whose clients are not."""
     rate_limit: RateLimiting = RateLimiting()
+    cache_bytes: int = 67_108_864
+    """Bytes of answers that each worker keeps, of all routes with `cache`."""
 
 
 class Mesh(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ import msgspec
 
 from meshctl.model.auth import Need
 from meshctl.model.checked import BodySchema, OpenApi
+from meshctl.model.caching import Caching
 from meshctl.model.limits import Quota, RateLimit
 from meshctl.model.part import Part
 from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
@@ -160,6 +161,8 @@ class Route(msgspec.Struct, frozen=True):
     """What bodies must meet."""
     request_body: JsonEdits | None = None
     response_body: JsonEdits | None = None
+    cache: Caching | None = None
+    """Which answers are kept; None keeps none."""
     entry: str = "gateway"
     """Which listeners it is for (`Listener.entry`). What a configuration writes is for the gateway's; a sidecar makes
     its own for the others."""

@@ -47,6 +47,8 @@ class Line(msgspec.Struct, gc=False):
     user: str | msgspec.UnsetType = msgspec.UNSET
     """Who called, where the route asked: the subject of a token, the owner of an API key, the name a password belongs
     to, or the service with the certificate. Nothing else of a credential is ever written."""
+    cache: str | msgspec.UnsetType = msgspec.UNSET
+    """What the route's cache did: hit, stale, revalidated, refresh (behind a stale one), miss or bypass."""
     parts: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     """Where the answer is made of parts: what came of each, a status or a reason."""
 
@@ -90,7 +92,7 @@ def _text_line(line: Line) -> str:
 
 def _pairs(line: Line) -> Iterable[str]:
     yield f'host="{escaped(line.host)}"'
-    for name in ("reason", "route", "service", "version", "endpoint"):
+    for name in ("reason", "route", "service", "version", "endpoint", "cache"):
         if value := getattr(line, name):
             yield f"{name}={value}"
     if line.parts:

@@ -14,7 +14,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from meshctl.observe.histogram import Histogram
-from meshctl.observe.sample import CLASSES, DenialSample, Key, Sample, SeriesSample, ServiceSample
+from meshctl.observe.sample import CLASSES, CacheSample, DenialSample, Key, Sample, SeriesSample, ServiceSample
 
 MOST_REASONS: Final = 64
 """Reasons a series tells apart; more would be a mistake in the vocabulary and are counted as "other"."""
@@ -163,12 +163,14 @@ class Counters:
     """All that a worker counts. The numbers are plain attributes: `counters.connections += 1`."""
 
     __slots__ = (
+        "_cached",
         "_denials",
         "_refusals",
         "_series",
         "_services",
         "_shed",
         "accepted",
+        "cache",
         "connections",
         "handshake_failures",
         "in_flight",
@@ -186,6 +188,9 @@ class Counters:
         """Access log lines lost; the worker copies it from the log before it exports."""
         self._refusals: dict[str, int] = {}
         self._shed: dict[str, int] = {}
+        self._cached: dict[str, dict[str, int]] = {}
+        self.cache: CacheSample | None = None
+        """What is kept of answers; the worker copies it from its cache before it exports."""
         self._denials: dict[tuple[str, str, bool], int] = {}
         self._series: dict[Key, Series] = {}
         self._services: dict[str, ServiceCounters] = {}
@@ -215,6 +220,11 @@ class Counters:
     def shed(self, priority: str) -> None:
         """Count a request that was refused because the worker cannot keep up."""
         self._shed[priority] = self._shed.get(priority, 0) + 1
+
+    def cached(self, route: str, result: str) -> None:
+        """Count what became of a request at the cache of its route."""
+        counts = self._cached.setdefault(route, {})
+        counts[result] = counts.get(result, 0) + 1
 
     def deny(self, rule: str, caller: str, *, is_shadow: bool) -> None:
         """Count a call that a rule between services denied, or would have. `caller` is a service that proved to be it,
@@ -248,6 +258,8 @@ class Counters:
             refusals=dict(self._refusals),
             denials=self.denials(),
             shed=dict(self._shed),
+            cached={route: dict(counts) for route, counts in self._cached.items()},
+            cache=self.cache,
         )
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from meshctl.model.views import IdentityView, ServiceView
 from meshctl.observe.processes import Usage, processes, usage
-from meshctl.observe.sample import CLASSES, Sample, SeriesSample
+from meshctl.observe.sample import CLASSES, CacheSample, Sample, SeriesSample
 from meshctl.observe.upstream_metrics import upstream
 
 if TYPE_CHECKING:
@@ -164,6 +164,25 @@ def _requests(sample: Sample) -> Iterator[Metric]:
     for priority, count in sample.shed.items():
         shed.add_metric((priority,), count)
     yield shed
+    if sample.cache is not None:
+        yield from _cache(sample, sample.cache)
+
+
+def _cache(sample: Sample, kept: CacheSample) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+    found = CounterMetricFamily(
+        "meshctl_cache_requests",
+        "Requests of routes with a cache: hit, stale, revalidated, refresh (behind a stale one), miss or bypass.",
+        labels=("route", "result"),
+    )
+    for route, counts in sample.cached.items():
+        for result, count in counts.items():
+            found.add_metric((route, result), count)
+    yield found
+    yield GaugeMetricFamily("meshctl_cache_answers", "Answers that are kept, over all workers.", kept.answers)
+    yield GaugeMetricFamily("meshctl_cache_bytes", "Bytes of what is kept of answers, over all workers.", kept.size)
+    yield CounterMetricFamily("meshctl_cache_evictions", "Answers that gave way to others.", kept.evicted)
 
 
 def _by_reason(series: SeriesSample) -> Iterator[tuple[str, str, int]]:

@@ -152,6 +152,20 @@ class DenialSample(msgspec.Struct, frozen=True, array_like=True):
     count: int
 
 
+class CacheSample(msgspec.Struct, frozen=True, array_like=True):
+    """What is kept of answers."""
+
+    answers: int = 0
+    size: int = 0
+    """Bytes."""
+    evicted: int = 0
+    """Answers that gave way to others."""
+
+    def plus(self, other: CacheSample) -> CacheSample:
+        """Both together."""
+        return CacheSample(self.answers + other.answers, self.size + other.size, self.evicted + other.evicted)
+
+
 class Sample(msgspec.Struct, frozen=True, array_like=True):
     """Everything one worker counted since it started, or several workers together."""
 
@@ -166,6 +180,10 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     denials: tuple[DenialSample, ...] = ()
     shed: dict[str, int] = {}
     """Requests refused by workers that could not keep up, by priority."""
+    cached: dict[str, dict[str, int]] = {}
+    """What became of requests at the caches of their routes, by route and result."""
+    cache: CacheSample | None = None
+    """None where no route has a cache."""
     spans_exported: int = 0
     spans_dropped: int = 0
     """Spans of traces that a receiver took, and those that nobody did."""
@@ -196,8 +214,14 @@ def merge(samples: Iterable[Sample]) -> Sample:
     refusals: dict[str, int] = {}
     denials: dict[tuple[str, str, bool], int] = {}
     shed: dict[str, int] = {}
+    cached: dict[str, dict[str, int]] = {}
+    cache: CacheSample | None = None
     for sample in every:
         shed = _summed(shed, sample.shed)
+        for route, counts in sample.cached.items():
+            cached[route] = _summed(cached.get(route, {}), counts)
+        if sample.cache is not None:
+            cache = sample.cache if cache is None else cache.plus(sample.cache)
         for one in sample.series:
             series[one.key] = series[one.key].plus(one) if one.key in series else one
         for service in sample.services:
@@ -218,6 +242,8 @@ def merge(samples: Iterable[Sample]) -> Sample:
         refusals=refusals,
         denials=tuple(DenialSample(*name, count) for name, count in denials.items()),
         shed=shed,
+        cached=cached,
+        cache=cache,
         spans_exported=sum(sample.spans_exported for sample in every),
         spans_dropped=sum(sample.spans_dropped for sample in every),
     )

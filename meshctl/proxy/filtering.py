@@ -45,6 +45,10 @@ class Filtering(Answering):
     """How often it has waited for the answer to another request."""
     cached: str | UnsetType = UNSET
     """What the cache did, where the route has one, for the access log."""
+    waits = 0
+    """How often it has waited for the answer to another request."""
+    cached: str | UnsetType = UNSET
+    """What the cache did, where the route has one, for the access log."""
     questions: dict[Way, Asking] | None = None
     """What other servers were asked about the request, by who asked."""
 
@@ -69,7 +73,7 @@ class Filtering(Answering):
     def on_deadline(self, now: float) -> None:
         if self.pending is not None and now < self.total_deadline:
             self.deadline = NEVER
-            self.fail(self.deadline_reason, f"waited {now - self.started:.3g}s for what a filter needs to know")
+            self.pending.give_up(self, now)
         else:
             super().on_deadline(now)
 
@@ -106,11 +110,24 @@ class Waiting:
     def hold(self, exchange: Filtering) -> Reply:
         """Have `exchange` wait; what its filter answers."""
         self._exchanges = [each for each in self._exchanges if not each.finished]
+        return self.take(exchange)
+
+    def take(self, exchange: Filtering) -> Reply:
+        """The same, without a look at who has gone meanwhile."""
         self._exchanges.append(exchange)
         exchange.pending = self
         exchange.wait(self._patience, self._reason)
         exchange.worker.exchanges.watch(exchange)  # type: ignore[arg-type]
         return LATER
+
+    @property
+    def waiting(self) -> list[Filtering]:
+        """Who waits, and some who have gone."""
+        return self._exchanges
+
+    def give_up(self, exchange: Filtering, now: float) -> None:
+        """It has not come in time."""
+        exchange.fail(self._reason, f"waited {now - exchange.started:.3g}s for what a filter needs to know")
 
     def over(self, loop: asyncio.AbstractEventLoop) -> None:
         """Have all who wait ask again, each in a turn of the loop of its own."""

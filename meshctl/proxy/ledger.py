@@ -83,6 +83,7 @@ class Ledger:
                 exchange.attempt,
                 stream.listener,
                 exchange.user,
+                exchange.cached,
                 exchange.made_of,
             )
         )

@@ -222,7 +222,10 @@ class Orders:
 
     def _answer(self, what: str) -> bytes:
         if what == "sample":
-            return self._worker.ledger.sample()
+            worker = self._worker
+            if worker.caching is not None:
+                worker.counters.cache = worker.caching.count()
+            return worker.ledger.sample()
         if what == "services":
             return msgspec.msgpack.encode(self._worker.registry.views())
         if what == "plain":

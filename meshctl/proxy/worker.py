@@ -37,6 +37,7 @@ from meshctl.proxy.vouching import Vouching
 from meshctl.wire.tracing import Identifiers
 
 if TYPE_CHECKING:
+    from meshctl.proxy.caching import LiveCaching
     from meshctl.proxy.outward import Outward
     from meshctl.proxy.tracer import Tracer
 
@@ -68,6 +69,8 @@ class Worker:
         self.snapshot = Snapshot(0, Mesh(), {}, self)
         self.steering = LiveSteering(self)
         self.overload = Overload(self)
+        self.caching: LiveCaching | None = None
+        """What it keeps of answers, once a route asks for that."""
         self.shedding: Overload | None = None
         """The same while it has anything to refuse."""
         self.exchanges: Deadlines[Exchange] = Deadlines(loop, FINE, self.overload.on_tick)
@@ -131,6 +134,8 @@ class Worker:
         """Serve `snapshot` from the next request on."""
         self.snapshot = snapshot
         self.registry.adopt(snapshot)
+        if self.caching is not None:
+            self.caching.adopt(snapshot)
         gateway = snapshot.mesh.gateway
         self.connection_limit = max(1, gateway.limits.connections // self.workers)
         self.overload.configure(gateway.overload.lag)

@@ -64,6 +64,8 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     # how much
     "rate_limited": (429, "The request is one too many for now"),
     "quota_exceeded": (429, "The requests of this day or month are used up"),
+    # what is kept
+    "not_cached": (504, "Nothing is kept that may be given"),
     # routing
     "no_route": (404, "No route takes this request"),
     "unknown_service": (404, "The mesh has no service of this name"),

@@ -1,29 +1,16 @@
-"""How long an answer asks its client to wait (Retry-After, RFC 9110 §10.2.3): seconds, or a date in one of the three
-forms that §5.6.7 has recipients accept.
-
-The library's parsers of dates take megabytes of modules that an idle proxy does without. Pure: now is an argument.
-"""
+"""How long an answer asks its client to wait (Retry-After, RFC 9110 §10.2.3): seconds, or a date. Pure: now is an
+argument."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
+from meshctl.wire.dates import moment
 from meshctl.wire.fields import Fields
 
 _NAME: Final = b"retry-after"
 _SECONDS: Final = re.compile(rb"[0-9]{1,9}").fullmatch
-_TIME: Final = rb"(?P<h>[0-2][0-9]):(?P<i>[0-5][0-9]):(?P<s>[0-6][0-9])"
-_DATES: Final = (
-    re.compile(rb"[A-Z][a-z]{2}, (?P<d>[0-9]{2}) (?P<m>[A-Z][a-z]{2}) (?P<y>[0-9]{4}) " + _TIME + rb" GMT").fullmatch,
-    re.compile(rb"[A-Z][a-z]{5,8}, (?P<d>[0-9]{2})-(?P<m>[A-Z][a-z]{2})-(?P<y>[0-9]{2}) " + _TIME + rb" GMT").fullmatch,
-    re.compile(rb"[A-Z][a-z]{2} (?P<m>[A-Z][a-z]{2}) (?P<d>[ 0-9][0-9]) " + _TIME + rb" (?P<y>[0-9]{4})").fullmatch,
-)
-_MONTHS: Final = {
-    name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)
-}
-_DAY: Final = 86_400
-_HALF_CENTURY: Final = 50
 
 
 def wait_asked(fields: Fields, now: float) -> float:
@@ -39,29 +26,5 @@ def wait_asked(fields: Fields, now: float) -> float:
 def _wait(value: bytes, now: float) -> float:
     if _SECONDS(value):
         return float(value)
-    for form in _DATES:
-        if found := form(value):
-            return max(0.0, _moment(found, now) - now)
-    return 0.0
-
-
-def _moment(found: re.Match[bytes], now: float) -> float:
-    """The Unix time of a date; `now` where there is no such month."""
-    month = _MONTHS.get(found["m"], 0)
-    if not month:
-        return now
-    year = int(found["y"])
-    if len(found["y"]) == 2:
-        # The one that ends so and is nearest: a year more than fifty ahead is of the century before (§5.6.7).
-        earliest = 1970 + int(now / (365.2425 * _DAY)) - _HALF_CENTURY
-        year = earliest + (year - earliest) % 100
-    days = _days(year, month, int(found["d"]))
-    return days * _DAY + int(found["h"]) * 3600 + int(found["i"]) * 60 + int(found["s"])
-
-
-def _days(year: int, month: int, day: int) -> int:
-    """Days from 1970-01-01 in the Gregorian calendar. Years are counted from March, so that the day that may be there
-    or not is the last one."""
-    year -= month <= 2
-    since_march = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-    return year * 365 + year // 4 - year // 100 + year // 400 + since_march - 719_468
+    until = moment(value, now)
+    return 0.0 if until is None else max(0.0, until - now)

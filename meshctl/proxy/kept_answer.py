@@ -1,0 +1,209 @@
+"""An answer that is kept: made of one that a service gave, and given to those who ask for the same.
+
+It goes to a client the way that a service's answer goes, through all that the route does to answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from meshctl import clock
+from meshctl.core.caching import Head, Keeping, Refusal, first_age, holds_still, kept
+from meshctl.wire.dates import date_line, moment
+from meshctl.wire.fields import CRLF, Fields, pairs
+from meshctl.wire.message import UNTIL_CLOSE, Response
+from meshctl.wire.reasons import status_line
+
+if TYPE_CHECKING:
+    from meshctl.model.caching import Caching
+    from meshctl.proxy.exchange import Exchange
+
+WHOLE: Final = 65_536
+"""Bytes of a body that goes out at once; a longer one follows its client piece by piece."""
+_DROPPED: Final = frozenset((b"age", b"set-cookie"))
+"""What is true of one answer, not of those that are made of it."""
+_UNCHANGED: Final = frozenset((b"cache-control", b"content-location", b"date", b"etag", b"expires", b"vary"))
+"""What an answer without a body says where the client has that already (RFC 9110 §15.4.5)."""
+_OF_BODY: Final = frozenset(
+    (b"content-encoding", b"content-type", b"content-range", b"content-length", b"etag", b"set-cookie", b"age")
+)
+"""What a 304 cannot say anew of the answer that it confirms (RFC 9111 §3.2)."""
+
+
+class KeptAnswer:
+    """See the module."""
+
+    __slots__ = (
+        "age", "at", "bare", "body", "excused", "fields", "head", "keeping", "modified", "response", "size",
+        "unchanged",
+    )  # fmt: skip
+
+    def __init__(self, response: Response, fields: Fields, body: bytes, keeping: Keeping, age: float) -> None:
+        self.fields = fields
+        self.head: Head = head_of(fields)
+        self.body = body
+        self.keeping = keeping
+        self.at = clock.monotonic()
+        self.age = age
+        """How old it was then."""
+        self.excused = 0.0
+        """Until when its service need not be asked although it is stale: that has failed just now."""
+        self.modified = moment(self.head.get(b"last-modified", b""), clock.wall())
+        self.response = _response(response.status, fields, len(body), has_body=response.status != 204)
+        self.bare = _response(response.status, fields, len(body), has_body=False)
+        few = [line for line in fields if line[: line.index(b":")].lower() in _UNCHANGED]
+        self.unchanged = _response(304, few, UNTIL_CLOSE, has_body=False)
+        self.size = len(body) + 3 * sum(map(len, fields)) + 100 * len(fields)
+
+    def __repr__(self) -> str:
+        return f"<KeptAnswer {self.response.status} {len(self.body)} bytes, {self.keeping.lifetime:g}s>"
+
+    @property
+    def validators(self) -> Fields:
+        """The conditions by which a service is asked whether it still holds; none where it has none."""
+        found = []
+        if b"etag" in self.head:
+            found.append(b"If-None-Match: " + self.head[b"etag"])
+        if b"last-modified" in self.head:
+            found.append(b"If-Modified-Since: " + self.head[b"last-modified"])
+        return found
+
+    def confirmed(self, fields: Fields) -> Fields:
+        """Its fields as a 304 with these brings them up to date (RFC 9111 §3.2)."""
+        said = [line for line in fields if line[: line.index(b":")].lower() not in _OF_BODY]
+        names = {line[: line.index(b":")].lower() for line in said}
+        return [line for line in self.fields if line[: line.index(b":")].lower() not in names] + dated(said)
+
+    def give(self, exchange: Exchange, said: Head, status: bytes, now: float) -> None:
+        """Answer a request with what it says in `said`, with `status` as Cache-Status has it."""
+        age = self.age + now - self.at
+        line = b"Age: %d\r\nCache-Status: meshctl; %b; ttl=%d" % (age, status, self.keeping.lifetime - age)
+        exchange.added = line if exchange.added is None else CRLF.join((exchange.added, line))
+        response, body = self.response, self.body
+        if said and self._is_known(said):
+            response = self.unchanged
+        elif exchange.request.method == "HEAD":
+            response = self.bare
+        exchange.status = response.status
+        if not response.has_body:
+            exchange.answer(response)
+            if not exchange.finished:
+                exchange.stream.send_end([])
+                exchange.finish(now)
+        elif len(body) <= WHOLE and not hasattr(exchange, "dripping"):
+            exchange.answer(response, body)
+            exchange.finish(now)
+        else:
+            _Playing(exchange, body).begin(response)
+
+    def _is_known(self, said: Head) -> bool:
+        since = said.get(b"if-modified-since")
+        told = moment(since, clock.wall()) if since is not None else None
+        return holds_still(said, self.response.status, self.head, since=told, modified=self.modified)
+
+
+class _Playing:
+    """A long body on its way: takes the place of the connection that it would come from."""
+
+    def __init__(self, exchange: Exchange, body: bytes) -> None:
+        self._exchange: Exchange | None = exchange
+        self._body = memoryview(body)
+        self._at = 0
+        self._is_paused = False
+
+    def __repr__(self) -> str:
+        return f"<Playing {self._at} of {len(self._body)} bytes>"
+
+    def begin(self, response: Response) -> None:
+        """Send the head, and as much as the client takes."""
+        exchange = self._exchange
+        assert exchange is not None
+        exchange.connection = self  # type: ignore[assignment]
+        exchange.deadline = exchange.until = exchange.total_deadline
+        exchange.deadline_reason = exchange.total_reason
+        exchange.worker.exchanges.watch(exchange)
+        exchange.answer(response)
+        self._go_on()
+
+    def pause(self) -> None:
+        """The client takes no more for now."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """It takes more again."""
+        if self._is_paused:
+            self._is_paused = False
+            self._go_on()
+
+    def abort(self) -> None:
+        """Nobody wants it any more."""
+        self._exchange = None
+
+    end_soon = abort
+
+    def _go_on(self) -> None:
+        body = self._body
+        while (exchange := self._exchange) is not None and not exchange.finished and not self._is_paused:
+            if self._at >= len(body):
+                self._exchange = None
+                exchange.on_response_end([], clock.monotonic())
+                return
+            piece = body[self._at : self._at + WHOLE]
+            self._at += len(piece)
+            exchange.on_response_body(piece)
+            exchange.stream.flush()
+
+
+def head_of(fields: Fields) -> dict[bytes, bytes]:
+    """The fields by lower-case name, those that repeat joined (RFC 9110 §5.3)."""
+    found: dict[bytes, bytes] = {}
+    for name, value in pairs(fields):
+        low = name.lower()
+        found[low] = found[low] + b", " + value if low in found else value
+    return found
+
+
+def keeping_of(response: Response, fields: Fields, config: Caching, *, is_authorized: bool) -> Keeping | Refusal:
+    """How an answer with these `fields` to keep may be kept."""
+    head = head_of(fields)
+    if any(line[:11].lower() == b"set-cookie:" for line in response.fields):
+        head[b"set-cookie"] = b""
+    wall = clock.wall()
+    date, expires = moment(head[b"date"], wall), moment(head.get(b"expires", b""), wall)
+    made_at = wall if date is None else date
+    return kept(config, response.status, head, date=made_at, expires=expires, authorized=is_authorized)
+
+
+def made(response: Response, fields: Fields, keeping: Keeping, body: bytes, since: float) -> KeptAnswer:
+    """What is kept of an answer that is here now and was asked for at `since`, on the monotonic clock."""
+    wall = clock.wall()
+    head = head_of(fields) | head_of(ages(response))
+    age = first_age(head, moment(head[b"date"], wall) or wall, wall - (clock.monotonic() - since), wall)
+    return KeptAnswer(response, fields, body, keeping, age)
+
+
+def ages(response: Response) -> Fields:
+    """The fields by which it says how old it is."""
+    return [line for line in response.fields if line[:4].lower() == b"age:"]
+
+
+def keepable(response: Response) -> Fields:
+    """The fields of a service's answer that may be kept; a new list."""
+    drop = _DROPPED | response.named
+    return dated([line for line in response.fields if line[: line.index(b":")].lower() not in drop])
+
+
+def dated(fields: Fields) -> Fields:
+    """The fields with a Date, where they have none (RFC 9110 §6.6.1)."""
+    if any(line[:5].lower() == b"date:" for line in fields):
+        return fields
+    return [*fields, date_line(int(clock.wall()))]
+
+
+def _response(status: int, fields: Fields, length: int, *, has_body: bool) -> Response:
+    made = Response(status, fields, {})
+    made.length = length
+    made.has_body = has_body
+    if has_body:
+        made.block = CRLF.join([status_line(status), *fields, b"Content-Length: %d" % length])
+    return made
