@@ -30,7 +30,8 @@ def _url(path: Path, url: str, ca: str) -> Iterator[Finding]:
         message = "credentials go there in the clear, and the answer can be replaced on its way"
         yield Finding((*path, "url"), message, 'a URL with "https://"', severity="warning")
     if parts.scheme == "http" and ca:
-        yield Finding((*path, "ca"), "nobody shows a certificate at that URL", 'a URL with "https://"')
+        message = "nobody shows a certificate at that URL"
+        yield Finding((*path, "ca"), message, 'a URL with "https://"', severity="warning")
 
 
 def _copied(path: Path, way: Auth) -> Iterator[Finding]:
