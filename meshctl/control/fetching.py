@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from meshctl.core.jwk import LARGEST, read_keys
+from meshctl.core.oidc import Provider, check_provider, provider_document
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -24,6 +25,7 @@ LONGEST: Final = 6 * 3600.0
 """Seconds for which a set is fresh: where the answer does not say, and the bounds of what it may say."""
 
 _ISSUER: Final = "issuer "
+_PROVIDER: Final = "provider "
 _MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age\s*=\s*\"?([0-9]{1,9})", re.IGNORECASE)
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 
@@ -46,7 +48,9 @@ async def fetch(source: str) -> Answer:
 
     try:
         async with ClientSession(timeout=ClientTimeout(total=TIMEOUT), trust_env=True) as session:
-            url = source
+            url, provider = source, None
+            if source.startswith(_PROVIDER):
+                url, provider = await _discover_provider(session, source.removeprefix(_PROVIDER))
             if source.startswith(_ISSUER):
                 url = await _discover(session, source.removeprefix(_ISSUER))
             document, fresh = await _get(session, url)
@@ -58,7 +62,7 @@ async def fetch(source: str) -> Answer:
         keys = read_keys(document, with_secrets=False)
     except ValueError as error:
         raise Unfetched(f"what {url} answers {error}") from error
-    return Answer(document, len(keys), fresh)
+    return Answer(provider_document(provider, document) if provider else document, len(keys), fresh)
 
 
 def freshness(cache_control: str) -> float:
@@ -73,9 +77,19 @@ def freshness(cache_control: str) -> float:
     return min(max(float(found[1]), SHORTEST), LONGEST) if found else USUAL
 
 
+async def _discover_provider(session: ClientSession, issuer: str) -> tuple[str, Provider]:
+    """Where an issuer says that its keys are, and all else that a login needs."""
+    document, _ = await _get(session, issuer.rstrip("/") + _DISCOVERY)
+    return _keys_of(document, issuer), check_provider(document, issuer)
+
+
 async def _discover(session: ClientSession, issuer: str) -> str:
     """Where an issuer says that its keys are."""
     document, _ = await _get(session, issuer.rstrip("/") + _DISCOVERY)
+    return _keys_of(document, issuer)
+
+
+def _keys_of(document: bytes, issuer: str) -> str:
     try:
         found: Any = json.loads(document)
     except (ValueError, RecursionError) as error:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
 from meshctl.control.fleet import Fleet
+from meshctl.control.sessions import Sessions
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Mesh
 from meshctl.observe.log import Events
@@ -52,6 +53,7 @@ class Jwks:
         self._folder = home.path / "jwks"
         self._fleet = fleet
         self._kept: dict[str, _Kept] = {}
+        self._sessions = Sessions(home, fleet)
         self._events = Events("jwks")
         fleet.on[Wanted] = self.want
 
@@ -59,8 +61,9 @@ class Jwks:
         return f"<Jwks {list(self._kept)}>"
 
     def adopt(self, mesh: Mesh) -> None:
-        """Have the keys that a configuration needs, and no others."""
+        """Have the keys that a configuration needs, and no others; those of logins are the mesh's own, too."""
         wanted = {way.jwt.source for way in mesh.asked if way.jwt is not None and way.jwt.source}
+        wanted |= {way.oidc.source for way in mesh.asked if way.oidc is not None}
         for name in self._kept.keys() - wanted:
             self._end(self._kept.pop(name))
         for name in sorted(wanted - self._kept.keys()):
@@ -68,6 +71,7 @@ class Jwks:
             kept.task = spawn(self._keep(name, kept), name=f"jwks {name}")
         if wanted:
             self._tell()
+        self._sessions.adopt(mesh)
 
     def want(self, message: Wanted) -> None:
         """A worker has seen a token with a key that it does not know."""

@@ -79,7 +79,7 @@ def live_series(mesh: Mesh) -> set[Key]:
     """The names of all that is counted under this configuration."""
     versions = {service.name: [version.name for version in service.versions] for service in mesh.services}
     live = set(UNCONFIGURED)
-    for route in mesh.routes:
+    for route in mesh.served:
         service = route.service or ""
         live.update((route.name, service, version) for version in ("", *versions.get(service, ())))
         for part in route.parts:

@@ -56,7 +56,7 @@ def route_views(supervisor: Supervisor, services: Sequence[ServiceView]) -> list
         totals[series.route] = totals.get(series.route, 0) + series.requests
     known = {service.name: service for service in services}
     views = []
-    for route in supervisor.mesh.routes:
+    for route in supervisor.mesh.served:
         fare = fares.get(route.name, Fare())
         service = known.get(route.service or "")
         weights = service.versions if service else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from meshctl.model.auth import Auth
 from meshctl.model.limits import RateLimiting
 from meshctl.model.policy import DownstreamTimeouts, Limits, Overload
-from meshctl.model.route import PathMatch, Route
+from meshctl.model.route import Match, PathMatch, Route
 from meshctl.model.service import Service
 from meshctl.model.tracing import Tracing
 
@@ -119,11 +120,32 @@ class Mesh(msgspec.Struct, frozen=True):
         return tuple(each for each in self.auth if each.name in names)
 
     @property
+    def served(self) -> tuple[Route, ...]:
+        """Its routes, after those by which browsers come back from logins and sign out."""
+        ways = [each for each in self.asked if each.oidc is not None]
+        own = [route for way in ways for route in _login_routes(way, self.routes)]
+        return (*own, *self.routes) if own else self.routes
+
+    @property
     def edge_hosts(self) -> tuple[str, ...]:
         """Whom the gateway's certificate from the mesh's CA is for: the hosts and host patterns of its routes, else
         this machine by its own names."""
         hosts = (host.strip("[]") for route in self.routes if route.entry == "gateway" for host in route.match.hosts)
         return tuple(dict.fromkeys(hosts)) or ("localhost", "127.0.0.1", "::1")
+
+
+def _login_routes(way: Auth, routes: tuple[Route, ...]) -> Iterator[Route]:
+    """The routes of a login, on every host that asks for it. Where some routes are for all hosts and some are not, each
+    kind needs its own: a host that is named wins over any path."""
+    asking = [route for route in routes if route.auth is not None and way.name in route.auth.names]
+    hosts = tuple(dict.fromkeys(host for route in asking for host in route.match.hosts))
+    kinds = [hosts] * bool(hosts) + [()] * any(not route.match.hosts for route in asking)
+    if way.oidc is None or not asking:
+        return
+    for number, each in enumerate(kinds):
+        for what, path in (("login", way.oidc.callback), ("logout", way.oidc.logout)):
+            name = f"#{way.name}/{what}" + ("/any" if number else "")
+            yield Route(name, Match(each, PathMatch("exact", path)), login=way.name, entry=asking[0].entry)
 
 
 def encode(mesh: Mesh) -> bytes:

@@ -163,6 +163,8 @@ class Route(msgspec.Struct, frozen=True):
     response_body: JsonEdits | None = None
     cache: Caching | None = None
     """Which answers are kept; None keeps none."""
+    login: str = ""
+    """The way to know who calls whose browsers come back or sign out here; no file says this (`Mesh.served`)."""
     entry: str = "gateway"
     """Which listeners it is for (`Listener.entry`). What a configuration writes is for the gateway's; a sidecar makes
     its own for the others."""

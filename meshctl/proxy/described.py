@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from meshctl.model.mesh import Mesh
 from meshctl.model.route import Match, Redirect, Route, ValueMatch
 
 
@@ -27,9 +28,19 @@ def describe_target(route: Route) -> str:
     """Where the route leads: `service orders`, `service orders v2`, `redirect 302 https://…` or `respond 200`."""
     if route.service is not None:
         return f"service {route.service} {route.version}" if route.version else f"service {route.service}"
+    if route.login:
+        return f"login {route.login}"
     if route.redirect is not None:
         return f"redirect {route.redirect.status} {_location(route.redirect)}"
     return f"respond {route.respond.status if route.respond else 200}"
+
+
+def describe_login(mesh: Mesh, route: Route) -> str:
+    """What happens at a login's own routes."""
+    oidc = next(each.oidc for each in mesh.auth if each.name == route.login)
+    if oidc is None or route.match.path.value == oidc.logout:
+        return f"auth {route.login} (oidc): the session ends here"
+    return f"auth {route.login} (oidc): {oidc.issuer} sends browsers back here; one that began no login: login_failed"
 
 
 def _conditions(match: Match) -> list[str]:

@@ -18,7 +18,7 @@ from meshctl.model.route import Route
 from meshctl.model.service import Service, Version
 from meshctl.model.units import format_duration, format_percent, format_size
 from meshctl.model.views import EndpointView, ExplainView, LoserView, ServiceView
-from meshctl.proxy.described import describe_conditions, describe_match, describe_target
+from meshctl.proxy.described import describe_conditions, describe_login, describe_match, describe_target
 from meshctl.proxy.explain_limits import describe_limits
 from meshctl.proxy.explain_passing import describe_passing, forwarded_query, table_for
 from meshctl.proxy.keys import request_key
@@ -73,14 +73,15 @@ def explain(
         request.path = normalise(sent)
     except ValueError as error:
         return ExplainView(method, request.host, sent, reason=f"bad_path: {error}")
-    table, asked = table_for(mesh.routes, request)
+    routes = mesh.served
+    table, asked = table_for(routes, request)
     told = table.explain(asked, lambda route: route.name)
-    losers = tuple(LoserView(mesh.routes[at].name, reason) for at, reason in told.losers)
+    losers = tuple(LoserView(routes[at].name, reason) for at, reason in told.losers)
     if told.winner is None:
         return ExplainView(
             method, request.host, request.path, reason=f"no_route: {REASONS['no_route'][1]}", losers=losers
         )
-    route = mesh.routes[told.winner]
+    route = routes[told.winner]
     said = describe_passing(route, request) + _auth(mesh, route, request, vouched)
     said += describe_limits(mesh, route, request, meters)
     version, endpoint = "", ""
@@ -103,6 +104,8 @@ def explain(
 
 
 def _auth(mesh: Mesh, route: Route, request: Request, vouched: Vouched | None) -> tuple[str, ...]:
+    if route.login:
+        return (describe_login(mesh, route),)
     if route.auth is None and not route.require:
         return ()
     from meshctl.proxy.explain_auth import Vouched, describe_auth

@@ -16,6 +16,7 @@ from meshctl.core.principal import Principal, Refused, RefusedElsewhere, joined
 from meshctl.proxy.filtering import Waiting
 from meshctl.proxy.filters.reply import Reply, refusal
 from meshctl.proxy.ways import KEY, bearer
+from meshctl.wire.cookies import without_cookies
 from meshctl.wire.fields import MOST_NAMES, Fields, make
 from meshctl.wire.reasons import status_of
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from meshctl.proxy.ways import Way
 
 _AUTHORIZATION: Final = b"authorization"
+_COOKIE: Final = frozenset((b"cookie",))
 _LONGEST_USER: Final = 256
 """Characters of a subject in the access log."""
 _LONGEST_NAME: Final = 128
@@ -47,23 +49,38 @@ class Known(NamedTuple):
 
 class Stripping:
     """The filter of a route without `auth` whose service is told claims on another one: nobody invents them. `hidden`
-    are the headers that tell; `read` are those that are looked at."""
+    are the headers that tell; `read` are those that are looked at; `cookies` are those of sessions, which no service
+    sees."""
 
-    def __init__(self, hidden: frozenset[bytes], read: frozenset[bytes] = frozenset()) -> None:
+    def __init__(
+        self,
+        hidden: frozenset[bytes],
+        read: frozenset[bytes] = frozenset(),
+        cookies: frozenset[bytes] = frozenset(),
+    ) -> None:
         self.hidden = hidden
-        self._is_odd = _Spellings(hidden | read)
+        self._cookies = cookies
+        self._is_odd = _Spellings(hidden | read | (_COOKIE if cookies else frozenset()))
 
     def __call__(self, exchange: Exchange) -> Reply | None:
         """Always None."""
         request = exchange.request
         if odd := self.odd(request.fields):
-            request.fields = [line for line in request.fields if line not in odd]
+            rest = self._rest(request.fields, odd, self.hidden)
+            if rest != request.fields:
+                request.fields = rest
         return None
 
     def odd(self, fields: Fields) -> Fields:
         """The fields that may not all pass as they are."""
         is_odd = self._is_odd
         return [line for line in fields if is_odd[line[: line.index(b":")]]]
+
+    def _rest(self, fields: Fields, odd: Fields, hidden: frozenset[bytes]) -> Fields:
+        """The fields without those that are hidden and the cookies that are ours; a new list."""
+        gone = [line for line in odd if plain(line[: line.index(b":")]) in hidden]
+        found = [line for line in fields if line not in gone] if gone else fields.copy()
+        return without_cookies(found, self._cookies) if self._cookies else found
 
     def visible(self, fields: Fields) -> Fields:
         """The fields but for those that are hidden, in any spelling; a new list."""
@@ -75,12 +92,19 @@ class Guard(Stripping):
     route."""
 
     def __init__(
-        self, vouching: Vouching, ways: Sequence[Way], hidden: frozenset[bytes], realm: str, *, every: bool
+        self,
+        vouching: Vouching,
+        ways: Sequence[Way],
+        hidden: frozenset[bytes],
+        realm: str,
+        *,
+        every: bool,
+        cookies: frozenset[bytes] = frozenset(),
     ) -> None:
         keys = [(each.config.api_key, each.config.forward) for each in ways if each.config.api_key is not None]
         headers = {plain(key.header.encode()): forward for key, forward in keys if key.header}
         own = {name for name, forward in headers.items() if not forward}
-        super().__init__(hidden | own, frozenset((*headers, _AUTHORIZATION)))
+        super().__init__(hidden | own, frozenset((*headers, _AUTHORIZATION)), cookies)
         self._vouching = vouching
         self._ways = tuple(ways)
         self._every = every
@@ -88,6 +112,9 @@ class Guard(Stripping):
         self._queries = frozenset(key.query for key, _ in keys if key.query)
         self._keys = frozenset(each.name for each in ways if each.config.api_key is not None)
         self._only = self._ways[0] if len(self._ways) == 1 else None
+        self._login = next((each for each in ways if each.config.oidc is not None), None)
+        # They put a token in the place of the client's.
+        self._tellers = frozenset(each.name for each in ways if each.config.oidc and each.config.forward)
         self._readers = frozenset(each.name for each in ways if each.uses_authorization)
         self._forwarders = frozenset(each.name for each in ways if each.uses_authorization and each.config.forward)
 
@@ -171,11 +198,20 @@ class Guard(Stripping):
         if is_trusted and used <= self._keys:
             # The key may have stood elsewhere.
             is_trusted = (bearer(odd) or b"").startswith(KEY)
-        if self._readers and not is_trusted:
+        if (self._readers and not is_trusted) or not self._tellers.isdisjoint(ways):
             # A token that nobody here has looked at must not look as if somebody had.
             hidden = hidden | {_AUTHORIZATION}
-        gone = [line for line in odd if plain(line[: line.index(b":")]) in hidden]
-        return [line for line in fields if line not in gone] if gone else fields.copy()
+        return self._rest(fields, odd, hidden)
+
+    def _may_invite(self, found: Sequence[Principal | Refused | Waiting]) -> bool:
+        """Whether a login is all that is missing, or nothing else was tried."""
+        for way, said in zip(self._ways, found, strict=False):
+            if way is self._login:
+                if not isinstance(said, Refused) or status_of(said.reason) != 401:
+                    return False
+            elif self._every if isinstance(said, Refused) and said.is_silent else not isinstance(said, Principal):
+                return False
+        return True
 
     def _refused(self, exchange: Exchange, found: Sequence[Principal | Refused | Waiting]) -> Reply:
         """The answer to who is not known: the first credential that is not accepted tells why."""
@@ -183,6 +219,10 @@ class Guard(Stripping):
         waiting = next((each for each in found if isinstance(each, Waiting)), None)
         if waiting is not None and not (self._every and refusals):
             return waiting.hold(exchange)
+        if self._login is not None and self._may_invite(found):
+            invitation = self._login.invite(exchange)
+            if invitation is not None:
+                return invitation
         why = next((each for each in refusals if not each.is_silent), refusals[0])
         pairs = zip(self._ways, found, strict=True)
         said = [way.challenge(self._realm, each) for way, each in pairs if isinstance(each, Refused)]

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from meshctl.model.api_key import StoredKey
+from meshctl.model.login import LoginMessage
 from meshctl.model.registration import Listed
 from meshctl.model.steering import Shown, Steering
 from meshctl.model.tap import Seen, Taps
@@ -218,6 +219,7 @@ Message = (
     | Taps
     | Seen
     | Spent
+    | LoginMessage
     | Traced
 )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from meshctl.errors import MeshError
+from meshctl.model.login import Claimed, Renewed, Sealing
 from meshctl.model.mesh import decode
 from meshctl.model.tap import TapOrder, Taps
 from meshctl.proxy.listener import LiveListener
@@ -124,6 +125,8 @@ class Orders:
                 worker.vouching.take(message)
             case Fetched():
                 worker.vouching.fetched(message)
+            case Sealing() | Claimed() | Renewed():
+                worker.vouching.about_sessions(message)
             case Taps(orders):
                 self._tap(orders)
             case Ask(number, what):

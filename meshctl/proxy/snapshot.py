@@ -147,7 +147,7 @@ class Snapshot:
         guards = worker.vouching.guards(mesh)
         self.routes: list[CompiledRoute] = [
             _compiled(route, services, self.body_limit, worker, known.get(route.name), guards.get(route.name))
-            for route in mesh.routes
+            for route in mesh.served
         ]
         self._by_entry: dict[str, list[CompiledRoute]] = {}
         for route in self.routes:

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshctl.model.auth import Auth, Jwt, Need
+from meshctl.model.auth import Auth, Jwt, Need, Oidc
+from meshctl.model.login import LoginMessage, Sealing
 from meshctl.model.route import Route
 
 if TYPE_CHECKING:
     from meshctl.model.api_key import StoredKey
     from meshctl.model.mesh import Mesh
     from meshctl.proxy.guard import Guard, Stripping
+    from meshctl.proxy.login_desk import Desk
     from meshctl.proxy.messages import Fetched, Keyed
+    from meshctl.proxy.sessions import Sessions
     from meshctl.proxy.sources import FileSource, RemoteSource, Source
     from meshctl.proxy.ways import Way
     from meshctl.proxy.worker import Worker
 
-GuardKey = tuple[Need, tuple[Auth, ...], frozenset[bytes], str]
+GuardKey = tuple[Need, tuple[Auth, ...], frozenset[bytes], str, frozenset[bytes]]
 
 
 class Vouching:
@@ -37,6 +40,8 @@ class Vouching:
         """What was fetched, by source."""
         self._files: dict[tuple[str, bool], FileSource] = {}
         self._remote: dict[str, RemoteSource] = {}
+        self._sessions: Sessions | None = None
+        self._sealing: Sealing | None = None
         self._ways: dict[Auth, Way] = {}
         self._guards: dict[GuardKey, tuple[tuple[Way, ...], Guard]] = {}
 
@@ -56,6 +61,13 @@ class Vouching:
         if any(found):
             self.change()
 
+    def about_sessions(self, message: LoginMessage) -> None:
+        """The supervisor has keys for them, or word of one."""
+        if isinstance(message, Sealing):
+            self._sealing = message
+        if self._sessions is not None:
+            self._sessions.take(message, {each.name: each.purpose for each in self._ways.values()})
+
     def change(self) -> None:
         """Begin a new epoch."""
         self.epoch = object()
@@ -71,14 +83,18 @@ class Vouching:
         configs = {each.name: each for each in asked}
         self._ways = {config: self._way(config) for config in asked}
         hidden = _hidden(mesh.routes, configs)
+        cookies = _cookies(asked)
         found: dict[str, Stripping] = {}
         before, self._guards = self._guards, {}
-        for route in mesh.routes:
+        for route in mesh.served:
+            if route.login:
+                found[route.name] = self._desk(configs[route.login])
+                continue
             told = frozenset(name for each in route.services for name in hidden.get(each, ()))
             if route.auth is not None:
-                found[route.name] = self._guard(route.auth, configs, told, mesh.name, before)
-            elif told and route.entry == "gateway":
-                found[route.name] = Stripping(told)
+                found[route.name] = self._guard(route.auth, configs, told, mesh.name, cookies, before)
+            elif (told or cookies) and route.entry == "gateway":
+                found[route.name] = Stripping(told, cookies=cookies)
         return found
 
     def _guard(
@@ -87,18 +103,46 @@ class Vouching:
         configs: dict[str, Auth],
         hidden: frozenset[bytes],
         realm: str,
+        cookies: frozenset[bytes],
         before: dict[GuardKey, tuple[tuple[Way, ...], Guard]],
     ) -> Guard:
         from meshctl.proxy.guard import Guard
 
         asked = tuple(configs[name] for name in need.names)
         ways = tuple(self._ways[each] for each in asked)
-        key = need, asked, hidden, realm
+        key = need, asked, hidden, realm, cookies
         known = self._guards.get(key) or before.get(key)
         if known is None or known[0] != ways:
-            known = ways, Guard(self, ways, hidden, realm, every=need.every)
+            known = ways, Guard(self, ways, hidden, realm, every=need.every, cookies=cookies)
         self._guards[key] = known
         return known[1]
+
+    def _desk(self, config: Auth) -> Desk:
+        from meshctl.proxy.login import LoginWay
+        from meshctl.proxy.login_desk import Desk
+
+        way = self._ways[config]
+        assert isinstance(way, LoginWay)
+        return Desk(way)
+
+    def _login(self, config: Auth, oidc: Oidc) -> Way:
+        from meshctl.proxy.login import LoginWay
+        from meshctl.proxy.messages import Wanted
+        from meshctl.proxy.provider import ProviderSource
+        from meshctl.proxy.sessions import Sessions
+
+        worker, name = self._worker, oidc.source
+        if self._sessions is None:
+            self._sessions = Sessions(worker)
+            if self._sealing is not None:
+                self._sessions.take(self._sealing, {})
+        source = self._remote.get(name)
+        if not isinstance(source, ProviderSource):
+            source = ProviderSource(name, worker.loop, lambda name: worker.orders.send(Wanted(name)))
+            self._remote[name] = source
+            if name in self._told:
+                source.take(self._told[name])
+        return LoginWay(config, source, self._sessions, worker)
 
     def _source(self, config: Jwt) -> Source:
         from meshctl.proxy.messages import Wanted
@@ -137,6 +181,8 @@ class Vouching:
             return KeyWay(config, self)
         if config.certificate is not None:
             return CertificateWay(config)
+        if config.oidc is not None:
+            return self._login(config, config.oidc)
         if config.introspection is not None:
             from meshctl.proxy.introspecting import IntrospectionWay
 
@@ -148,6 +194,15 @@ class Vouching:
         from meshctl.proxy.passwords import PasswordWay
 
         return PasswordWay(config, self._worker)
+
+
+def _cookies(asked: tuple[Auth, ...]) -> frozenset[bytes]:
+    """The cookies of sessions, which no service sees."""
+    if not any(each.oidc is not None for each in asked):
+        return frozenset()
+    from meshctl.core.session import own_names
+
+    return frozenset(name.encode() for each in asked if each.cookie for name in own_names(each.cookie))
 
 
 def _hidden(routes: tuple[Route, ...], configs: dict[str, Auth]) -> dict[str, frozenset[bytes]]:

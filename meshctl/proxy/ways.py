@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from meshctl.model.api_key import StoredKey
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.filtering import Waiting
+    from meshctl.proxy.filters.reply import Reply
     from meshctl.proxy.stream import Stream
     from meshctl.proxy.vouching import Vouching
 
@@ -34,6 +35,8 @@ class Way:
 
     uses_authorization = False
     """Whether the credential stands in Authorization."""
+    purpose = b""
+    """What its sessions are sealed for, where it has any."""
     is_remote = False
     """Whether another server is asked: not in vain."""
 
@@ -53,6 +56,10 @@ class Way:
     def challenge(self, realm: str, refused: Refused) -> str:
         """What the client is told that is not known."""
         raise NotImplementedError  # pragma: no cover - an interface
+
+    def invite(self, exchange: Exchange) -> Reply | None:
+        """Where a caller is sent who could become known there; None where nobody is."""
+        return None
 
     def refresh(self) -> None:
         """A new revision has it, too: look at its files again. Raises ValueError where they cannot be used."""

@@ -49,6 +49,11 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "introspection_unavailable": (503, "The server that knows tokens cannot be asked"),
     "auth_refused": (403, "The server that is asked about requests does not let this one go on"),
     "auth_unavailable": (503, "The server that is asked about requests cannot be asked"),
+    "session_invalid": (401, "The session is not accepted"),
+    "session_expired": (401, "The session is over"),
+    "login_failed": (400, "The login led to no session"),
+    "login_unavailable": (503, "The login provider cannot be asked at the moment"),
+    "logout_refused": (403, "The session is not ended from elsewhere"),
     # what passes
     "cors_refused": (403, "The page may not ask for this from another origin"),
     "unknown_operation": (404, "The API has no such path"),
