@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from meshctl.config import (
     checks_allow,
     checks_auth,
+    checks_checked,
     checks_caching,
     checks_limits,
     checks_passing,
@@ -38,6 +39,7 @@ def check(decoded: Decoded, mesh: Mesh) -> list[Finding]:
         *checks_auth.check(decoded, document.auth or {}, document.routes or [], mesh),
         *checks_limits.check(document),
         *checks_passing.check(document),
+        *checks_checked.check(document),
         *checks_caching.check(document, mesh),
         *checks_allow.check(decoded, document.allow or [], mesh),
         *(_gateway(document.gateway, mesh) if document.gateway else ()),

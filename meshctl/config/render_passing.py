@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from meshctl.model.checked import BodySchema, OpenApi
+from meshctl.config.render_checked import checked
 from meshctl.model.caching import Caching
 from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 from meshctl.model.route import Route
@@ -22,8 +22,7 @@ def passing(value: Route) -> Table:
         "cors": value.cors and cors(value.cors),
         "security_headers": value.security_headers and security_headers(value.security_headers),
         "compression": value.compression and compression(value.compression),
-        "openapi": value.openapi and _openapi(value.openapi),
-        "request_schema": value.request_schema and _request_schema(value.request_schema),
+        **checked(value),
         "cache": value.cache and caching(value.cache),
         "request_body": value.request_body and json_edits(value.request_body),
         "response_body": value.response_body and json_edits(value.response_body),
@@ -49,23 +48,6 @@ def security_headers(value: SecurityHeaders) -> Table:
 def compression(value: Compression) -> Table:
     """A route's `compression`."""
     return {"codings": list(value.codings), "minimum": format_size(value.minimum), "types": list(value.types)}
-
-
-def _openapi(value: OpenApi) -> Table:
-    base = {} if value.base is None else {"base": value.base}
-    return {"document": value.document, **base, "limit": format_size(value.limit)}
-
-
-def _request_schema(value: BodySchema) -> Table:
-    return {"file": value.file, "limit": format_size(value.limit)}
-
-
-    """A route's `cache`."""
-    table: Table = msgspec.structs.asdict(value) | {"largest": format_size(value.largest)}
-    for key in ("default", "coalesce", "stale_while_revalidate", "stale_if_error"):
-        table[key] = format_duration(table[key])
-    vary = {"vary": list(value.vary)} if value.vary else {}
-    return {key: each for key, each in table.items() if key != "vary"} | vary
 
 
 def caching(value: Caching) -> Table:

@@ -40,8 +40,8 @@ class Judging(Gathering):
         faults = body_faults(self._schema, body) if body else [MISSING] if self._is_needed else []
         if not faults:
             return body
-        said = invalid(self._exchange, faults)
-        self._exchange.answer_with(said.status, said.fields, said.body, said.reason)
+        refusal = invalid(self._exchange, faults)
+        self._exchange.answer_with(refusal.status, refusal.fields, refusal.body, refusal.reason)
         return None
 
 
@@ -65,7 +65,7 @@ def judge_body(exchange: Exchange, schema: Schema, limit: int, *, is_needed: boo
 def invalid(exchange: Exchange, faults: list[Fault]) -> Reply:
     """The answer to a request of which this is wrong."""
     more = "" if len(faults) == 1 else f" ({len(faults)} things are wrong)"
-    detail = _said(faults[0]) + more
+    detail = said(faults[0]) + more
     return refused(exchange, "invalid_request", detail, errors=faults)
 
 
@@ -82,7 +82,8 @@ def refused(
     return Reply(status_of(reason), fields, body, reason)
 
 
-def _said(fault: Fault) -> str:
+def said(fault: Fault) -> str:
+    """What is wrong, in a line."""
     what = f'{_PLACES[fault.place]} "{fault.name}"' if fault.place in _PLACES else "the body"
     where = f" at {fault.pointer}" if fault.pointer else ""
     return f"{what}{where} {fault.detail}"
