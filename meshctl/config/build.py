@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from meshctl.config.build_auth import auth, need, path_match, rules
 from meshctl.config.build_limits import addresses, limits
+from meshctl.config.build_parts import METHODS, parts
 from meshctl.config.build_passing import passing
 from meshctl.config.build_tracing import tracing
 from meshctl.config.document import MESH, AccessLogTable, CertificateTable, Document, GatewayTable, ListenerTable
@@ -142,7 +143,7 @@ def _route(table: RouteTable, name: str, services: Mapping[str, Service]) -> Rou
         given["auth"] = need(table.auth)
     if table.require is not None:
         given["require"] = rules(table.require)
-    given |= limits(table) | passing(table)
+    given |= limits(table) | passing(table) | parts(table, services)
     # What a route does not say its service does; a table of retries is one thing.
     service = services.get(table.service or "")
     if service is not None:
@@ -155,7 +156,7 @@ def _match(table: RouteTable) -> Match:
     return Match(
         hosts=tuple(dict.fromkeys(table.hosts or ())),
         path=path_match(table.path) if table.path else PathMatch(),
-        methods=tuple(dict.fromkeys(table.methods or ())),
+        methods=tuple(dict.fromkeys(table.methods or (METHODS if table.parts else ()))),
         **_conditions(table),
     )
 

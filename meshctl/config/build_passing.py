@@ -26,11 +26,12 @@ def passing(table: RouteTable) -> dict[str, Any]:
         found["cache"] = Caching(**{key: _frozen(value) for key, value in table.cache.given().items()})
     for key, edits in (("request_body", table.request_body), ("response_body", table.response_body)):
         if edits is not None:
-            found[key] = _json_edits(edits)
+            found[key] = json_edits(edits)
     return found
 
 
-def _json_edits(table: JsonEditsTable) -> JsonEdits:
+def json_edits(table: JsonEditsTable) -> JsonEdits:
+    """Edits to bodies of JSON."""
     given = {key: _frozen(value) for key, value in table.given().items()}
     for key in ("rename", "move", "set"):
         if key in given:

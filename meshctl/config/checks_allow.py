@@ -80,9 +80,10 @@ def _closed_to_the_gateway(decoded: Decoded, mesh: Mesh) -> Iterator[Finding]:
     are_all_closed = mesh.access.default == "deny" or ANYONE in ruled
     waiting = {service.name for service in mesh.services if not service.has_endpoints}
     for number, route in enumerate(mesh.routes):
-        name = route.service
-        if name in waiting and (are_all_closed or name in ruled) and not {name, ANYONE} & letting_in:
-            waiting.remove(name)  # said once
-            message = f"service {quoted(name)} refuses the gateway: no [[allow]] lets it in"
-            hint = f'add one with from = "gateway" and to = {quoted(name)}'
-            yield Finding(("routes", number, "service"), message, hint=hint, severity="warning")
+        for at, name in enumerate(route.services):
+            if name in waiting and (are_all_closed or name in ruled) and not {name, ANYONE} & letting_in:
+                waiting.remove(name)  # said once
+                message = f"service {quoted(name)} refuses the gateway: no [[allow]] lets it in"
+                hint = f'add one with from = "gateway" and to = {quoted(name)}'
+                where: Path = ("parts", at, "service") if route.parts else ("service",)
+                yield Finding(("routes", number, *where), message, hint=hint, severity="warning")

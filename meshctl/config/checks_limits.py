@@ -18,7 +18,7 @@ def check(document: Document) -> Iterator[Finding]:
         path: Path = ("routes", number)
         yield from _names(path, table)
         yield from _keys(path, table)
-        if table.service is None:
+        if table.service is None and table.parts is None:
             for name in ("response_bytes", "bandwidth"):
                 if name in table.model_fields_set:
                     message = "has no effect: only what a service answers is limited"

@@ -39,7 +39,7 @@ def _cors(path: Path, table: CorsTable) -> Iterator[Finding]:
 
 def _variables(path: Path, table: RouteTable) -> Iterator[Finding]:
     """Variables that nothing stands behind: names that the route's path does not have, claims of nobody."""
-    known = _names(table)
+    known = known_names(table)
     for where, said in _texts(path, table):
         for each in variables(said):
             if each.kind == "path" and each.name and each.name not in known:
@@ -51,7 +51,8 @@ def _variables(path: Path, table: RouteTable) -> Iterator[Finding]:
                 yield Finding(where, message, hint="give the route auth", severity="warning")
 
 
-def _names(table: RouteTable) -> frozenset[str]:
+def known_names(table: RouteTable) -> frozenset[str]:
+    """The names that the route's path has for segments."""
     if table.path is None:
         return frozenset()
     if table.path.template is not None:

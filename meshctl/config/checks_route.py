@@ -11,7 +11,8 @@ from meshctl.core.overlap import never_wins
 from meshctl.model.mesh import Mesh
 from meshctl.model.route import Route
 
-_ACTIONS = ("service", "redirect", "respond")
+_ACTIONS = ("service", "redirect", "respond", "parts")
+_ONE_ACTION = "one of service, redirect, respond and parts"
 # What only a forwarded request can use.
 _FORWARDING = (
     "rewrite",
@@ -46,10 +47,10 @@ def check(decoded: Decoded, tables: Sequence[RouteTable], mesh: Mesh) -> Iterato
 def _action(path: Path, table: RouteTable) -> Iterator[Finding]:
     found = [name for name in _ACTIONS if name in table.model_fields_set]
     if not found:
-        yield Finding(path, "a route needs an action", "one of service, redirect and respond")
+        yield Finding(path, "a route needs an action", _ONE_ACTION)
     for extra in found[1:]:
-        yield Finding((*path, extra), f"{quoted(found[0])} is given too", "one of service, redirect and respond")
-    if found and "service" not in found:
+        yield Finding((*path, extra), f"{quoted(found[0])} is given too", _ONE_ACTION)
+    if found and not {"service", "parts"}.intersection(found):
         for name in _FORWARDING:
             if name in table.model_fields_set:
                 message = f"has no effect: {found[0]} forwards nothing"

@@ -14,7 +14,7 @@ from meshctl.model.service import Service, Version
 
 def check(decoded: Decoded, tables: Mapping[str, ServiceTable], mesh: Mesh) -> Iterator[Finding]:
     """What is wrong with the services."""
-    used = {route.service for route in mesh.routes}
+    used = {name for route in mesh.routes for name in route.services}
     parts = (("routes",), ("services",), ("allow",))
     is_unused_told = not _has_sidecars(mesh) and not any(map(decoded.is_damaged, parts))
     for service in mesh.services:

@@ -55,7 +55,7 @@ def _keyed(mesh: Mesh) -> dict[str, Any]:
     for table in document["routes"].values():
         if "require" in table:
             table["require"] = {rule.pop("name"): rule for rule in table["require"]}
-        for key in ("rate_limits", "quotas"):
+        for key in ("rate_limits", "quotas", "parts"):
             if key in table:
                 table[key] = {each.pop("name"): each for each in table[key]}
     document["allow"] = {table.pop("name"): table for table in document["allow"]}
@@ -104,9 +104,11 @@ def _summary(value: Any) -> str:
         return ", ".join(map(_summary, value)) or "none"
     if not isinstance(value, dict):
         return str(value)
-    if target := next((name for name in ("service", "redirect", "respond") if name in value), ""):
+    if target := next((name for name in ("service", "redirect", "respond", "parts") if name in value), ""):
         path = value.get("path", "/")
         goal = f"service {value[target]}" if target == "service" else target
+        if target == "parts":
+            goal = f"parts {', '.join(value[target])}"
         return f"{path if isinstance(path, str) else _summary(path)} → {goal}"
     if "from" in value:
         return f"{_summary(value['from'])} → {_summary(value['to'])}"

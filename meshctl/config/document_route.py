@@ -11,6 +11,7 @@ from meshctl.config.document_checked import BodySchemaSpec, OpenApiSpec
 from meshctl.config.document_caching import CacheSpec
 from meshctl.config.document_limits import Addresses, Bandwidth, Quotas, RateLimits
 from meshctl.config.document_passing import CompressionSpec, CorsTable, JsonEditsTable, SecuritySpec
+from meshctl.config.document_parts import Parts
 from meshctl.config.document_path import PathSpec
 from meshctl.config.scalars import Duration, HostPattern, Label, PlainHost, PlainText, RouteName, Size
 from meshctl.config.scalars_http import (
@@ -137,10 +138,11 @@ Headers = Annotated[
 
 
 class RouteTable(Table):
-    """One rule: which requests are meant, and what is done with them. One of service, redirect and respond is given."""
+    """One rule: which requests are meant, and what is done with them. One of service, redirect, respond and parts is
+    given."""
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": [action]} for action in ("service", "redirect", "respond")]}
+        json_schema_extra={"oneOf": [{"required": [action]} for action in ("service", "redirect", "respond", "parts")]}
     )
 
     name: RouteName | None = Field(
@@ -166,6 +168,7 @@ class RouteTable(Table):
     )
     redirect: RedirectTable | None = Field(None, description="Answer with a Location.")
     respond: RespondTable | None = Field(None, description="Answer with a fixed text.")
+    parts: Parts | None = Field(None, description="Answer with one JSON document, made of what these are answered.")
     rewrite: RewriteTable | None = Field(None, description="Changes to what is forwarded.")
     request_headers: HeaderEditsTable | None = Field(None, description="Edits to the forwarded request's headers.")
     response_headers: HeaderEditsTable | None = Field(None, description="Edits to the answer's headers.")

@@ -15,6 +15,7 @@ from meshctl.config.render import FULL_ROUTE, basics, gateway, render, route, se
 from meshctl.config.render_auth import auth
 from meshctl.model.auth import FORWARDED, ApiKey, Auth, ForwardAuth, Introspection, Jwt, Oidc
 from meshctl.model.mesh import Gateway, Mesh
+from meshctl.model.part import Part
 from meshctl.model.policy import Breaker, HealthCheck, Limit, Retry
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.model.tracing import Tracing
@@ -66,6 +67,7 @@ def effective(loaded: Loaded) -> list[Setting]:
             is_default = value == (not FORWARDED.isdisjoint(document["auth"][path[1]]))
         elif path[0] in ("routes", "services", "auth"):
             key = path[-1:] if path[-1] == "weight" else path[2:]
+            key = key if key[:1] != ("parts",) else ("parts", 0, *key[2:])
             is_default = key in defaults[path[0]] and defaults[path[0]][key] == value
         said = _of_service(positions, path, document)
         found.append(Setting(path_text(shown), value, _origin(positions, loaded.name, said, is_default=is_default)))
@@ -109,7 +111,7 @@ def _defaults() -> dict[str, dict[Path, Any]]:
         "gateway": dict(_leaves(("gateway",), gateway(Gateway())))
         | dict(_leaves(("mesh",), basics(Mesh())))
         | dict(_leaves(("tracing",), shown_tracing(Tracing("")))),
-        "routes": dict(_leaves((), route(FULL_ROUTE))),
+        "routes": dict(_leaves((), route(msgspec.structs.replace(FULL_ROUTE, parts=(Part("", "", ""),))))),
         "auth": dict(_leaves((), auth(_AUTH))),
         "services": dict(_leaves((), service(_SERVICE))) | {("weight",): 1},
     }

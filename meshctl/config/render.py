@@ -13,6 +13,7 @@ import msgspec
 from meshctl.config.build_tracing import shown_tracing
 from meshctl.config.render_auth import auth, need, path, rule
 from meshctl.config.render_limits import limits, rate_limiting
+from meshctl.config.render_parts import parts
 from meshctl.config.render_passing import passing
 from meshctl.model.checked import BodySchema, OpenApi
 from meshctl.model.caching import Caching
@@ -115,6 +116,7 @@ def route(value: Route) -> Table:
         "version": value.version,
         "redirect": value.redirect and _plain(value.redirect),
         "respond": value.respond and _plain(value.respond),
+        **parts(value),
         "rewrite": _plain(value.rewrite),
         "request_headers": _edits(value.request_headers),
         "response_headers": _edits(value.response_headers),

@@ -28,6 +28,8 @@ def describe_target(route: Route) -> str:
     """Where the route leads: `service orders`, `service orders v2`, `redirect 302 https://…` or `respond 200`."""
     if route.service is not None:
         return f"service {route.service} {route.version}" if route.version else f"service {route.service}"
+    if route.parts:
+        return f"parts {', '.join(part.name for part in route.parts)}"
     if route.login:
         return f"login {route.login}"
     if route.redirect is not None:

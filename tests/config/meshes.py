@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from meshctl.model.auth import ApiKey, Auth, Basic, ClientCertificate, ForwardAuth, Introspection, Jwt, Need
 from meshctl.model.limits import By, Quota, RateLimit, RateLimiting
 from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
+from meshctl.model.part import Part
 from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 from meshctl.model.policy import (
     Balance,
@@ -295,6 +296,25 @@ json_edits = some(
     set=st.sampled_from([(), (("$.a", '"x"'), ("$.b", '{"c": [1, 2.5, true]}'))]),
     limit=sizes,
 )
+part_needs = st.sampled_from([{}, {"need": "optional"}, {"need": "default", "default": '{"a": [1, "x"]}'}])
+
+
+@st.composite
+def parts_of(draw: st.DrawFn, found: tuple[str, ...]) -> tuple[Part, ...]:
+    """Parts that ask these services, each what needs no other or the one before it."""
+    made: list[Part] = []
+    for name in draw(st.lists(st.sampled_from(["a", "b-1", "user"]), min_size=1, max_size=3, unique=True)):
+        after = f"/x?id={{part.{made[-1].name}.id}}" if made else "/{client_ip}/b?c"
+        path = draw(st.sampled_from(["/", after]))
+        some_headers = draw(st.sampled_from([(), ("accept-language", "authorization")]))
+        group = draw(st.sampled_from(["", "x y", name]))
+        made.append(
+            Part(name, draw(st.sampled_from(found)), path, group=group, timeout=draw(seconds | st.just(0.0)),
+                 headers=some_headers, edits=draw(json_edits), **draw(part_needs))
+        )  # fmt: skip
+    return tuple(made)
+
+
 securities = some(
     SecurityHeaders,
     hsts=st.sampled_from([0.0, 86_400.0]),
@@ -353,6 +373,8 @@ def meshes(draw: st.DrawFn) -> Mesh:
             action["priority"] = draw(st.sampled_from(["high", "normal", "low"]))
             names = [each.name for service in found if service.name == action["service"] for each in service.versions]
             action["version"] = draw(st.sampled_from([None, *names]))
+        if "service" in action and draw(st.booleans()):
+            action = {"parts": draw(parts_of(tuple(each["service"] for each in goals))), "timeout": draw(seconds)}
         # A host of its own, so that no route hides another.
         if ways and draw(st.booleans()):
             names = [each.name for each in ways]
@@ -363,6 +385,8 @@ def meshes(draw: st.DrawFn) -> Mesh:
         action |= {"rate_limits": draw(distinct(rate_limits, "name", 2)), "quotas": draw(distinct(quotas, "name", 2))}
         action |= {"allow_addresses": draw(networks), "deny_addresses": draw(networks)}
         match = msgspec.structs.replace(draw(matches), hosts=(f"h{number}.example.com",))
+        if "parts" in action:
+            match = msgspec.structs.replace(match, methods=draw(st.sampled_from([("GET",), ("GET", "HEAD")])))
         routes.append(Route(name=f"r{number}", match=match, response_headers=draw(edits), **action))
     name = draw(labels)
     egress = draw(st.sampled_from(["allow", "deny"]))

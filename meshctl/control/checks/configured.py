@@ -95,11 +95,12 @@ def judge_targets(mesh: Mesh, registered: Iterable[str]) -> Finding:
     return worst(
         (
             warned(
-                f'route "{route.name}" leads to "{route.service}", which has no endpoint: it answers no_endpoint',
-                f"start one: meshctl sidecar wrap --service {route.service} -- COMMAND, or write its endpoints",
+                f'route "{route.name}" leads to "{name}", which has no endpoint: it answers no_endpoint',
+                f"start one: meshctl sidecar wrap --service {name} -- COMMAND, or write its endpoints",
             )
             for route in mesh.routes
-            if route.service is not None and route.service not in served
+            for name in route.services
+            if name not in served
         ),
         f"{counted(len(mesh.routes), 'route')}",
     )
