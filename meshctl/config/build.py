@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+from meshctl.config.build_api import apis
 from meshctl.config.build_auth import auth, need, path_match, rules
 from meshctl.config.build_limits import addresses, limits
 from meshctl.config.build_parts import METHODS, parts
@@ -65,9 +66,10 @@ def build(document: Document, folder: str) -> Mesh:
     return Mesh(
         **basics,
         gateway=_gateway(document.gateway, folder) if document.gateway else Gateway(),
-        routes=tuple(_route(table, name, services) for table, name in zip(routes, names, strict=True)),
+        routes=tuple(route(table, name, services) for table, name in zip(routes, names, strict=True)),
         services=tuple(services.values()),
         auth=tuple(auth(name, table, folder) for name, table in (document.auth or {}).items()),
+        apis=apis(document.api or {}),
         access=Access(**access, shadow=shadow, rules=_rules(document.allow or [])),
         tracing=tracing(document.tracing, folder) if document.tracing else None,
     )
@@ -120,7 +122,8 @@ def _access_log(table: AccessLogTable, folder: str) -> AccessLog:
     return AccessLog(**given)
 
 
-def _route(table: RouteTable, name: str, services: Mapping[str, Service]) -> Route:
+def route(table: RouteTable, name: str, services: Mapping[str, Service]) -> Route:
+    """The route of a table, called `name`."""
     given = table.given() | {"name": name, "match": _match(table)}
     for condition in ("hosts", "path", "methods", "headers", "cookies", "query"):
         given.pop(condition, None)

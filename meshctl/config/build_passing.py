@@ -9,12 +9,15 @@ from meshctl.config.build_checked import checked
 from meshctl.config.document_passing import JsonEditsTable
 from meshctl.config.document_route import RouteTable
 from meshctl.model.caching import Caching
+from meshctl.model.api import ApiRoute
 from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 
 
 def passing(table: RouteTable) -> dict[str, Any]:
     """The fields of a route that its tables of this kind fill."""
     found: dict[str, Any] = {}
+    if table.api is not None:
+        found["api"] = ApiRoute(table.api)
     found |= checked(table)
     if table.cors is not None:
         found["cors"] = Cors(**{key: _frozen(value) for key, value in table.cors.given().items()})

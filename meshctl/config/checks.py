@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from meshctl.config import (
     checks_allow,
+    checks_api,
     checks_auth,
     checks_checked,
     checks_caching,
@@ -38,6 +39,7 @@ def check(decoded: Decoded, mesh: Mesh) -> list[Finding]:
         *checks_service.check(decoded, document.services or {}, mesh),
         *checks_start.check(decoded, document.services or {}, mesh),
         *checks_auth.check(decoded, document.auth or {}, document.routes or [], mesh),
+        *checks_api.check(decoded, document.api or {}, document.routes or [], mesh),
         *checks_limits.check(document),
         *checks_passing.check(document),
         *checks_parts.check(decoded, document.routes or [], mesh),

@@ -46,7 +46,7 @@ def check(decoded: Decoded, tables: Sequence[RouteTable], mesh: Mesh) -> Iterato
 
 def _action(path: Path, table: RouteTable) -> Iterator[Finding]:
     found = [name for name in _ACTIONS if name in table.model_fields_set]
-    if not found:
+    if not found and table.api is None:
         yield Finding(path, "a route needs an action", _ONE_ACTION)
     for extra in found[1:]:
         yield Finding((*path, extra), f"{quoted(found[0])} is given too", _ONE_ACTION)

@@ -38,9 +38,9 @@ def changes(old: Mesh, new: Mesh) -> list[Change]:
     found = list(_compare((), _keyed(old), _keyed(new)))
     # Order decides between routes that are equally specific, and which rule a refusal names: it is a change although
     # no route or rule changed.
-    found += _order("routes", [each.name for each in old.routes], [each.name for each in new.routes])
-    rules = {route.name: [each.name for each in route.require] for route in new.routes}
-    for route in old.routes:
+    found += _order("routes", *([each.name for each in mesh.written_routes] for mesh in (old, new)))
+    rules = {route.name: [each.name for each in route.require] for route in new.written_routes}
+    for route in old.written_routes:
         path = path_text(("routes", route.name, "require"))
         found += _order(path, [each.name for each in route.require], rules.get(route.name, []))
     found += _order("allow", [each.name for each in old.access.rules], [each.name for each in new.access.rules])

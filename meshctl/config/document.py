@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, Field
 
 from meshctl.config.document_allow import AllowTable
+from meshctl.config.document_api import ApiTable
 from meshctl.config.document_auth import AuthTable
 from meshctl.config.document_limits import Addresses, RateLimitingTable
 from meshctl.config.document_route import RouteTable
@@ -220,6 +221,7 @@ class Document(Table):
     routes: list[RouteTable] | None = Field(None, description="Which requests go where; the most specific route wins.")
     services: dict[Label, ServiceTable] | None = Field(None, description="Where requests go, by name.")
     auth: dict[Label, AuthTable] | None = Field(None, description="Ways to know who calls, by name.")
+    api: dict[Label, ApiTable] | None = Field(None, description="APIs in several versions, by name.")
     allow: list[AllowTable] | None = Field(
         None,
         description="Which services may call which; a service that any rule is about takes no other calls.",

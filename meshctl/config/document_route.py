@@ -166,6 +166,9 @@ class RouteTable(Table):
     version: Label | None = Field(
         None, description="The one version of the service that is meant, whatever the weights.", examples=["v2"]
     )
+    api: Label | None = Field(
+        None, description="The [api] table it belongs to: it stands for a route to each version.", examples=["orders"]
+    )
     redirect: RedirectTable | None = Field(None, description="Answer with a Location.")
     respond: RespondTable | None = Field(None, description="Answer with a fixed text.")
     parts: Parts | None = Field(None, description="Answer with one JSON document, made of what these are answered.")

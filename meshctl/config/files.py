@@ -78,6 +78,10 @@ def decode_text(text: str, *, name: str = NAME, folder: Path, with_files: bool =
 
     if described is not None:
         mesh = described.filled(mesh)
+    if mesh.apis and decoded.document is not None:
+        from meshctl.config.versioning import versioned
+
+        mesh = versioned(decoded.document, mesh)
     return Loaded(mesh, text, name, tuple(problems))
 
 

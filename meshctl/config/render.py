@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from meshctl.config.build_tracing import shown_tracing
+from meshctl.config.render_api import apis
 from meshctl.config.render_auth import auth, need, path, rule
 from meshctl.config.render_limits import limits, rate_limiting
 from meshctl.config.render_parts import parts
@@ -57,9 +58,10 @@ def render(mesh: Mesh) -> Table:
     return {
         "mesh": basics(mesh),
         "gateway": gateway(mesh.gateway),
-        "routes": [route(each) for each in mesh.routes],
+        "routes": [route(each) for each in mesh.written_routes],
         "services": {each.name: service(each) for each in mesh.services},
         "auth": {each.name: auth(each) for each in mesh.auth},
+        **apis(mesh.apis),
         "allow": [_allow(each) for each in mesh.access.rules],
     } | ({"tracing": shown_tracing(mesh.tracing)} if mesh.tracing else {})
 

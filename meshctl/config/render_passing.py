@@ -19,6 +19,7 @@ Table = dict[str, Any]
 def passing(value: Route) -> Table:
     """What a route says of it; keys that it does not have are None."""
     return {
+        "api": value.api and value.api.api,
         "cors": value.cors and cors(value.cors),
         "security_headers": value.security_headers and security_headers(value.security_headers),
         "compression": value.compression and compression(value.compression),

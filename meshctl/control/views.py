@@ -74,6 +74,8 @@ def route_views(supervisor: Supervisor, services: Sequence[ServiceView]) -> list
                 p50=fare.p50,
                 p95=fare.p95,
                 p99=fare.p99,
+                api=route.api.api if route.api is not None else "",
+                api_version=route.api.version if route.api is not None else "",
             )
         )
     return views

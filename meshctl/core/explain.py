@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from meshctl.core.match import PATTERNS, Matchable, Score, host_fits, path_fits, prefix_key, score, value_fits
+from meshctl.core.api_version import asked
+from meshctl.core.match import PATTERNS, Matchable, Score, api_fits, host_fits, path_fits, prefix_key, score, value_fits
+from meshctl.model.api import ApiMatch
 from meshctl.model.route import Match, PathMatch, ValueMatch
 
 
@@ -88,7 +90,18 @@ def _failed_conditions(match: Match, request: Matchable) -> list[str]:
         value = request.query(each.name)
         if not value_fits(value, each):
             reasons.append(_value_reason("query parameter", value, each))
-    return reasons
+    return reasons if api_fits(match.api, request) else [*reasons, _api_reason(match.api, request)]
+
+
+def _api_reason(condition: ApiMatch | None, request: Matchable) -> str:
+    """Why the version asked for is not the one meant."""
+    if condition is None or condition.kind == "path":
+        return "the path asks for no version that there is not"
+    said = request.said(condition.kind)
+    found = asked(condition.form, condition.known)(said) if said is not None else None
+    if found is None:
+        return "neither Accept nor Content-Type asks for a version"
+    return f'Accept or Content-Type asks for version "{found}"' if found else "the version asked for is none there is"
 
 
 def _host_reason(host: str, patterns: Sequence[str]) -> str:

@@ -11,7 +11,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final, Literal, NamedTuple, Protocol
 
+from meshctl.core.api_version import version_test
 from meshctl.core.path_template import pattern, written_out
+from meshctl.model.api import ApiMatch
 from meshctl.model.route import Match, PathMatch, ValueMatch
 
 WILDCARD, EXACT_HOST = 1, 2
@@ -46,6 +48,10 @@ class Matchable(Protocol):
     def cookie(self, name: str) -> str | None:
         """The value of the cookie, or None."""
 
+    def said(self, name: str) -> str | None:
+        """What the version of an API is told by: for "path" the path, for "media_type" Accept and Content-Type on two
+        lines; None where there are neither."""
+
 
 class Score(NamedTuple):
     """How specific a match is; the greatest score wins. Compared field by field, in this order."""
@@ -60,7 +66,7 @@ class Score(NamedTuple):
     method: int
     """1 where methods are asked."""
     headers: int
-    """Conditions on headers, of which cookies are a part."""
+    """Conditions on headers, of which cookies and versions of an API are a part."""
     query: int
     order: int
     """The negative position in the file: earlier rules are greater."""
@@ -75,7 +81,7 @@ def score(match: Match, host: str, position: int) -> Score:
         path=kind,
         path_length=_path_length(match.path),
         method=1 if match.methods else 0,
-        headers=len(match.headers) + len(match.cookies),
+        headers=len(match.headers) + len(match.cookies) + (match.api is not None),
         query=len(match.query),
         order=-position,
     )
@@ -129,6 +135,14 @@ def path_test(condition: PathMatch) -> PathTest:
     return lambda path: is_under(path, value)
 
 
+def api_fits(condition: ApiMatch | None, request: Matchable) -> bool:
+    """True where the version of an API that `request` asks for meets `condition`."""
+    if condition is None:
+        return True
+    said = request.said(condition.kind)
+    return said is not None and bool(version_test(condition)(said))
+
+
 def value_fits(value: str | None, condition: ValueMatch) -> bool:
     """True where a header's or parameter's `value`, None where it is absent, meets `condition`."""
     if value is None:
@@ -147,7 +161,7 @@ def value_test(condition: ValueMatch) -> Callable[[str], object] | None:
 
 
 # (what carries the value, its name, the test of its value)
-Condition = tuple[Literal["header", "query", "cookie"], str, Callable[[str], object] | None]
+Condition = tuple[Literal["header", "query", "cookie", "said"], str, Callable[[str], object] | None]
 
 
 def compile_conditions(match: Match) -> tuple[Condition, ...] | None:
@@ -155,7 +169,8 @@ def compile_conditions(match: Match) -> tuple[Condition, ...] | None:
     headers: Iterable[Condition] = (("header", each.name, value_test(each)) for each in match.headers)
     cookies: Iterable[Condition] = (("cookie", each.name, value_test(each)) for each in match.cookies)
     query: Iterable[Condition] = (("query", each.name, value_test(each)) for each in match.query)
-    return (*headers, *cookies, *query) or None
+    api: Iterable[Condition] = (("said", each.kind, version_test(each)) for each in (match.api,) if each is not None)
+    return (*headers, *cookies, *query, *api) or None
 
 
 def hold(conditions: tuple[Condition, ...], request: Matchable) -> bool:

@@ -32,5 +32,5 @@ def never_wins(routes: Sequence[Match]) -> list[tuple[int, int]]:
 def _slots(match: Match) -> list[Hashable]:
     """What `match` asks besides its methods, once for each of its hosts, so that equal conditions are equal values."""
     path = prefix_key(match.path.value) if match.path.kind == "prefix" else match.path.value
-    rest = (match.path.kind, path, frozenset(match.headers), frozenset(match.query), frozenset(match.cookies))
-    return [(host, *rest) for host in dict.fromkeys(match.hosts) or ("",)]
+    values = (frozenset(match.headers), frozenset(match.query), frozenset(match.cookies), match.api)
+    return [(host, match.path.kind, path, *values) for host in dict.fromkeys(match.hosts) or ("",)]

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from meshctl.core.match import Matchable
+from meshctl.model.api import ApiMatch
 from meshctl.model.route import Match
 
 OPTIONS: Final = "OPTIONS"
@@ -25,7 +26,11 @@ def method_asked(request: Matchable) -> str:
 
 def without_headers(match: Match) -> Match:
     """The conditions of a route that a preflight can meet."""
-    return msgspec.structs.replace(match, headers=(), cookies=())
+    return msgspec.structs.replace(match, headers=(), cookies=(), api=_of_path(match.api))
+
+
+def _of_path(condition: ApiMatch | None) -> ApiMatch | None:
+    return condition if condition is not None and condition.kind == "path" else None
 
 
 class Asked:
@@ -38,3 +43,4 @@ class Asked:
         self.header = request.header
         self.query = request.query
         self.cookie = request.cookie
+        self.said = request.said

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from meshctl.model.api import Api
 from meshctl.model.auth import Auth
 from meshctl.model.limits import RateLimiting
 from meshctl.model.policy import DownstreamTimeouts, Limits, Overload
@@ -111,6 +112,9 @@ class Mesh(msgspec.Struct, frozen=True):
     """Whether sidecars pass requests on to hosts outside the mesh."""
     auth: tuple[Auth, ...] = ()
     """The ways to know who calls."""
+    apis: tuple[Api, ...] = ()
+    versioned: tuple[Route, ...] = ()
+    """The routes that belong to an API as the file has them; `routes` has one for each version in their place."""
     tracing: Tracing | None = None
 
     @property
@@ -125,6 +129,13 @@ class Mesh(msgspec.Struct, frozen=True):
         ways = [each for each in self.asked if each.oidc is not None]
         own = [route for way in ways for route in _login_routes(way, self.routes)]
         return (*own, *self.routes) if own else self.routes
+
+    @property
+    def written_routes(self) -> tuple[Route, ...]:
+        """The routes as the file has them."""
+        waiting = {route.name: route for route in self.versioned}
+        found = (waiting.pop(each.written, None) if each.api is not None else each for each in self.routes)
+        return tuple(route for route in found if route is not None)
 
     @property
     def edge_hosts(self) -> tuple[str, ...]:

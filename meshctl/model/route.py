@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from meshctl.model.api import ApiMatch, ApiRoute
 from meshctl.model.auth import Need
 from meshctl.model.checked import BodySchema, OpenApi
 from meshctl.model.caching import Caching
@@ -40,6 +41,7 @@ class Match(msgspec.Struct, frozen=True):
     headers: tuple[ValueMatch, ...] = ()
     query: tuple[ValueMatch, ...] = ()
     cookies: tuple[ValueMatch, ...] = ()
+    api: ApiMatch | None = None
 
 
 class Rewrite(msgspec.Struct, frozen=True):
@@ -165,9 +167,16 @@ class Route(msgspec.Struct, frozen=True):
     """Which answers are kept; None keeps none."""
     login: str = ""
     """The way to know who calls whose browsers come back or sign out here; no file says this (`Mesh.served`)."""
+    api: ApiRoute | None = None
+    """The version of an API that it is."""
     entry: str = "gateway"
     """Which listeners it is for (`Listener.entry`). What a configuration writes is for the gateway's; a sidecar makes
     its own for the others."""
+
+    @property
+    def written(self) -> str:
+        """The name of the route in the file, of which this may be one of several: its limits count for all of them."""
+        return (self.api.route if self.api is not None else "") or self.name
 
     @property
     def services(self) -> tuple[str, ...]:

@@ -95,6 +95,9 @@ class RouteView(msgspec.Struct, frozen=True):
     p50: float = 0.0
     p95: float = 0.0
     p99: float = 0.0
+    api: str = ""
+    """Of which API it is, and which version; that is "" where it refuses those there are not."""
+    api_version: str = ""
 
 
 class LoserView(msgspec.Struct, frozen=True):
@@ -172,6 +175,20 @@ class PlainCallerView(msgspec.Struct, frozen=True):
     """The address it comes from, without port."""
     count: int
     """The connections it made since the proxy started."""
+    last_seen: float
+
+
+class ApiCallerView(msgspec.Struct, frozen=True):
+    """Who still calls a version of an API that is deprecated or has a sunset: GET /v1/api/callers."""
+
+    api: str
+    version: str
+    caller: str
+    """An API key's owner, a token's subject, a SPIFFE ID, or the address it comes from, without port."""
+    via: str
+    """By what it is known: the name of an [auth] table, "identity" or "address"."""
+    count: int
+    """The requests it made since the proxy started."""
     last_seen: float
 
 

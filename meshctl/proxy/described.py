@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from meshctl.model.mesh import Mesh
+from meshctl.core.api_version import VERSION
+from meshctl.model.api import ApiMatch
 from meshctl.model.route import Match, Redirect, Route, ValueMatch
 
 
@@ -50,6 +52,7 @@ def _conditions(match: Match) -> list[str]:
         *(_value(each) for each in match.headers),
         *(f"cookie:{_value(each)}" for each in match.cookies),
         *(f"?{_value(each)}" for each in match.query),
+        *(_asked(each) for each in (match.api,) if each is not None),
     ]
 
 
@@ -59,6 +62,12 @@ def _location(redirect: Redirect) -> str:
         port = f":{redirect.port}" if redirect.port else ""
         where = f"{redirect.scheme or '…'}://{redirect.host or '…'}{port}"
     return where + (redirect.path or (f"{redirect.prefix.rstrip('/')}/…" if redirect.prefix is not None else "/…"))
+
+
+def _asked(condition: ApiMatch) -> str:
+    if condition.kind == "path":
+        return "of an unknown version"
+    return condition.form.replace(VERSION, "|".join(condition.versions) or "any other")
 
 
 def _value(condition: ValueMatch) -> str:

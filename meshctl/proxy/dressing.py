@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
 
 from meshctl.model.passing import Cors, SecurityHeaders
@@ -13,6 +14,7 @@ from meshctl.proxy.shaping import Line, lines, made
 from meshctl.wire.fields import Fields, make
 
 if TYPE_CHECKING:
+    from meshctl.model.api import ApiRoute
     from meshctl.model.route import Route
     from meshctl.proxy.exchange import Exchange
 
@@ -25,6 +27,8 @@ _CORS: Final = (
     "access-control-max-age",
 )
 _O, _SMALL_O = b"Oo"
+_LIFETIME: Final = ("Deprecation", "Sunset")
+"""RFC 9745 and RFC 8594."""
 _HSTS: Final = "strict-transport-security"
 
 Source = Callable[["Exchange"], Fields]
@@ -76,12 +80,31 @@ def dressing(route: Route) -> Dressing | None:
         sources += [Secured(make(_titled(name), value)).lines for name, value in texts if name == _HSTS]
     if route.compression is not None:
         fixed += make("Vary", "Accept-Encoding")
+    if route.api is not None:
+        told = lifetime(route.api)
+        names += [name.lower() for name, _ in told if name in _LIFETIME]
+        fixed += make(*(text for pair in told for text in pair))
     made_lines = lines(route.response_headers, route.match.path)
     if made_lines:
         sources.append(Variables(made_lines).lines)
     if not names and not fixed and not sources:
         return None
     return Dressing(frozenset(name.encode() for name in names), fixed, tuple(sources))
+
+
+def lifetime(said: ApiRoute) -> list[tuple[str, str]]:
+    """What clients are told of a version of an API: until when it lives, where they read of that, and for caches what
+    decided that it was this one."""
+    found = []
+    if said.deprecated is not None:
+        found.append((_LIFETIME[0], f"@{said.deprecated:.0f}"))
+    if said.sunset is not None:
+        found.append((_LIFETIME[1], formatdate(said.sunset, usegmt=True)))
+    relations = (("deprecation", said.deprecated), ("sunset", said.sunset))
+    links = [f'<{said.link}>; rel="{name}"' for name, moment in relations if said.link and moment is not None]
+    if links:
+        found.append(("Link", ", ".join(links)))
+    return [*found, ("Vary", ", ".join(said.vary))] if said.vary else found
 
 
 class Origins:

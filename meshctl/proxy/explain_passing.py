@@ -11,12 +11,13 @@ from meshctl.core.route_table import RouteTable
 from meshctl.model.route import QueryEdits
 from meshctl.model.units import format_size
 from meshctl.proxy.codings import there
-from meshctl.proxy.dressing import Origins, strict
+from meshctl.proxy.dressing import Origins, lifetime, strict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meshctl.core.match import Matchable
+    from meshctl.model.api import ApiRoute
     from meshctl.model.passing import Compression, Cors
     from meshctl.model.route import Route
     from meshctl.wire.message import Request
@@ -37,7 +38,7 @@ def table_for(routes: Sequence[Route], request: Request) -> tuple[RouteTable[Rou
 
 def describe_passing(route: Route, request: Request) -> tuple[str, ...]:
     """A line for each thing."""
-    said = []
+    said = [f"api: {_api(route.api)}"] if route.api is not None else []
     if route.cors is not None:
         said.append(f"cors: {_cors(route.cors, request)}")
     if route.security_headers is not None:
@@ -61,6 +62,19 @@ def forwarded_query(route: Route, request: Request) -> str | None:
     dropped = {*edits.remove, *(name for name, _ in edits.set)}
     added = [f"{encoded(name)}={value}" for name, value in (*edits.set, *edits.add)]
     return edited(request.query_string, dict(edits.rename), dropped, added)
+
+
+def _api(said: ApiRoute) -> str:
+    if said.status:
+        reason = "unknown_api_version" if said.part == "unknown" else "api_version_missing"
+        return f"none of the versions of {said.api}: {said.status} {reason}"
+    words = [f"version {said.version} of {said.api}"]
+    if said.part == "default":
+        words.append("which is for requests that say none")
+    words += [f"{name}: {value}" for name, value in lifetime(said)]
+    if said.is_enforced and said.sunset is not None:
+        words.append("refused from its sunset on: 410 api_version_gone")
+    return ", ".join(words)
 
 
 def _compression(settings: Compression, request: Request) -> str:

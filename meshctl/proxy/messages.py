@@ -151,9 +151,9 @@ class Abort(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):
-    """A question: `what` is "sample", "services", "plain" (who came in the clear: `PlainCallerView`s), "denied" (what
-    rules between services refused: `DenialSample`s), "mirrors" (their `MirrorCount`s), or "commit", whose answer says
-    only that orders before it are obeyed."""
+    """A question: `what` is "sample", "services", "plain" (who came in the clear: `PlainCallerView`s), "api_callers"
+    (`ApiCallerView`s), "denied" (what rules between services refused: `DenialSample`s), "mirrors" (`MirrorCount`s), or
+    "commit", whose answer says only that orders before it are obeyed."""
 
     id: int
     what: str

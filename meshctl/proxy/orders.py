@@ -234,6 +234,8 @@ class Orders:
         if what == "plain":
             own = self._worker.mesh_tls
             return msgspec.msgpack.encode(self._worker.plain_callers.views(own.service if own else ""))
+        if what == "api_callers":
+            return msgspec.msgpack.encode(self._worker.api_callers.views())
         if what == "denied":
             return msgspec.msgpack.encode(self._worker.counters.denials())
         if what == "mirrors":

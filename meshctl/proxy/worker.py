@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
 from meshctl.model.mesh import Mesh
+from meshctl.proxy.api_callers import ApiCallers
 from meshctl.proxy.client import Client
 from meshctl.proxy.complaints import Complaints
 from meshctl.proxy.egress import Egress
@@ -63,6 +64,7 @@ class Worker:
         self.reports = Reports(self)
         self.members = Membership(self)
         self.plain_callers = PlainCallers()
+        self.api_callers = ApiCallers()
         self.complaints = Complaints(self)
         self.registry = Registry(self)
         self.vouching = Vouching(self)

@@ -127,6 +127,14 @@ class Request:
                 return value.strip('"')
         return None
 
+    def said(self, name: str) -> str | None:
+        """What the version of an API is told by: for "path" the path, else Accept and Content-Type on two lines, None
+        where there are neither."""
+        if name == "path":
+            return self.path
+        taken, sent = self.header("accept"), self.header("content-type")
+        return None if taken is None and sent is None else f"{taken or ''}\n{sent or ''}"
+
     def claim(self, name: str) -> str | None:
         """The value of a claim of who sent it, or None."""
         return claim_text(getattr(self, "claims", NO_CLAIMS), name)

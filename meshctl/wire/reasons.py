@@ -73,6 +73,9 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "not_cached": (504, "Nothing is kept that may be given"),
     # routing
     "no_route": (404, "No route takes this request"),
+    "unknown_api_version": (404, "The API has no such version"),
+    "api_version_missing": (400, "The request does not say which version of the API it means"),
+    "api_version_gone": (410, "The version of the API has been switched off"),
     "unknown_service": (404, "The mesh has no service of this name"),
     "egress_denied": (403, "The host is outside the mesh, and requests may not leave it"),
     "loop": (508, "The request would come back to this proxy"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from meshctl.proxy.filters import (
     access,
     addresses,
+    api_versions,
     auth,
     bandwidth,
     cache,
@@ -42,8 +43,10 @@ FILTERS: Final[dict[str, Callable[[Route, Service | None, Filter | None], Filter
     "addresses": addresses.compile_filter,
     "cors": cors.compile_filter,
     "rate_limits": rate_limits.before_auth,
+    "api_versions": api_versions.before_auth,
     "auth": auth.compile_filter,
     "require": require.compile_filter,
+    "api_versions_that_go": api_versions.after_auth,
     "rate_limits_of_callers": rate_limits.after_auth,
     "quotas": quotas.compile_filter,
     "validation": validation.compile_filter,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -29,10 +29,19 @@ LATER: Final = Reply(0, [])
 Filter = Callable[["Exchange"], Reply | None]
 
 
-def refusal(exchange: Exchange, reason: str, detail: str, *challenges: str) -> Reply:
-    """A reply that says why, as RFC 9457 has it, and how the client may prove who it is."""
-    body = problem(reason, detail=detail, request_id=exchange.request_id.decode(), instance=exchange.request.path)
+def refusal(
+    exchange: Exchange,
+    reason: str,
+    detail: str,
+    *challenges: str,
+    status: int = 0,
+    more: Mapping[str, object] | None = None,
+) -> Reply:
+    """A reply that says why, as RFC 9457 has it, and how the client may prove who it is. `status` and `more` as
+    `problem` takes them."""
+    request_id, instance = exchange.request_id.decode(), exchange.request.path
+    body = problem(reason, detail=detail, request_id=request_id, instance=instance, status=status, more=more)
     fields = make("Content-Type", "application/problem+json", "X-Meshctl-Reason", reason)
     for each in challenges:
         fields += make("WWW-Authenticate", each)
-    return Reply(status_of(reason), fields, body, reason)
+    return Reply(status or status_of(reason), fields, body, reason)
