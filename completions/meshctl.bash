@@ -1,4 +1,12 @@
 # bash completion for meshctl, written by `meshctl completions bash`.
+_meshctl_live() {
+    local word
+    compopt +o filenames 2>/dev/null
+    [[ $1 != shares && $1 != *,shares ]] || compopt -o nospace 2>/dev/null
+    while IFS= read -r word; do
+        [[ $word != "$current"* ]] || COMPREPLY+=("$word")
+    done < <("${COMP_WORDS[0]}" __complete "$1" "${COMP_WORDS[@]:1:COMP_CWORD-1}" 2>/dev/null </dev/null)
+}
 _meshctl() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
     local at="" words="" flags="" word
@@ -8,11 +16,19 @@ _meshctl() {
             "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"limits"|"limits ls"|"limits reset"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"stat"|"tap"|"top"|"edges"|"logs"|"metrics"|"metrics show"|"metrics dashboard"|"metrics alerts"|"metrics scrape"|"doctor"|"completions") at=${at:+$at }$word ;;
         esac
     done
+    case "$at $previous" in
+        "sidecar wrap -s"|"sidecar wrap --service"|"traffic fault --from") _meshctl_live services; return ;;
+        "limits ls --route") _meshctl_live routes; return ;;
+        "traffic rollout --to"|"traffic mirror --to") _meshctl_live versions; return ;;
+        "traffic rollout --compare-to") _meshctl_live rivals; return ;;
+        "tap --from"|"top --from") _meshctl_live callers; return ;;
+        "tap --to"|"top --to") _meshctl_live targets; return ;;
+    esac
     case "$previous" in
         --home|--offline-root|--out|--prefix) COMPREPLY=($(compgen -d -- "$current")); return ;;
-        --for|--timeout|--expect|-r|--route|-l|--listen|--admin|-n|--lines|-s|--service|--version|-p|--port|-u|--upstream|--grace|--ready-timeout|-g|--gateway|-H|--header|--quota|--key|--to|--steps|--every|--max-errors|--max-p99|--min-requests|--failures|--on-step|--on-promote|--on-rollback|--gate|--number|--percent|--ignore|--delay|--abort|--reset|--throttle|--from|--owner|--scope|--expires|--overlap|--dns|--ip|--days|-w|--window|--method|--status|--slow|--max-rate|--grep|--group) COMPREPLY=(); return ;;
+        --for|--url|--timeout|--expect|-r|--route|-l|--listen|--admin|-n|--lines|-s|--service|--version|-p|--port|-u|--upstream|--grace|--ready-timeout|-g|--gateway|-H|--header|--quota|--key|--to|--steps|--every|--max-errors|--max-p99|--min-requests|--failures|--on-step|--on-promote|--on-rollback|--gate|--number|--percent|--ignore|--delay|--abort|--reset|--throttle|--from|--owner|--scope|--expires|--overlap|--dns|--ip|--days|-w|--window|--method|--status|--slow|--max-rate|--grep|--group) COMPREPLY=(); return ;;
         -t|--template) COMPREPLY=($(compgen -W "minimal canary mesh tls full" -- "$current")); return ;;
-        -c|--config|--health|--passphrase-file|--p12-passphrase-file|--out|--path|--bundle) COMPREPLY=($(compgen -f -- "$current")); return ;;
+        --from-openapi|-c|--config|--health|--passphrase-file|--p12-passphrase-file|--out|--path|--bundle) COMPREPLY=($(compgen -f -- "$current")); return ;;
         -o|--output) COMPREPLY=($(compgen -W "table json" -- "$current")); return ;;
         -w|--workers) COMPREPLY=($(compgen -W "auto" -- "$current")); return ;;
         --restart) COMPREPLY=($(compgen -W "no on-failure always" -- "$current")); return ;;
@@ -25,7 +41,7 @@ _meshctl() {
     case "$at" in
         "") words="demo init up down validate diff apply gateway sidecar routes services limits traffic keys certs config stat tap top edges logs metrics doctor completions" flags="--home -q --quiet -V --version -h --help" ;;
         "demo") words="" flags="--for --home -q --quiet -h --help" ;;
-        "init") words="" flags="-t --template --force --home -q --quiet -h --help" ;;
+        "init") words="" flags="-t --template --from-openapi --url --force --home -q --quiet -h --help" ;;
         "up") words="" flags="-c --config -d --detach --timeout --home -q --quiet -h --help" ;;
         "down") words="" flags="--timeout --home -q --quiet -h --help" ;;
         "validate") words="" flags="-o --output --home -q --quiet -h --help" ;;
@@ -38,7 +54,7 @@ _meshctl() {
         "gateway down") words="" flags="--timeout --home -q --quiet -h --help" ;;
         "gateway logs") words="" flags="-f --follow -n --lines --home -q --quiet -h --help" ;;
         "sidecar") words="wrap ls drain" flags="-h --help" ;;
-        "sidecar wrap") words="" flags="-s --service --version -p --port -u --upstream --restart --grace --health --ready-timeout -g --gateway --admin --no-proxy-env --home -q --quiet -h --help" ;;
+        "sidecar wrap") words="" flags="-s --service --version -p --port -u --upstream --restart --grace --health --ready-timeout -g --gateway --admin --no-proxy-env --no-trace-hook --home -q --quiet -h --help" ;;
         "sidecar ls") words="" flags="-o --output --home -q --quiet -h --help" ;;
         "sidecar drain") words="" flags="--undo --timeout --home -q --quiet -h --help" ;;
         "routes") words="ls explain" flags="-h --help" ;;
@@ -106,6 +122,34 @@ _meshctl() {
     esac
     case "$at" in
         "init"|"validate"|"certs verify") [[ $current == -* ]] || COMPREPLY=($(compgen -f -- "$current")) ;;
+        "up") [[ $current == -* ]] || _meshctl_live services ;;
+        "sidecar drain") [[ $current == -* ]] || _meshctl_live sidecars ;;
+        "services show") [[ $current == -* ]] || _meshctl_live services ;;
+        "limits reset") [[ $current == -* ]] || _meshctl_live routes ;;
+        "traffic split") [[ $current == -* ]] || _meshctl_live services ;;
+        "traffic shift") [[ $current == -* ]] || _meshctl_live services,shares ;;
+        "traffic promote") [[ $current == -* ]] || _meshctl_live services,versions ;;
+        "traffic rollback") [[ $current == -* ]] || _meshctl_live services ;;
+        "traffic reset") [[ $current == -* ]] || _meshctl_live services ;;
+        "traffic history") [[ $current == -* ]] || _meshctl_live services ;;
+        "traffic rollout") [[ $current == -* ]] || _meshctl_live services ;;
+        "traffic pause") [[ $current == -* ]] || _meshctl_live services ;;
+        "traffic resume") [[ $current == -* ]] || _meshctl_live services ;;
+        "traffic abort") [[ $current == -* ]] || _meshctl_live services ;;
+        "traffic mirror") [[ $current == -* ]] || _meshctl_live services ;;
+        "traffic fault") [[ $current == -* ]] || _meshctl_live services ;;
+        "keys rotate") [[ $current == -* ]] || _meshctl_live keys ;;
+        "keys revoke") [[ $current == -* ]] || _meshctl_live keys ;;
+        "certs show") [[ $current == -* ]] || _meshctl_live identities ;;
+        "certs rotate") [[ $current == -* ]] || _meshctl_live services ;;
+        "certs revoke") [[ $current == -* ]] || _meshctl_live identities ;;
+        "certs mtls") [[ $current == -* ]] || _meshctl_live services ;;
+        "config rollback") [[ $current == -* ]] || _meshctl_live revisions ;;
+        "stat") [[ $current == -* ]] || _meshctl_live services ;;
+        "tap") [[ $current == -* ]] || _meshctl_live services ;;
+        "top") [[ $current == -* ]] || _meshctl_live services ;;
+        "edges") [[ $current == -* ]] || _meshctl_live services ;;
+        "logs") [[ $current == -* ]] || _meshctl_live sources ;;
     esac
 }
 complete -o filenames -F _meshctl meshctl

@@ -1,8 +1,14 @@
 #compdef meshctl
 # zsh completion for meshctl, written by `meshctl completions zsh`.
+_meshctl_live() {
+    local -a found
+    found=(${(f)"$("${typed[1]}" __complete "$1" "${(@)typed[2,-1]}" 2>/dev/null </dev/null)"})
+    if [[ $1 == (|*,)shares ]]; then compadd -S '' -a found; else compadd -a found; fi
+}
 _meshctl() {
     local at="" last=1 index
-    local -a commands
+    local -a commands typed
+    typed=("${(@)words[1,CURRENT-1]}")
     for (( index = 2; index < CURRENT; index++ )); do
         case "${at:+$at }${words[index]}" in
             "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"limits"|"limits ls"|"limits reset"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"stat"|"tap"|"top"|"edges"|"logs"|"metrics"|"metrics show"|"metrics dashboard"|"metrics alerts"|"metrics scrape"|"doctor"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
@@ -52,6 +58,8 @@ _meshctl() {
         "init")
             _arguments \
                 '*-t[What to start from]:minimal canary mesh tls full:(minimal canary mesh tls full)' '*--template[What to start from]:minimal canary mesh tls full:(minimal canary mesh tls full)' \
+                '*--from-openapi[An OpenAPI document that it is to be for]:FILE:_files' \
+                '*--url[With --from-openapi\: where the application is]:URL: ' \
                 '*--force[Replace a file that is there]' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
@@ -65,7 +73,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE…: ' ;;
+                '*:SERVICE…: _meshctl_live services' ;;
         "down")
             _arguments \
                 '*--timeout[How long to wait for it (default\: 60)]:SECONDS: ' \
@@ -158,7 +166,7 @@ _meshctl() {
                 '1:command:{ _describe command commands }' ;;
         "sidecar wrap")
             _arguments \
-                '*-s[The service it is (default\: the command'\''s name)]:NAME: ' '*--service[The service it is (default\: the command'\''s name)]:NAME: ' \
+                '*-s[The service it is (default\: the command'\''s name)]:NAME: _meshctl_live services' '*--service[The service it is (default\: the command'\''s name)]:NAME: _meshctl_live services' \
                 '*--version[The version it is (default\: the service'\''s only one)]:NAME: ' \
                 '*-p[Where it listens (default\: a free port, in $PORT)]:PORT: ' '*--port[Where it listens (default\: a free port, in $PORT)]:PORT: ' \
                 '*-u[Give it a port on this machine that leads to a service, told in $NAME_URL, or in $NAME_ADDR for tcp]:NAME[:tcp][=PORT]: ' '*--upstream[Give it a port on this machine that leads to a service, told in $NAME_URL, or in $NAME_ADDR for tcp]:NAME[:tcp][=PORT]: ' \
@@ -169,6 +177,7 @@ _meshctl() {
                 '*-g[Serve the mesh'\''s routes here as well]:ADDR: ' '*--gateway[Serve the mesh'\''s routes here as well]:ADDR: ' \
                 '*--admin[Serve /metrics, /healthz and /readyz here; or off]:ADDR: ' \
                 '*--no-proxy-env[Leave $HTTP_PROXY, $HTTPS_PROXY and $NO_PROXY as they are]' \
+                '*--no-trace-hook[Leave a Python app'\''s calls alone\: they join no trace by themselves]' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -187,7 +196,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SIDECAR|SERVICE: ' ;;
+                '*:SIDECAR|SERVICE: _meshctl_live sidecars' ;;
         "routes")
             commands+=('ls:List the live routes of every running proxy: what each matches, where it sends, and how it fares')
             commands+=('explain:Tell which route takes a request, what becomes of it, and why every other route lost')
@@ -229,7 +238,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:NAME: ' ;;
+                '*:NAME: _meshctl_live services' ;;
         "limits")
             commands+=('ls:List the quotas that were used in the day or month that runs: by whom, how much, and when they begin anew')
             commands+=('reset:Give callers back what they have used of a route'\''s quotas')
@@ -238,7 +247,7 @@ _meshctl() {
                 '1:command:{ _describe command commands }' ;;
         "limits ls")
             _arguments \
-                '*--route[Only of this route]:ROUTE: ' \
+                '*--route[Only of this route]:ROUTE: _meshctl_live routes' \
                 '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
@@ -253,7 +262,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:ROUTE: ' ;;
+                '*:ROUTE: _meshctl_live routes' ;;
         "traffic")
             commands+=('split:Show how a service'\''s traffic is split: each version'\''s weight in the file and live, its healthy endpoints, and what it really got in the last minute, over all running proxies')
             commands+=('shift:Change the weights of a service'\''s versions in every running proxy, now, and wait until all have them')
@@ -276,7 +285,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE: ' ;;
+                '*:SERVICE: _meshctl_live services' ;;
         "traffic shift")
             _arguments \
                 '*--force[Even to a version without a healthy endpoint]' \
@@ -285,7 +294,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE: ' ;;
+                '*:SERVICE: _meshctl_live services,shares' ;;
         "traffic promote")
             _arguments \
                 '*--force[Even to a version without a healthy endpoint]' \
@@ -294,7 +303,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE: ' ;;
+                '*:SERVICE: _meshctl_live services,versions' ;;
         "traffic rollback")
             _arguments \
                 '*--force[Even to a version without a healthy endpoint]' \
@@ -303,7 +312,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE: ' ;;
+                '*:SERVICE: _meshctl_live services' ;;
         "traffic reset")
             _arguments \
                 '*--force[Even to a version without a healthy endpoint]' \
@@ -312,7 +321,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE: ' ;;
+                '*:SERVICE: _meshctl_live services' ;;
         "traffic history")
             _arguments \
                 '*-n[How many, newest first]:N: ' '*--lines[How many, newest first]:N: ' \
@@ -320,17 +329,17 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE: ' ;;
+                '*:SERVICE: _meshctl_live services' ;;
         "traffic rollout")
             _arguments \
-                '*--to[Who is to take over; without it, show the last one, and follow it while it runs]:VERSION: ' \
+                '*--to[Who is to take over; without it, show the last one, and follow it while it runs]:VERSION: _meshctl_live versions' \
                 '*--steps[Its shares, ascending (default\: 1,5,25,50,100)]:PERCENT,…: ' \
                 '*--every[Between two checks (default\: 60s)]:DURATION: ' \
                 '*--max-errors[Answers of 500 and above that pass (default\: 1%)]:PERCENT: ' \
                 '*--max-p99[The longest p99 that passes (default\: any)]:DURATION: ' \
                 '*--min-requests[With fewer no check passes (default\: 100)]:N: ' \
                 '*--failures[Failed checks in a row that roll back (default\: 2)]:N: ' \
-                '*--compare-to[What it must not be worse than, by --max-errors and latency]:baseline VERSION:(baseline)' \
+                '*--compare-to[What it must not be worse than, by --max-errors and latency]:baseline VERSION: _meshctl_live rivals' \
                 '*--rollback[Go back at once, or by the same steps]:now ramp:(now ramp)' \
                 '*--on-step[Run by the proxy that drives it after each step]:CMD: ' \
                 '*--on-promote[Run by the proxy that drives it when it has everything]:CMD: ' \
@@ -343,29 +352,29 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE: ' ;;
+                '*:SERVICE: _meshctl_live services' ;;
         "traffic pause")
             _arguments \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE: ' ;;
+                '*:SERVICE: _meshctl_live services' ;;
         "traffic resume")
             _arguments \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE: ' ;;
+                '*:SERVICE: _meshctl_live services' ;;
         "traffic abort")
             _arguments \
                 '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE: ' ;;
+                '*:SERVICE: _meshctl_live services' ;;
         "traffic mirror")
             _arguments \
-                '*--to[Who gets the copies]:VERSION: ' \
+                '*--to[Who gets the copies]:VERSION: _meshctl_live versions' \
                 '*--percent[Of the requests (default\: 10)]:PERCENT: ' \
                 '*--diff[Compare status, content type and body with what the callers got]' \
                 '*--ignore[What may differ in JSON\: '\''$..id'\'']:JSONPATH: ' \
@@ -377,14 +386,14 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE: ' ;;
+                '*:SERVICE: _meshctl_live services' ;;
         "traffic fault")
             _arguments \
                 '*--delay[Let requests wait first\: 300ms@20%]:TIME@PERCENT: ' \
                 '*--abort[Answer with a status instead\: 503@5%]:STATUS@PERCENT: ' \
                 '*--reset[Cut the caller'\''s connection\: 1%]:PERCENT: ' \
                 '*--throttle[Let the bodies of answers drip\: 64KiB/s]:SIZE/s: ' \
-                '*--from[Only for what this service sends, or the gateway]:SERVICE: ' \
+                '*--from[Only for what this service sends, or the gateway]:SERVICE: _meshctl_live services' \
                 '*--for[How long (default\: 10m; at most 24h)]:DURATION: ' \
                 '*--clear[End them now, those --from a caller alone where given]' \
                 '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
@@ -392,7 +401,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE: ' ;;
+                '*:SERVICE: _meshctl_live services' ;;
         "keys")
             commands+=('create:Make an API key for routes whose `auth` takes one, and show it: this once, for the store has only its digest')
             commands+=('ls:The API keys: by id, for nobody can see the keys themselves again')
@@ -428,7 +437,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:KEY: ' ;;
+                '*:KEY: _meshctl_live keys' ;;
         "keys revoke")
             _arguments \
                 '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
@@ -436,7 +445,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:KEY: ' ;;
+                '*:KEY: _meshctl_live keys' ;;
         "certs")
             commands+=('init:Make the mesh'\''s certificate authority, or bring an existing one in order')
             commands+=('issue:Issue a certificate for a server of your own, signed by the mesh'\''s authority')
@@ -490,7 +499,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:NAME: ' ;;
+                '*:NAME: _meshctl_live identities' ;;
         "certs verify")
             _arguments \
                 '*--for[The host name or address it should be good for]:HOST: ' \
@@ -514,14 +523,14 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE…: ' ;;
+                '*:SERVICE…: _meshctl_live services' ;;
         "certs revoke")
             _arguments \
                 '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:NAME…: ' ;;
+                '*:NAME…: _meshctl_live identities' ;;
         "certs bundle")
             _arguments \
                 '*--out[Write it there (default\: stdout)]:FILE:_files' \
@@ -537,7 +546,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE: ' ;;
+                '*:SERVICE: _meshctl_live services' ;;
         "certs trust")
             commands+=('install:Have this machine'\''s programs trust the mesh'\''s roots')
             commands+=('uninstall:Have this machine'\''s programs trust the mesh'\''s roots no longer, also those that were rotated away')
@@ -607,7 +616,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:REVISION: ' ;;
+                '*:REVISION: _meshctl_live revisions' ;;
         "stat")
             _arguments \
                 '*--by[What a row stands for]:service version route edge:(service version route edge)' \
@@ -616,11 +625,11 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE…: ' ;;
+                '*:SERVICE…: _meshctl_live services' ;;
         "tap")
             _arguments \
-                '*--from[Only calls of this service or address]:WHO: ' \
-                '*--to[Only calls to this service, or version\: a/v2]:WHOM: ' \
+                '*--from[Only calls of this service or address]:WHO: _meshctl_live callers' \
+                '*--to[Only calls to this service, or version\: a/v2]:WHOM: _meshctl_live targets' \
                 '*--method[Only GET, POST…]:METHOD: ' \
                 '*--path[Only below this path, or "/a/*/b"]:PATH:_files' \
                 '*--status[Only 503, 5xx, 400-499…]:STATUS: ' \
@@ -634,11 +643,11 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE…: ' ;;
+                '*:SERVICE…: _meshctl_live services' ;;
         "top")
             _arguments \
-                '*--from[Only calls of this service or address]:WHO: ' \
-                '*--to[Only calls to this service, or version\: a/v2]:WHOM: ' \
+                '*--from[Only calls of this service or address]:WHO: _meshctl_live callers' \
+                '*--to[Only calls to this service, or version\: a/v2]:WHOM: _meshctl_live targets' \
                 '*--method[Only GET, POST…]:METHOD: ' \
                 '*--path[Only below this path, or "/a/*/b"]:PATH:_files' \
                 '*--status[Only 503, 5xx, 400-499…]:STATUS: ' \
@@ -652,7 +661,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE…: ' ;;
+                '*:SERVICE…: _meshctl_live services' ;;
         "edges")
             _arguments \
                 '*-w[How far back\: 10s to 15m]:DURATION: ' '*--window[How far back\: 10s to 15m]:DURATION: ' \
@@ -660,7 +669,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:SERVICE…: ' ;;
+                '*:SERVICE…: _meshctl_live services' ;;
         "logs")
             _arguments \
                 '*-f[Go on with what is written from now on]' '*--follow[Go on with what is written from now on]' \
@@ -671,7 +680,7 @@ _meshctl() {
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
-                '*:WHOSE…: ' ;;
+                '*:WHOSE…: _meshctl_live sources' ;;
         "metrics")
             commands+=('show:Print the metrics of all running proxies, each series with its proxy'\''s id, as Prometheus reads them')
             commands+=('dashboard:Print a Grafana dashboard: import it, and choose the Prometheus that has the metrics')

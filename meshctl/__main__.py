@@ -1,4 +1,5 @@
-"""The way in: `meshctl …` and `python -m meshctl …`. Answers `--version` before anything heavy is imported."""
+"""The way in: `meshctl …` and `python -m meshctl …`. Answers `--version`, and a shell that completes a
+word, before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -12,6 +13,11 @@ def main() -> None:
         from meshctl import __version__
 
         sys.stdout.write(f"meshctl {__version__}\n")
+        return
+    if arguments[:1] == ["__complete"]:
+        from meshctl.cli.live_values import main as complete
+
+        complete(arguments[1:])
         return
     try:
         from meshctl.cli.app import run

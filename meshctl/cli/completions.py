@@ -22,7 +22,10 @@ def completions(
     session: Session,
     shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="The shell.")],
 ) -> None:
-    """Print the completion script of a shell. It is static: pressing TAB starts no program."""
+    """Print the completion script of a shell.
+
+    It has all commands and options; names of services, versions, routes, identities and proxies it asks for when TAB is
+    pressed. Those are read from the mesh's home, before the first apply from mesh.toml; nothing is written."""
     from meshctl import resources
 
     if shell not in SHELLS:

@@ -1,7 +1,7 @@
 """The store on one machine: one SQLite file, private to its owner, that any number of processes share without a daemon.
 
 Answers what the Protocol asks and turns every failure of the file into a MeshError that says what to do. Must not know
-what the keys mean. Only this module, `sqlite_file` and `examining` import sqlite3.
+what the keys mean. Only this module, `sqlite_file`, `examining` and `peeking` import sqlite3.
 
 Why it survives a kill at any moment: the file is born whole (built under another name, then linked), each change is one
 transaction in the write-ahead log, and the log is flushed to the disk before `transact` returns (synchronous=FULL).

@@ -1,0 +1,288 @@
+"""Completion with what the mesh knows: the right names, from the store or the file, without a trace and in no time."""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+import pytest
+
+from meshctl import clock
+from meshctl.cli.app import build
+from meshctl.cli.completion_scripts import script
+from meshctl.cli.live_values import KINDS
+from meshctl.control.acks import register
+from meshctl.control.discovery import announce
+from meshctl.control.issued import ISSUED
+from meshctl.model.registration import Registration
+from meshctl.model.views import ProxyRecord
+from meshctl.store.protocol import Put
+from meshctl.store.sqlite import SqliteStore
+
+from .conftest import Meshctl, command
+
+ROOT = build()
+PATIENCE = 20.0
+MESH = """
+    [[routes]]
+    name = "all"
+    service = "orders"
+    [[routes]]
+    name = "v1/orders"
+    path = "/v1"
+    service = "orders"
+    [services.orders.versions.v1]
+    endpoints = ["127.0.0.1:9001"]
+    [services.orders.versions.v2]
+    endpoints = ["127.0.0.1:9002"]
+    weight = 0
+    [services.web]
+    endpoints = ["127.0.0.1:9003"]
+"""
+
+
+def complete(*words: str, **environment: str) -> list[str]:
+    """What `meshctl __complete` offers; it says nothing else and ends with 0."""
+    done = subprocess.run(
+        command("__complete", *words), capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+@pytest.fixture
+def mesh(folder: Path, meshctl: Meshctl) -> Iterator[Path]:
+    """An applied mesh with a gateway, a wrapped app and certificates; its home."""
+    (folder / "mesh.toml").write_text(MESH)
+    assert meshctl("apply").status == 0
+    assert meshctl("certs", "init").status == 0
+    assert meshctl("certs", "issue", "localhost").status == 0
+    home = folder / ".meshctl"
+    with closing(SqliteStore(home / "mesh.db")) as store:
+        lease = store.grant(600.0)
+        register(store, ProxyRecord("gateway", "gateway", os.getpid(), 0.0, "", service="gateway"), lease)
+        register(store, ProxyRecord("db-v7-1a", "sidecar", os.getpid(), 0.0, "", service="db"), lease)
+        announce(store, Registration("db", "v7", "127.0.0.1", 1, "db-v7-1a", os.getpid(), "", 0.0), lease)
+        issued = {"serial": "ab", "subject": "db", "service": "db", "not_after": 2e9}
+        store.transact([Put(ISSUED + "ab", msgspec.json.encode(issued))])
+        with closing(SqliteStore(home / "mesh.db", now=lambda: clock.wall() - 1000)) as past:
+            gone = ProxyRecord("gone", "sidecar", 1, 0.0, "")
+            past.transact([Put("proxies/gone", msgspec.json.encode(gone), past.grant(10.0))])
+        yield home
+
+
+def test_names_of_a_mesh(mesh: Path) -> None:
+    """Each kind of name is read from the store: what is configured, what registered, who runs, who has a certificate.
+    What a lease that ended has left is not there."""
+    expected = {
+        "services": ["orders", "web", "db"],
+        "versions traffic promote orders": ["v1", "v2"],
+        "versions traffic mirror db --to": ["v7"],
+        "versions": ["v1", "v2", "default", "v7"],
+        "rivals traffic rollout orders --compare-to": ["baseline", "v1", "v2"],
+        "services,shares traffic shift": ["orders", "web", "db"],
+        "services,shares traffic shift orders": ["v1=", "v2="],
+        "routes": ["all", "v1/orders"],
+        "proxies": ["db-v7-1a", "gateway"],
+        "sidecars": ["db-v7-1a", "db"],
+        "sources logs gateway": ["db-v7-1a", "db"],
+        "callers": ["gateway", "orders", "web", "db"],
+        "targets": ["orders", "web", "db", "orders/v1", "orders/v2", "web/default", "db/v7"],
+        "identities certs show localhost": ["db"],
+        "revisions": ["1"],
+        "keys": [],
+    }
+    assert {words.split()[0].rpartition(",")[2] for words in expected} == set(KINDS)
+    assert expected == {words: complete(*words.split()) for words in expected}
+
+
+def test_keys(folder: Path, meshctl: Meshctl) -> None:
+    """API keys are offered by their ids, as long as they were not revoked."""
+    (folder / "mesh.toml").write_text(MESH)
+    for _ in range(2):
+        assert meshctl("keys", "create", "--owner", "acme").status == 0
+    ids = complete("keys")
+    assert len(ids) == 2
+    assert meshctl("keys", "revoke", ids[0]).status == 0
+    assert complete("keys") == ids[1:]
+
+
+def test_before_the_first_apply(folder: Path) -> None:
+    """Where nothing was applied, the names are those of the nearest mesh.toml, or of that which -c names; nothing is
+    made by looking."""
+    (folder / "mesh.toml").write_text(MESH)
+    (folder / "other.toml").write_text("services.other.endpoints = ['127.0.0.1:1']")
+    assert complete("services", "up") == ["orders", "web"]
+    assert complete("versions", "traffic", "promote", "orders") == ["v1", "v2"]
+    assert complete("routes") == ["all", "v1/orders"]
+    assert complete("services", "up", "-c", "other.toml") == ["other"]
+    assert complete("services", "up", "--config=other.toml") == ["other"]
+    assert sorted(path.name for path in folder.iterdir()) == ["mesh.toml", "other.toml"]
+
+
+def test_the_home_that_is_named(mesh: Path, folder: Path) -> None:
+    """Names are those of the home that the words, or the environment, mean."""
+    empty = str(folder / "none")
+    assert complete("proxies", "--home", empty, "logs") == []
+    assert complete("proxies", f"--home={empty}", "logs") == []
+    assert complete("proxies", "logs", MESHCTL_HOME=empty) == []
+    assert complete("proxies", "--home", str(mesh), "logs", MESHCTL_HOME=empty) == ["db-v7-1a", "gateway"]
+
+
+@pytest.mark.parametrize("name", ["$(touch x)", "`touch x`", "a b", "a;b", "--version", "'", "*", "a\\nb"])
+def test_names_that_are_more_than_names(name: str, folder: Path) -> None:
+    """What a shell could take for a command, several words or an option is not offered, whatever a file says."""
+    (folder / "mesh.toml").write_text(f'services."{name}".endpoints = []\nservices.fine.endpoints = []\n')
+    assert complete("services") == ["fine"]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a store", b"SQLite format 3\0" + b"\0" * 4096])
+def test_a_broken_store_is_no_trouble(content: bytes, folder: Path) -> None:
+    """With a store that is none, a file that is none and kinds that are none, nothing is offered and nothing said."""
+    home = folder / "home"
+    home.mkdir()
+    (home / "mesh.db").write_bytes(content)
+    (folder / "mesh.toml").write_text("services = [")
+    for words in (["services"], ["nonsense"], [""], []):
+        assert complete(*words, MESHCTL_HOME=str(home)) == []
+    assert [path.name for path in home.iterdir()] == ["mesh.db"]
+    assert (home / "mesh.db").read_bytes() == content
+
+
+def test_looking_leaves_no_trace(mesh: Path) -> None:
+    """Neither the store nor what lies beside it is another after words were completed, whether somebody has it open or
+    not."""
+
+    def seen() -> dict[str, bytes]:
+        # The -shm file is what readers count themselves in; it holds nothing that lasts.
+        return {path.name: path.read_bytes() for path in mesh.glob("mesh.db*") if not path.name.endswith("-shm")}
+
+    before = seen()
+    assert complete("services")
+    assert seen() == before
+
+
+def test_a_locked_store_is_not_waited_for(mesh: Path) -> None:
+    """While another process writes, names are there all the same."""
+    import sqlite3
+
+    with closing(sqlite3.connect(mesh / "mesh.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        assert complete("services") == ["orders", "web", "db"]
+        writer.execute("ROLLBACK")
+
+
+def test_costs_little_more_than_python(mesh: Path) -> None:
+    """Completing a word takes at most 10 times the CPU time of `python -c pass`: the best of several runs of each."""
+
+    def cost(arguments: list[str]) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(arguments, check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    asked = command("__complete", "services,versions", "traffic", "promote", "orders")
+    rounds = [(cost([sys.executable, "-c", "pass"]), cost(asked)) for _ in range(7)]
+    assert min(completed for _, completed in rounds) <= 10 * min(nothing for nothing, _ in rounds)
+
+
+# in shells
+
+
+def needs(shell: str) -> str:
+    """The shell's path; skips the test where it is not installed."""
+    found = shutil.which(shell)
+    if found is None:
+        pytest.skip(f"{shell} is not installed")
+    return found
+
+
+@pytest.fixture
+def on_path(mesh: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with `meshctl` on the path, in which a shell completes with the names of a mesh."""
+    programs = folder / "bin"
+    programs.mkdir()
+    shim = programs / "meshctl"
+    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m meshctl "$@"\n')
+    subprocess.run(["chmod", "+x", shim], check=True)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["stat", ""], ["orders", "web", "db"]),
+        (["services", "show", "o"], ["orders"]),
+        (["traffic", "shift", "orders", "v"], ["v1=", "v2="]),
+        (["tap", "--to", "orders/"], ["orders/v1", "orders/v2"]),
+        (["--home", "none", "stat", ""], ["orders", "web"]),
+        (["--home", "none", "logs", ""], []),
+        (["stat", "--by", ""], ["service", "version", "route", "edge"]),
+    ],
+)
+def test_bash_completes(typed: list[str], expected: list[str], on_path: Path) -> None:
+    """In bash, TAB offers the names of the mesh where they belong."""
+    words = " ".join(f"'{word}'" for word in ["meshctl", *typed])
+    program = f"{script('bash', ROOT)}\nCOMP_WORDS=({words}); COMP_CWORD={len(typed)}; _meshctl\n"
+    show = '[ ${#COMPREPLY[@]} = 0 ] || printf "%s\\n" "${COMPREPLY[@]}"'
+    done = subprocess.run([needs("bash"), "--norc", "-c", program + show], capture_output=True, text=True, check=True)
+    assert (done.stdout.splitlines(), done.stderr) == (expected, "")
+
+
+def test_fish_completes(on_path: Path) -> None:
+    """In fish, TAB offers the names of the mesh where they belong."""
+    file = on_path / "meshctl.fish"
+    file.write_text(script("fish", ROOT))
+    asked = ("stat ", "traffic shift orders ", "limits ls --route v")
+    program = f"source {file}; " + "; ".join(f"complete -C 'meshctl {typed}'; echo ==" for typed in asked)
+    done = subprocess.run(
+        [needs("fish"), "--no-config", "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    found = [{line.partition("\t")[0] for line in part.splitlines()} for part in done.stdout.split("==\n")]
+    assert found[:3] == [{"orders", "web", "db"}, {"v1=", "v2="}, {"v1/orders"}]
+
+
+def test_zsh_completes(on_path: Path) -> None:
+    """In zsh at a terminal, TAB completes the name of a service, and then that of a version with its sign."""
+    (on_path / "_meshctl").write_text(script("zsh", ROOT))
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [needs("zsh"), "-f", "-i"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "dumb", "PS1": "> ", "LC_ALL": "C"},
+        start_new_session=True,
+    )
+    os.close(theirs)
+
+    def until(text: str) -> None:
+        """Read what the terminal shows until this is in it."""
+        shown, deadline = "", monotonic() + 2 * PATIENCE
+        while text not in shown:
+            assert monotonic() < deadline, shown
+            if select.select([ours], [], [], 0.1)[0]:
+                shown += os.read(ours, 4096).decode(errors="replace").replace("\x07", "")
+
+    try:
+        os.write(ours, b"fpath=($PWD $fpath); autoload -Uz compinit; compinit -D -u; unsetopt zle_bracketed_paste\n")
+        os.write(ours, b"print REA''DY\n")
+        until("READY")
+        os.write(ours, b"meshctl traffic promote o\t")
+        until("orders ")
+        os.write(ours, b"v2\t\x15meshctl traffic shift orders v1\t")
+        until("v1=")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
