@@ -39,7 +39,7 @@ def _copied(path: Path, way: Auth) -> Iterator[Finding]:
     seen = {name.replace("_", "-"): "headers has it, too" for name, _ in way.headers}
     for number, name in enumerate(way.forward_auth.copy_headers):
         where = (*path, "copy_headers", number)
-        if name in ("authorization", "cookie"):
+        if name == "cookie":
             yield Finding(where, f"{quoted(name)} is what the client proves itself by", "another header")
         plain = name.replace("_", "-")
         if plain in seen:

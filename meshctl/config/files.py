@@ -119,6 +119,7 @@ def _text(data: bytes, name: str) -> str:
 
 def _files(document: Document, folder: Path) -> list[Finding]:
     """What is wrong with the files that the document names."""
+    from meshctl.config.asking_files import authorities, secrets
     from meshctl.config.checks import certificates
 
     now = clock.wall()
@@ -126,6 +127,9 @@ def _files(document: Document, folder: Path) -> list[Finding]:
     for path, table in certificates(document):
         findings += _pair(path, table, folder, now)
     findings += _credentials(document, folder)
+    findings += secrets(document, folder)
+    for key, file in authorities(document):
+        findings += _authority(key, folder / file, now)
     findings += _tracing(document, folder)
     for name, service in (document.services or {}).items():
         if service.tls and service.tls.ca:

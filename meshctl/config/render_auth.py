@@ -27,9 +27,9 @@ def auth(value: Auth) -> Table:
     if value.certificate is not None:
         table["certificate"] = {}
     if value.introspection is not None:
-        table["introspection"] = _introspection(value.introspection)
+        table["introspection"] = introspection(value.introspection)
     if value.forward_auth is not None:
-        table["forward_auth"] = _forward_auth(value.forward_auth)
+        table["forward_auth"] = forward_auth(value.forward_auth)
     if value.oidc is not None:
         table["oidc"] = _oidc(value.oidc)
     if value.headers:
@@ -85,7 +85,8 @@ def _oidc(value: Oidc) -> Table:
     return {key: each for key, each in table.items() if each not in ("", [])}
 
 
-def _introspection(value: Introspection) -> Table:
+def introspection(value: Introspection) -> Table:
+    """A way's `introspection`."""
     table = msgspec.structs.asdict(value) | {
         "audience": list(value.audience),
         "cache": format_duration(value.cache),
@@ -94,7 +95,8 @@ def _introspection(value: Introspection) -> Table:
     return {key: each for key, each in table.items() if each not in ("", [])}
 
 
-def _forward_auth(value: ForwardAuth) -> Table:
+def forward_auth(value: ForwardAuth) -> Table:
+    """A way's `forward_auth`."""
     table = msgspec.structs.asdict(value) | {
         "send_headers": list(value.send_headers),
         "copy_headers": list(value.copy_headers),

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from meshctl.config import render
 from meshctl.config.build_tracing import shown_tracing
+from meshctl.config.render_auth import forward_auth, introspection
+from meshctl.model.auth import ForwardAuth, Introspection
 from meshctl.model.limits import Quota
 from meshctl.model.mesh import Gateway, Mesh
 from meshctl.model.policy import Breaker, HealthCheck, Limit
@@ -69,6 +71,8 @@ def _defaults() -> dict[str, Any]:
         "QuotaTable": {"per": Quota("", 1).per},
         "RouteTable": {key: route[key] for key in ("path", "timeout", "priority", "body_bytes")},
         "RetryTable": route["retry"],
+        "IntrospectionTable": introspection(Introspection("", "", "")),
+        "ForwardAuthTable": forward_auth(ForwardAuth("")),
         "RedirectTable": route["redirect"],
         "RespondTable": route["respond"],
         "CorsTable": {"credentials": route["cors"]["credentials"]},

@@ -141,9 +141,17 @@ class Auth(msgspec.Struct, frozen=True):
         return "" if self.oidc is None else self.oidc.cookie or f"meshctl_{self.name}"
 
     @property
+    def secret_file(self) -> str:
+        """The file with the secret by which another server knows the gateway; "" where there is none."""
+        kind = self.introspection or self.oidc
+        return kind.client_secret_file if kind is not None else ""
+
+    @property
     def told(self) -> tuple[str, ...]:
-        """The headers by which a service is told who calls."""
+        """The headers by which a service is told who calls, on whatever route. An Authorization that is copied is a
+        matter of the routes that copy it."""
         copied = self.forward_auth.copy_headers if self.forward_auth is not None else ()
+        copied = tuple(name for name in copied if name != "authorization")
         return (*(name for name, _ in self.headers), *copied)
 
     @property

@@ -86,6 +86,11 @@ def _ask(way: Auth, request: Request, vouched: Vouched) -> Principal | Refused |
         return _key(way, request, vouched)
     if way.basic is not None:
         return _password(way, request)
+    if way.introspection is not None:
+        return _introspection(way, request)
+    if way.forward_auth is not None:
+        where = way.forward_auth.url
+        return f"each request is asked about: GET {_without_query(where)}"
     return "the caller's certificate is needed, which is shown when it connects"
 
 
@@ -117,6 +122,24 @@ def _token(way: Auth, request: Request, vouched: Vouched) -> Principal | Refused
     if isinstance(found, Principal) and not keys:
         return "the claims are right; keys to verify the signature with are not known here"
     return found
+
+
+def _introspection(way: Auth, request: Request) -> Refused | str:
+    from meshctl.core.introspection import flaw
+    from meshctl.proxy.ways import is_key
+
+    assert way.introspection is not None
+    shown = bearer(request.fields)
+    if shown is None or is_key(shown):
+        return Refused("unauthenticated", "there is no token in Authorization: Bearer")
+    if why := flaw(shown):
+        return Refused("token_invalid", why)
+    return f"there is a token; a running gateway asks about it: POST {_without_query(way.introspection.url)}"
+
+
+def _without_query(url: str) -> str:
+    """A query may hold what nobody else should see."""
+    return url.partition("?")[0]
 
 
 def _key(way: Auth, request: Request, vouched: Vouched) -> Principal | Refused | str:

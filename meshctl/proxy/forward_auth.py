@@ -52,7 +52,7 @@ class ForwardAuthWay(Way):
         self._shown = frozenset(plain(name.encode()) for name in self._config.send_headers)
         self.uses_authorization = not self._shown or b"authorization" in self._shown
         names = (*self._config.copy_headers, *(name for name, _ in config.headers))
-        self._told = frozenset(plain(name.encode()) for name in names)
+        self._told = frozenset(plain(name.encode()) for name in names) - {b"authorization"}
         self._copied = {name.encode(): name for name in self._config.copy_headers}
         self._worker = worker
         self._outward = outward(worker)

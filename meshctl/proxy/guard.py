@@ -101,9 +101,12 @@ class Guard(Stripping):
         every: bool,
         cookies: frozenset[bytes] = frozenset(),
     ) -> None:
-        keys = [(each.config.api_key, each.config.forward) for each in ways if each.config.api_key is not None]
+        configs = [each.config for each in ways]
+        keys = [(each.api_key, each.forward) for each in configs if each.api_key is not None]
         headers = {plain(key.header.encode()): forward for key, forward in keys if key.header}
         own = {name for name, forward in headers.items() if not forward}
+        if any(each.forward_auth and "authorization" in each.forward_auth.copy_headers for each in configs):
+            own.add(_AUTHORIZATION)
         super().__init__(hidden | own, frozenset((*headers, _AUTHORIZATION)), cookies)
         self._vouching = vouching
         self._ways = tuple(ways)

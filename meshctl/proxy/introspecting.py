@@ -17,7 +17,7 @@ from meshctl.proxy.asking import Asking, asked, note
 from meshctl.proxy.outward import Unreachable, origin, outward
 from meshctl.proxy.secret_file import SecretFile
 from meshctl.proxy.tasks import spawn
-from meshctl.proxy.ways import KEY, Way, bearer, bearer_challenge
+from meshctl.proxy.ways import Way, bearer, bearer_challenge, is_key
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
@@ -37,8 +37,6 @@ LARGEST: Final = 65_536
 _REASON: Final = "introspection_unavailable"
 _UNAVAILABLE: Final = Refused(_REASON, "the server that knows tokens cannot be asked at the moment")
 _BUSY: Final = Refused(_REASON, "too many tokens are being asked about")
-_KEY_MARK: Final = slice(11, 12)
-"""What stands between the id of an API key and its secret."""
 
 
 class IntrospectionWay(Way):
@@ -61,8 +59,8 @@ class IntrospectionWay(Way):
     def find(self, exchange: Exchange, shown: Fields) -> Principal | Refused | Waiting:
         """See `Way`."""
         token = bearer(shown)
-        if token is None or (token.startswith(KEY) and token[_KEY_MARK] == b"_"):
-            return self.silent  # An API key is another way's business, and no other server's.
+        if token is None or is_key(token):
+            return self.silent
         if (before := asked(exchange, self)) is not None:
             return before.outcome
         if why := flaw(token):

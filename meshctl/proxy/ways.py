@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 AUTHORIZATION: Final = b"authorization:"
 KEY: Final = PREFIX.encode()
 _LONGEST_KEY: Final = 512
+_KEY_MARK: Final = slice(11, 12)
+"""What stands between a key's id and its secret."""
 
 
 class Way:
@@ -162,6 +164,11 @@ def value_of(fields: Fields, start: bytes) -> bytes | None:
                 return b""
             found = line[size:].strip(b" \t")
     return found
+
+
+def is_key(credential: bytes) -> bool:
+    """Whether a bearer token is an API key: another way's business, and no other server's."""
+    return credential.startswith(KEY) and credential[_KEY_MARK] == b"_"
 
 
 def bearer(fields: Fields) -> bytes | None:

@@ -225,3 +225,24 @@ def test_certificates_of_listeners_and_authorities(pair: Path) -> None:
     first, second = problems(pair)
     assert first.startswith('2:38: gateway.listen[0].tls[0].certificate: "x.pem" does not exist')
     assert second.startswith('7:9: services.a.tls.ca: "ca.pem" is no PEM certificate')
+
+
+def test_secrets_of_the_gateway(pair: Path) -> None:
+    """A secret that is missing, empty, or for others to read is an error at its key; what it is is never told."""
+    (pair / "mesh.toml").write_text(
+        '[auth.a.introspection]\nurl = "https://id/x"\nclient_id = "g"\nclient_secret_file = "secret"\nca = "ca.pem"\n'
+        '[[routes]]\nservice = "a"\nauth = "a"\n[services.a]\nendpoints = ["127.0.0.1:1"]\n'
+    )
+    (pair / "ca.pem").write_text("hello")
+    first, second = problems(pair)
+    assert first.startswith('4:1: auth.a.introspection.client_secret_file: "secret" does not exist')
+    assert second.startswith('5:1: auth.a.introspection.ca: "ca.pem" is no PEM certificate')
+    secret = pair / "secret"
+    secret.touch(0o600)
+    assert "is empty; expected a line with the secret" in problems(pair)[0]
+    secret.write_text("s3cret")
+    assert len(problems(pair)) == 1
+    secret.chmod(0o640)
+    (told, _) = problems(pair)
+    assert "holds a secret, and others may read it (mode 0640); chmod 600" in told
+    assert "s3cret" not in told

@@ -38,6 +38,7 @@ class Edge:
         ways = (
             self._way("forward", self.asked, copy_headers=("x-user", "x-groups")),
             self._way("some", self.asked, send_headers=("cookie", "user-agent")),
+            self._way("swap", self.asked, copy_headers=("authorization",)),
             self._way("gone", self.gone),
             self._way("slow", self.asked, timeout=0.3),
             Auth("keys", api_key=ApiKey()),
@@ -163,6 +164,16 @@ def test_a_header_that_is_not_copied(edge: Edge) -> None:
     assert b"x-user" not in edge.echo.requests[-1].names
     assert edge.ask("/open", b"X-User: root").status == 200
     assert b"x-user" not in edge.echo.requests[-1].names
+
+
+def test_another_authorization(edge: Edge) -> None:
+    """Where Authorization is copied, the server sees the client's, and the service the one that it answers with."""
+    edge.verdict = answer("Authorization: Bearer inner")
+    assert edge.told("/swap", b"Authorization: Bearer outer").get("authorization") == b"Bearer outer"
+    assert edge.echo.requests[-1].all("authorization") == [b"Bearer inner"]
+    edge.verdict = answer()
+    assert edge.ask("/swap", b"Authorization: Bearer outer").status == 200
+    assert b"authorization" not in edge.echo.requests[-1].names
 
 
 def test_some_headers(edge: Edge) -> None:

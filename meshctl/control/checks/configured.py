@@ -256,8 +256,9 @@ def credentials(facts: Facts) -> Finding:
     """The files that callers are known by are there, and password hashes are nobody else's to read."""
     mesh = (facts.applied() or nothing()).mesh()
     keys = {each.jwt.keys: False for each in mesh.auth if each.jwt and each.jwt.keys}
-    users = {each.basic.users: True for each in mesh.auth if each.basic}
-    found = keys | users
+    private = {each.basic.users: True for each in mesh.auth if each.basic}
+    private |= {each.secret_file: True for each in mesh.auth if each.secret_file}
+    found = keys | private
     if not found:
         raise Unknown("no way to know callers names a file")
     return worst((_judge_credentials(Path(name), is_private) for name, is_private in found.items()), ", ".join(found))
@@ -269,7 +270,8 @@ def _judge_credentials(path: Path, is_private: bool) -> Finding:
         return failed(f"{path}, which [auth] names, {why}", "put it back: the next revision would be refused")
     bits = stat.S_IMODE(path.stat().st_mode)
     if is_private and bits & 0o007:
-        return warned(f"{path} holds password hashes, and everybody may read it (mode {bits:04o})", f"chmod 600 {path}")
+        detail = f"{path} holds passwords, their hashes or a secret, and everybody may read it (mode {bits:04o})"
+        return warned(detail, f"chmod 600 {path}")
     return passed(str(path))
 
 
