@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     meshctl init
     meshctl init --template canary
     meshctl init --template full -
+    meshctl init --from-openapi api.yaml --url http://127.0.0.1:8000
 """)
 def init(
     session: Session,
@@ -28,16 +30,24 @@ def init(
     template: Annotated[
         str, typer.Option("--template", "-t", metavar="minimal|canary|mesh|tls|full", help="What to start from.")
     ] = "minimal",
+    from_openapi: Annotated[
+        Path | None, typer.Option("--from-openapi", metavar="FILE", help="An OpenAPI document that it is to be for.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="With --from-openapi: where the application is.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a mesh.toml to start from."""
     from meshctl.config import templates
 
-    text = templates.text(template)
+    if url is not None and from_openapi is None:
+        raise MeshError("usage", "--url is for --from-openapi", hint="meshctl init --from-openapi api.yaml --url URL")
+    file = path / "mesh.toml" if path.is_dir() else path
+    text = templates.text(template) if from_openapi is None else _from_openapi(from_openapi, file, url)
     if str(path) == "-":
         session.terminal.data(text)
         return
-    file = path / "mesh.toml" if path.is_dir() else path
     _write(file, text, force=force)
     # This one has commands of its own, which run as they stand.
     verb = "up" if template == "mesh" else "gateway up"
@@ -70,6 +80,18 @@ def validate(
         problems, status = error.problems, error.exit_status
     session.terminal.document({"file": str(path), "valid": status == 0, "problems": problems})
     return status
+
+
+def _from_openapi(document: Path, file: Path, url: str | None) -> str:
+    """The text for an OpenAPI document, which holds where the file will be."""
+    from meshctl.config.files import decode_text, load_openapi
+    from meshctl.config.openapi_start import start
+
+    folder = Path() if str(file) == "-" else file.parent
+    named = os.path.relpath(document, folder)
+    text = load_openapi(document, lambda sources: start(sources, named, url))
+    decode_text(text, name=str(file), folder=folder)
+    return text
 
 
 def _write(file: Path, text: str, *, force: bool) -> None:

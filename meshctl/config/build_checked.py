@@ -115,19 +115,22 @@ class Described:
             self._say(path, named, sources, error)
 
     def _say(self, path: Path, named: str, sources: Sources, error: Wrong | Broken, severity: Any = "error") -> None:
-        if isinstance(error, Wrong):
-            self.findings.append(
-                Finding(path, f"{quoted(named)} {error.message}", error.expected, error.hint, severity)
-            )
-            return
-        file, pointer = error.place
-        folder = named.rpartition("/")[0]
-        line = sources.line(error.place)
-        where = f"{folder}/{file}" if folder else file
-        said = f"{quoted(where)} line {line}" if line else quoted(where)
-        if pointer:
-            said += f", {pointer_text((*pointer[:-1], pointer[-1][:60]))}"
-        self.findings.append(Finding(path, f"{said}: {error.message}", error.expected, error.hint, severity))
+        message = described_at(named, sources, error)
+        self.findings.append(Finding(path, message, error.expected, error.hint, severity))
+
+
+def described_at(named: str, sources: Sources, error: Wrong | Broken) -> str:
+    """What is wrong with the document called `named`, or one beside it, with where."""
+    if isinstance(error, Wrong):
+        return f"{quoted(named)} {error.message}"
+    file, pointer = error.place
+    folder = named.rpartition("/")[0]
+    line = sources.line(error.place)
+    where = f"{folder}/{file}" if folder else file
+    said = f"{quoted(where)} line {line}" if line else quoted(where)
+    if pointer:
+        said += f", {pointer_text((*pointer[:-1], pointer[-1][:60]))}"
+    return f"{said}: {error.message}"
 
 
 def _nothing(document: str, name: str) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -18,12 +18,16 @@ from meshctl.errors import MeshError
 from meshctl.model.mesh import Mesh
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meshctl.config.build_checked import Described
     from meshctl.config.document import CertificateTable, Document
     from meshctl.config.problems import Path as KeyPath
+    from meshctl.config.sources import Sources
 
 NAME: Final = "mesh.toml"
 LARGEST: Final = 16 * 1024**2
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +230,19 @@ def _described(document: Document, folder: Path, *, with_files: bool) -> Describ
     if not is_described(document):
         return None
     return Described(document, str(folder.absolute()), _beside if with_files else None)
+
+
+def load_openapi(path: Path, use: Callable[[Sources], T]) -> T:
+    """What is made of an OpenAPI document. Raises MeshError config_unreadable for what is none."""
+    from meshctl.config.build_checked import described_at
+    from meshctl.config.sources import Broken, Sources
+
+    sources = Sources(path.name, lambda name: _beside(str(path), name))
+    try:
+        return use(sources)
+    except (Broken, Wrong) as error:
+        message, hint = described_at(str(path), sources, error), error.hint or error.expected
+        raise MeshError("config_unreadable", message, hint=hint) from error
 
 
 def _beside(document: str, name: str) -> bytes:
