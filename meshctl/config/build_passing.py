@@ -8,8 +8,8 @@ from typing import Any
 from meshctl.config.build_checked import checked
 from meshctl.config.document_passing import JsonEditsTable
 from meshctl.config.document_route import RouteTable
-from meshctl.model.caching import Caching
 from meshctl.model.api import ApiRoute
+from meshctl.model.caching import Caching
 from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from meshctl.config.problems import Path, path_text
 from meshctl.config.render import conditions, endpoint_text, is_direct, number, render
+from meshctl.config.render_checked import contents
 from meshctl.model.mesh import Listener, Mesh
 from meshctl.model.service import DIRECT, Version
 
@@ -58,6 +59,9 @@ def _keyed(mesh: Mesh) -> dict[str, Any]:
         for key in ("rate_limits", "quotas", "parts"):
             if key in table:
                 table[key] = {each.pop("name"): each for each in table[key]}
+    for route in (*mesh.routes, *mesh.versioned):
+        for key, said in contents(route).items():
+            document["routes"].get(route.name, {}).get(key, {})["content"] = said
     document["allow"] = {table.pop("name"): table for table in document["allow"]}
     for service in mesh.services:
         table = document["services"][service.name]

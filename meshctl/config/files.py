@@ -79,13 +79,12 @@ def decode_text(text: str, *, name: str = NAME, folder: Path, with_files: bool =
     problems = locate(findings, text, name)
     if any(problem.severity == "error" for problem in problems):
         raise ConfigInvalid(problems)
-
-    if described is not None:
-        mesh = described.filled(mesh)
     if mesh.apis and decoded.document is not None:
         from meshctl.config.versioning import versioned
 
         mesh = versioned(decoded.document, mesh)
+    if described is not None:
+        mesh = described.filled(mesh)
     return Loaded(mesh, text, name, tuple(problems))
 
 

@@ -12,6 +12,7 @@ from meshctl.model.route import QueryEdits
 from meshctl.model.units import format_size
 from meshctl.proxy.codings import there
 from meshctl.proxy.dressing import Origins, lifetime, strict
+from meshctl.proxy.explain_checked import describe_checked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +47,7 @@ def describe_passing(route: Route, request: Request) -> tuple[str, ...]:
         said.append(f"security headers: {names or 'none'}")
     if route.compression is not None:
         said.append(f"compression: {_compression(route.compression, request)}")
+    said += describe_checked(route, request)
     for name, edits in (("request body", route.request_body), ("answer's body", route.response_body)):
         if edits is not None:
             words = ("keep", "remove", "rename", "move", "set")
