@@ -65,6 +65,9 @@ AdminOption = Annotated[
 NoProxyOption = Annotated[
     bool, typer.Option("--no-proxy-env", help="Leave $HTTP_PROXY, $HTTPS_PROXY and $NO_PROXY as they are.")
 ]
+NoTraceHookOption = Annotated[
+    bool, typer.Option("--no-trace-hook", help="Leave a Python app's calls alone: they join no trace by themselves.")
+]
 
 
 @takes_a_command
@@ -88,6 +91,7 @@ def wrap(
     gateway: GatewayOption = None,
     admin: AdminOption = "127.0.0.1:0",
     no_proxy_env: NoProxyOption = False,
+    no_trace_hook: NoTraceHookOption = False,
 ) -> None:
     """Run an app as a member of the mesh: with an identity, mutual TLS, and every service in reach by its name.
 
@@ -109,6 +113,7 @@ def wrap(
             health,
             duration(f'--ready-timeout "{ready_timeout}"', ready_timeout),
             not no_proxy_env,
+            not no_trace_hook,
         ),
         service=service,
         version=app_version,

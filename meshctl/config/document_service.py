@@ -275,6 +275,9 @@ class ServiceTable(Table):
     restart: Literal["no", "on-failure", "always"] | None = Field(
         None, description="When a command that ended is started again."
     )
+    trace_hook: bool | None = Field(
+        None, description="Whether calls of its wrapped Python apps join the traces of their requests by themselves."
+    )
     endpoints: Endpoints | None = Field(
         None, description="Where the service listens, without versions; beside sidecars, which announce themselves."
     )

@@ -135,12 +135,7 @@ def route(value: Route) -> Table:
         "priority": (value.priority, value.priority),
         "body_bytes": (value.body_bytes, format_size(value.body_bytes)),
     }
-    defaults = {
-        "timeout": _ROUTE.timeout,
-        "retry": _ROUTE.retry,
-        "priority": _ROUTE.priority,
-        "body_bytes": _ROUTE.body_bytes,
-    }
+    defaults = {key: getattr(_ROUTE, key) for key in policies}
     return table | {
         key: shown for key, (each, shown) in policies.items() if value.service is not None or each != defaults[key]
     }
@@ -167,6 +162,7 @@ def service(value: Service) -> Table:
         "port": value.port or None,
         "after": list(value.after),
         "restart": value.restart,
+        "trace_hook": value.trace_hook,
     }
     if is_direct(value):
         table["endpoints"] = [_endpoint(each) for each in value.versions[0].endpoints]
@@ -272,8 +268,7 @@ def _edits(value: HeaderEdits | QueryEdits) -> Table:
     added: dict[str, list[str]] = {}
     for name, each in value.add:
         added.setdefault(name, []).append(each)
-    table = {"set": dict(value.set), "add": added, "remove": list(value.remove)}
-    table["rename"] = dict(value.rename)
+    table: Table = {"set": dict(value.set), "add": added, "remove": list(value.remove), "rename": dict(value.rename)}
     return {name: each for name, each in table.items() if each}
 
 

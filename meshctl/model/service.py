@@ -107,6 +107,8 @@ class Service(msgspec.Struct, frozen=True):
     mtls: Literal["strict", "permissive"] = "strict"
     """Whether the service's sidecars take only mutual TLS, or plain HTTP as well."""
     protocol: Literal["http", "tcp"] = "http"
+    trace_hook: bool = True
+    """Whether the outgoing calls of its wrapped Python apps join the traces of their requests."""
 
     @property
     def has_endpoints(self) -> bool:

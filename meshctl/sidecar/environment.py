@@ -6,6 +6,7 @@ HTTP_PROXY, HTTPS_PROXY     its own proxy, by which it reaches services by name;
 NO_PROXY                    this machine, and what the user had
 ORDERS_URL, DB_ADDR …       one for each --upstream
 MESHCTL_…                   who it is, for its logs
+PYTHONPATH                  what the user had, behind what joins the calls of Python apps to traces (`trace_hook`)
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class Facts(msgspec.Struct, frozen=True):
     port: int
     outbound: int
     upstreams: tuple[Upstream, ...] = ()
+    hook: str = ""
+    """The folder of what Python apps import first; "" for none."""
 
 
 def environment(before: Mapping[str, str], facts: Facts) -> dict[str, str]:
@@ -62,6 +65,8 @@ def environment(before: Mapping[str, str], facts: Facts) -> dict[str, str]:
         made |= _proxy(before, f"http://{LOOPBACK}:{facts.outbound}")
     for upstream in facts.upstreams:
         made |= _upstream(upstream)
+    if facts.hook:
+        made["PYTHONPATH"] = ":".join(filter(None, (facts.hook, before.get("PYTHONPATH", ""))))
     return made
 
 

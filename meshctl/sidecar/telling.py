@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from meshctl.control.supervisor import Supervisor
     from meshctl.sidecar.wrapper import Wrapping
 
+_HOOK: Final = str(Path(__file__).parent / "trace_hook")
 _IN_PLACE: Final = frozenset({"ready", "drained"})
 
 
@@ -48,7 +50,8 @@ class Telling:
         upstreams = tuple(Upstream(each.service, each.is_raw, self._port(each.entry)) for each in role.upstreams)
         outbound = self._port(OUTBOUND) if wrapping.has_proxy else 0
         proxy = self._supervisor.record.id
-        return Facts(role.service, role.version, proxy, home, role.app_port, outbound, upstreams)
+        hook = _HOOK if wrapping.has_trace_hook and role.configured(self._supervisor.mesh).trace_hook else ""
+        return Facts(role.service, role.version, proxy, home, role.app_port, outbound, upstreams, hook)
 
     def _port(self, entry: str) -> int:
         serving = self._supervisor.changing.serving

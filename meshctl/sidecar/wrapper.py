@@ -51,6 +51,8 @@ class Wrapping(msgspec.Struct, frozen=True):
     """Until it is said that the app does not take requests; 0 never says so."""
     has_proxy: bool = True
     """Whether the app is told to use its proxy (HTTP_PROXY)."""
+    has_trace_hook: bool = True
+    """Whether a Python app's calls are joined to the traces of its requests, unless its service says otherwise."""
 
 
 class Place(msgspec.Struct, frozen=True):
