@@ -14,9 +14,10 @@ _PACKAGE: Final = Path(__file__).parent
 
 
 def folder(kind: Kind) -> Path:
-    """The folder of that kind. The wheel carries a copy under `meshctl/_data`; a checkout has the original."""
+    """The folder of that kind. The wheel carries a copy under `meshctl/_data`; a checkout has the original, but for the
+    manual, which stands there and goes to `share/man` where the wheel is installed."""
     installed = _PACKAGE / "_data" / kind
-    return installed if installed.is_dir() else _PACKAGE.parent / kind
+    return installed if installed.is_dir() or kind == "man" else _PACKAGE.parent / kind
 
 
 def names(kind: Kind) -> list[str]:

@@ -49,13 +49,18 @@ def run(installed: Path, cwd: Path, *arguments: str) -> str:
 
 
 def test_the_wheel_has_what_belongs_in_it(wheel: Path) -> None:
-    """Templates, completions, the type marker and the licence are in the wheel; tests are not."""
+    """Templates, completions, the manual, the type marker and the licence are in the wheel; tests are not."""
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"meshctl/_data/templates/{name}" for name in resources.names("templates")} <= names
     assert {f"meshctl/_data/completions/meshctl.{shell}" for shell in ("bash", "zsh", "fish")} <= names
     assert "meshctl/py.typed" in names
     assert [name for name in names if name.endswith("/licenses/LICENSE")]
-    assert {name.split("/")[0] for name in names} == {"meshctl", f"meshctl-{__version__}.dist-info"}
+    assert {f"meshctl/_data/templates/grafana/{name}" for name in resources.names("templates/grafana")} <= names
+    assert {f"meshctl/_data/templates/prometheus/{name}" for name in resources.names("templates/prometheus")} <= names
+    manual = {name for name in names if name.endswith(".1")}
+    data = f"meshctl-{__version__}.data"
+    assert manual == {f"{data}/data/share/man/man1/{name}" for name in resources.names("man")}
+    assert {name.split("/")[0] for name in names} == {"meshctl", f"meshctl-{__version__}.dist-info", data}
 
 
 def test_the_installed_package_is_the_one_that_runs(installed: Path, tmp_path: Path) -> None:
@@ -79,6 +84,22 @@ def test_init_finds_the_templates(template: str, installed: Path, tmp_path: Path
     run(installed, tmp_path, "init", "--template", template)
     assert (tmp_path / "mesh.toml").read_text() == resources.text("templates", f"{template}.toml")
     run(installed, tmp_path, "validate")
+
+
+@pytest.mark.parametrize("what", ["dashboard", "alerts", "scrape"])
+def test_templates_for_prometheus_are_found(what: str, installed: Path, tmp_path: Path) -> None:
+    """`metrics` prints what the wheel carries for Prometheus and Grafana."""
+    folder, name = {
+        "dashboard": ("templates/grafana", "meshctl.json"),
+        "alerts": ("templates/prometheus", "alerts.yml"),
+        "scrape": ("templates/prometheus", "prometheus.yml"),
+    }[what]
+    assert run(installed, tmp_path, "metrics", what) == resources.text(folder, name)
+
+
+def test_the_manual_is_installed(installed: Path) -> None:
+    """The pages of the manual stand where `man` looks for them."""
+    assert "meshctl \\- An API gateway" in (installed / "share" / "man" / "man1" / "meshctl.1").read_text()
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

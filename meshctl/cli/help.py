@@ -36,17 +36,17 @@ def help_text(command: Any, path: str) -> str:
     shown = [param for param in command.params if not getattr(param, "hidden", False)]
     arguments = [param for param in shown if param.param_type_name == "argument"]
     options = [param for param in shown if param.param_type_name == "option"]
-    own = [param for param in options if param.name not in _SHARED]
-    shared = [param for param in options if param.name in _SHARED]
+    own = [param for param in options if not is_shared(param)]
+    shared = [param for param in options if is_shared(param)]
     commands = getattr(command, "commands", {})
     blocks = [
-        "Usage: " + " ".join([path, "[options]", *map(_usage, arguments), *(["COMMAND …"] if commands else [])]),
+        "Usage: " + " ".join([path, "[options]", *map(usage, arguments), *(["COMMAND …"] if commands else [])]),
         _wrapped(command.help or ""),
         _section("Commands", [(name, first_sentence(sub.help or "")) for name, sub in commands.items()]),
         _section("Arguments", [(param.metavar or param.name.upper(), param.help or "") for param in arguments]),
-        _section("Options", [(_declaration(param), param.help or "") for param in own]),
+        _section("Options", [(declaration(param), param.help or "") for param in own]),
         _section(
-            "Options of every command", [*((_declaration(param), param.help or "") for param in shared), _HELP_ROW]
+            "Options of every command", [*((declaration(param), param.help or "") for param in shared), _HELP_ROW]
         ),
         "Examples:\n" + textwrap.indent(command.epilog, "  ") if command.epilog else "",
     ]
@@ -59,12 +59,19 @@ def first_sentence(text: str) -> str:
     return paragraph.split(". ")[0].rstrip(".")
 
 
-def _usage(argument: Any) -> str:
+def is_shared(option: Any) -> bool:
+    """Whether every command has the option."""
+    return option.name in _SHARED
+
+
+def usage(argument: Any) -> str:
+    """An argument as usage lines have it."""
     name = argument.metavar or argument.name.upper()
     return name if argument.required else f"[{name}]"
 
 
-def _declaration(option: Any) -> str:
+def declaration(option: Any) -> str:
+    """An option's spellings, the short one first, and what follows it."""
     names = ", ".join(sorted(option.opts, key=len))
     return f"{names} {option.metavar}" if option.metavar else names
 
