@@ -38,7 +38,9 @@ MOST: Final = 8_192
 """Spans that may wait."""
 TRIES: Final = 4
 """How often a batch is told, at most."""
+FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
+"""Seconds between two tries of a batch."""
 LAST_WORDS: Final = 2.0
 """Seconds for what is left when the proxy ends."""
 
@@ -156,7 +158,7 @@ class Exporting:
                 if not error.may_retry or self._ending.is_set():
                     break
                 if number < TRIES:
-                    await rest(self._ending, min(max(error.pause, 2.0 ** (number - 1)), LONGEST_PAUSE))
+                    await rest(self._ending, min(max(error.pause, FIRST_PAUSE * 2.0 ** (number - 1)), LONGEST_PAUSE))
             else:
                 self._found(receiver)
                 break

@@ -48,6 +48,7 @@ class LoneProxy:
 
     def __init__(self, folder: Path, mesh: Mesh, *entries: str, identity: Identify | None = None) -> None:
         self.notices: list[Notice] = []
+        self.redact = False
         self._log = folder / "access.log"
         self.mesh = mesh
         self._number = 0
@@ -84,7 +85,7 @@ class LoneProxy:
     ) -> None:
         """Have it serve `mesh`; its access log is this one's."""
         self._number += 1
-        gateway = msgspec.structs.replace(mesh.gateway, access_log=AccessLog(str(self._log), redact=False))
+        gateway = msgspec.structs.replace(mesh.gateway, access_log=AccessLog(str(self._log), redact=self.redact))
         content = encode(msgspec.structs.replace(mesh, gateway=gateway))
         opened = sockets or {}
         order = Prepare(
