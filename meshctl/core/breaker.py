@@ -71,6 +71,12 @@ class Breaker:
             self.enter("closed", now)
         return True
 
+    def is_shut(self, now: float) -> bool:
+        """Whether nobody is let through now: until it is tried again, and while probes decide."""
+        if self.state == "open":
+            return now < self.until
+        return self.state == "half_open" and self._under_way >= self.policy.probes
+
     @property
     def is_probing(self) -> bool:
         """Whether those that it lets through now are probes."""

@@ -1,11 +1,11 @@
 """Whether a request to a limited service may go on: at once, in its turn, or not at all.
 
-    admit ──▶ enter ──▶ a place is free ───────────────────────────────▶ balance, forward … finish ──▶ leave
-                   └▶ the line ──▶ its turn: a place came back ──▶ resend ┘
+    split ──▶ enter ──▶ a place is free ────────────────────────────────────▶ balance, forward … finish ──▶ leave
+                   └▶ the line ──▶ its turn: a place came back ──▶ take_turn ┘
                               └▶ limit_reached: the line is full, the wait was too long, or it had to make room
 
-An exchange has one place from `admit` to `finish`, whatever it tries meanwhile. While it waits it has no endpoint, so
-that it chooses among those that are there when its turn comes, and no more of its body is read. The protocol that an
+An exchange has one place from before it chooses anybody to `finish`, whatever it tries meanwhile. So it chooses among
+those that are there when its turn comes; while it waits no more of its body is read. The protocol that an
 HTTP upgrade opens is no request any more: it gives the place back; a connection of raw bytes, of which there is nothing
 else to count, has it as long as it lives. Who waits for whom is `core.concurrency`'s business.
 """
@@ -22,7 +22,6 @@ from meshctl.model.views import LimitView
 
 if TYPE_CHECKING:
     from meshctl.model.service import Service
-    from meshctl.proxy.answering import Answering
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.worker import Worker
 
@@ -37,7 +36,7 @@ class Admission:
         self._worker = worker
         self._service = service
         self._config = Limit()
-        self._places: Places[Answering] = Places(0, 0)
+        self._places: Places[Exchange] = Places(0, 0)
         self._gradient: Gradient | None = None
         self._counters = worker.counters.service(service)
 
@@ -50,7 +49,7 @@ class Admission:
         config = service.limit if service is not None else None
         if service is None or config is None:
             places.limit = places.in_flight + places.waiting
-            self._serve()
+            self._serve(clock.monotonic())
             return
         self._config = config
         most = portion(config.requests, worker.index, worker.workers)
@@ -62,7 +61,7 @@ class Admission:
         else:
             self._gradient.bound(most)
         places.limit = most if self._gradient is None else self._gradient.limit
-        self._serve()
+        self._serve(clock.monotonic())
 
     def enter(self, exchange: Exchange) -> bool:
         """Whether `exchange` may go on; else it waits for its turn, or is refused."""
@@ -71,14 +70,18 @@ class Admission:
             return True
         if is_health_check(exchange):
             return True
-        self._wait(exchange)
+        breaker = exchange.service.breaker if exchange.service is not None else None
+        if breaker is None or not breaker.is_guarding or breaker.lets_wait(exchange):
+            self._wait(exchange)
         return False
 
-    def leave(self, exchange: Answering, now: float) -> None:
+    def leave(self, exchange: Exchange, now: float) -> None:
         """`exchange` neither needs its place any more nor waits for one."""
         exchange.admission = None
         places = self._places
-        if places.waiting and places.leave(exchange):
+        if exchange.in_line:
+            exchange.in_line = False
+            places.leave(exchange)
             return
         gradient = self._gradient
         if gradient is not None:
@@ -88,9 +91,9 @@ class Admission:
                 places.limit = gradient.limit
         places.give_back()
         if places.waiting:
-            self._serve()
+            self._serve(now)
 
-    def give_up(self, exchange: Answering, now: float) -> None:
+    def give_up(self, exchange: Exchange, now: float) -> None:
         """The longest wait is over."""
         waited = now - exchange.started
         self._refuse(exchange, "wait", f"waited {waited:.3g}s for one of the requests before it to be answered")
@@ -101,37 +104,33 @@ class Admission:
         return LimitView(places.limit, places.in_flight, places.waiting)
 
     def _wait(self, exchange: Exchange) -> None:
-        version, route = exchange.version, exchange.route
-        assert version is not None
+        route = exchange.route
         assert route is not None
-        # Who waits is no load of anybody.
-        version.requests -= 1
-        exchange.drop_trial()
-        exchange.endpoint = None
         gone = self._places.join(exchange, route.rank)
         if gone is not exchange:
             exchange.admission = self
+            exchange.in_line = True
             exchange.wait(self._config.wait, REASON)
             self._worker.exchanges.watch(exchange)
             if gone is not None:
                 gone.admission = None
+                gone.in_line = False
                 self._refuse(gone, "displaced", "had to make room for a request of higher priority")
             return
         places = self._places
         self._refuse(exchange, "full", f"{places.in_flight} requests are under way and {places.waiting} wait already")
 
-    def _refuse(self, exchange: Answering, why: str, detail: str) -> None:
+    def _refuse(self, exchange: Exchange, why: str, detail: str) -> None:
         self._counters.limit(why)
-        # Which of the versions it would have been for says nothing of that version.
-        exchange.version = None
         exchange.reply(REASON, f'service "{self._service}": {detail}', retry_after=self._config.wait)
 
-    def _serve(self) -> None:
+    def _serve(self, now: float) -> None:
         """Let those in for whom there is a place. Not from within the end of another: many ends would recurse."""
         while (waiter := self._places.next()) is not None:
-            waiter.waited = clock.monotonic() - waiter.started
+            waiter.in_line = False
+            waiter.waited = now - waiter.started
             waiter.deadline = waiter.total_deadline
-            self._worker.loop.call_soon(waiter.resend)
+            self._worker.loop.call_soon(waiter.take_turn)
 
 
 def is_health_check(exchange: Exchange) -> bool:
@@ -140,7 +139,7 @@ def is_health_check(exchange: Exchange) -> bool:
     return exchange.stream.entry == "inbound" and exchange.path == snapshot.own_health != ""
 
 
-def _patience(exchange: Answering, now: float) -> float:
+def _patience(exchange: Exchange, now: float) -> float:
     """How long the service was waited for in vain; 0 where it failed in another way, which says nothing of how much it
     has to do."""
     return now - exchange.started - exchange.waited if exchange.reason in _TOO_SLOW and not exchange.attempt else 0.0

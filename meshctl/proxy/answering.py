@@ -148,7 +148,7 @@ class Answering(Attempt):
         self.tunnel = True
         self.replayable = False
         if self.admission is not None:
-            self.admission.leave(self, clock.monotonic())
+            self.admission.leave(self, clock.monotonic())  # type: ignore[arg-type]
         passing = self.route.edit_response(response, self)  # type: ignore[arg-type]
         fields = [*passing, b"Connection: Upgrade", b"Upgrade: " + response.upgrade]
         self.stream.to_tunnel(fields)
@@ -181,7 +181,7 @@ class Answering(Attempt):
         is_in_line = self.deadline_reason == "limit_reached" and not self.status and now < self.total_deadline
         if is_in_line and self.admission is not None:
             self.deadline = NEVER
-            self.admission.give_up(self, now)
+            self.admission.give_up(self, now)  # type: ignore[arg-type]
         else:
             super().on_deadline(now)
 

@@ -70,6 +70,8 @@ class Attempt(Timing):
     tried: tuple[LiveEndpoint, ...] = ()
     admission: Admission | None = None
     """Where it has a place, or waits for one; None where the service is not limited."""
+    in_line = False
+    """Whether it waits for one."""
     waited = 0.0
     """Seconds until it had that place."""
     # The answer
@@ -234,7 +236,7 @@ class Attempt(Timing):
         route, service = self.route, self.service
         if route is None or service is None or self.finished or self.status:
             return False
-        if service.breaker is not None and service.breaker.is_shut:
+        if service.breaker is not None and service.breaker.is_on_trial:
             return False
         if not may_retry(route.retry, method=self.request.method, reason=why, sent=sent, attempt=self.attempt,
                          replayable=self.replayable):  # fmt: skip

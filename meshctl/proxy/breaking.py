@@ -31,7 +31,7 @@ class LiveBreaker(Breaker):
         self._counters = worker.counters.service(service)
 
     @property
-    def is_shut(self) -> bool:
+    def is_on_trial(self) -> bool:
         """Whether nobody is let through but probes: no time for another attempt."""
         return self.state in ("open", "half_open")
 
@@ -50,11 +50,16 @@ class LiveBreaker(Breaker):
         version.requests -= 1
         exchange.drop_trial()
         exchange.endpoint = None
-        exchange.reply(
-            REASON,
-            f'the breaker of service "{self._service}" is {self.explain(now)}',
-            retry_after=self.retry_after(now),
-        )
+        self._refuse(exchange, now)
+        return False
+
+    def lets_wait(self, exchange: Exchange) -> bool:
+        """Whether `exchange`, which has chosen nobody, may wait for its turn to ask; else it is refused: nobody is to
+        stand in line for a refusal."""
+        now = clock.monotonic()
+        if not self.is_shut(now):
+            return True
+        self._refuse(exchange, now)
         return False
 
     def settle(self, service: LiveService, now: float, failed: int = 0) -> None:
@@ -103,3 +108,7 @@ class LiveBreaker(Breaker):
             until=self.until + wall if state in ("open", "ramping") else 0.0,
             opened=self.opened,
         )
+
+    def _refuse(self, exchange: Exchange, now: float) -> None:
+        detail = f'the breaker of service "{self._service}" is {self.explain(now)}'
+        exchange.reply(REASON, detail, retry_after=self.retry_after(now))

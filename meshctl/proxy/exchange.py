@@ -128,6 +128,9 @@ class Exchange(Filtering):
         assert service is not None
         if service.steering is not None and not service.steering.passes(self):
             return False
+        # Whoever has to wait chooses nobody before its turn.
+        if service.admission is not None and self.admission is None and not service.admission.enter(self):
+            return False
         version = self.version = service.only or service.choose(self.request, self.stream)
         if version is None:
             return self.reply("no_endpoint", f'service "{service.name}" has no version that takes traffic')
@@ -149,8 +152,6 @@ class Exchange(Filtering):
         assert endpoint is not None
         assert service is not None
         if service.breaker is not None and service.breaker.is_guarding and not service.breaker.lets(self):
-            return False
-        if service.admission is not None and self.admission is None and not service.admission.enter(self):
             return False
         endpoint.in_flight += 1
         endpoint.requests += 1
@@ -260,6 +261,11 @@ class Exchange(Filtering):
         else:
             self.note_failure(reason)
             self.fail(reason, detail)
+
+    def take_turn(self) -> None:
+        """Go on from `split` with the place that was waited for."""
+        if not self.finished:
+            self.proceed()
 
     def resend(self) -> None:
         """The next attempt: the phases from `balance` on, with another version where this one has nobody else."""

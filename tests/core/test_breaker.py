@@ -161,8 +161,8 @@ steps = st.tuples(st.sampled_from(["ask", "ask", "fail", "succeed", "give back",
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 4), st.sampled_from([0.0, 3.0]), st.lists(steps, max_size=80))
 def test_whatever_happens(probes: int, ramp: float, happened: list[tuple[str, int]]) -> None:
-    """Half open it never has more probes under way than it may; open it lets nobody through; and it always comes
-    back."""
+    """Half open it never has more probes under way than it may; open it lets nobody through, and says so before it is
+    asked; and it always comes back."""
     breaker = Breaker(Policy(failures=2, minimum=3, open=2.0, probes=probes, ramp=ramp))
     now, under_way = 0.0, []
     for step, number in happened:
@@ -170,8 +170,10 @@ def test_whatever_happens(probes: int, ramp: float, happened: list[tuple[str, in
             now += number / 2
         elif step == "ask":
             was_open = breaker.state == "open" and now < breaker.until
+            is_shut = breaker.is_shut(now)
+            assert is_shut or not was_open
             if breaker.admits(now, number / 10):
-                assert not was_open
+                assert not is_shut
                 under_way.append(breaker.opened if breaker.is_probing else 0)
             if breaker.state == "half_open":
                 assert sum(each == breaker.opened for each in under_way) <= probes

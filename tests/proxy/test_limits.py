@@ -350,6 +350,24 @@ def test_who_waits_tries_nothing_out(counter: Counter) -> None:
     assert second.read_response().status == 200
 
 
+def test_nobody_waits_for_a_breaker(counter: Counter) -> None:
+    """While all places are taken by requests to a service whose breaker is open, others are refused at once instead of
+    waiting for that."""
+    breaker = Breaker(failures=1, rate=0.0, open=LONG, probes=1, ramp=0.0)
+    counter.limit(Limit(2, 5, LONG), breaker=breaker)
+    hanging, bad = counter.ask(b"/hanging"), counter.ask(b"/bad")
+    wires = {request.target: wire for wire, request in (counter.hear(), counter.hear())}
+    counter.limit(Limit(1, 5, LONG), breaker=breaker)
+    wires[b"/bad"].send(b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n")
+    assert bad.read_response().status == 500
+    for _ in range(3):
+        refused = counter.ask(b"/next").read_response()
+        assert (refused.status, refused.get("x-meshctl-reason")) == (503, b"breaker_open")
+    assert (counter.view().in_flight, counter.view().waiting) == (1, 0)
+    wires[b"/hanging"].send(OK)
+    assert hanging.read_response().status == 200
+
+
 def _waits(counter: Counter) -> bool:
     """Whether a request waits now, rather than being refused by the breaker."""
     client = counter.ask(b"/probe")
