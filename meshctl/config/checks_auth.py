@@ -26,7 +26,7 @@ def check(
     """What is wrong with the ways to know callers and with what routes ask."""
     for way in mesh.auth:
         yield from _way(("auth", way.name), ways[way.name], way)
-    yield from checks_asking.check(mesh)
+    yield from checks_asking.check(decoded, mesh)
     yield from checks_oidc.check(mesh)
     for number, table in enumerate(routes):
         path: Path = ("routes", number)

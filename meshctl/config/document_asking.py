@@ -6,9 +6,9 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
-from meshctl.config.scalars import Duration, Period, PlainText
+from meshctl.config.scalars import Duration, Label, Period, PlainText
 from meshctl.config.scalars_auth import Audience, Url
-from meshctl.config.scalars_http import EditableHeader
+from meshctl.config.scalars_http import EditableHeader, UrlPath
 from meshctl.config.table import Table, several
 
 _CA: Final = "A PEM file of authorities; left out, the system's."
@@ -53,10 +53,15 @@ class IntrospectionTable(Table):
 class ForwardAuthTable(Table):
     """Another HTTP server says whether a request may go on."""
 
-    url: Url = Field(
+    url: Url | None = Field(
+        None,
         description="What is asked, with GET: 2xx lets the request go on, anything else is the client's answer.",
         examples=["http://127.0.0.1:9091/api/verify"],
     )
+    service: Label | None = Field(
+        None, description="In the place of url: the service of the mesh that is asked.", examples=["auth"]
+    )
+    path: UrlPath | None = Field(None, description="What the service is asked for.", examples=["/verify"])
     send_headers: Headers | None = Field(
         None, description="The request's headers that it is shown; left out, all of them.", examples=[["cookie"]]
     )

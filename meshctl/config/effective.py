@@ -12,7 +12,9 @@ from meshctl.config.files import Loaded
 from meshctl.config.positions import Positions
 from meshctl.config.problems import Path, path_text
 from meshctl.config.render import FULL_ROUTE, basics, gateway, render, route, service
+from meshctl.config.render_api import api
 from meshctl.config.render_auth import auth
+from meshctl.model.api import Api
 from meshctl.model.auth import FORWARDED, ApiKey, Auth, ForwardAuth, Introspection, Jwt, Oidc
 from meshctl.model.mesh import Gateway, Mesh
 from meshctl.model.part import Part
@@ -32,7 +34,7 @@ _AUTH = Auth(
     api_key=ApiKey(),
     oidc=Oidc(),
     introspection=Introspection("", "", ""),
-    forward_auth=ForwardAuth(""),
+    forward_auth=ForwardAuth(service="-"),
 )
 _SERVICE = Service(
     "",
@@ -65,7 +67,7 @@ def effective(loaded: Loaded) -> list[Setting]:
         is_default = path in defaults["gateway"] and defaults["gateway"][path] == value
         if path[-1] == "forward":
             is_default = value == (not FORWARDED.isdisjoint(document["auth"][path[1]]))
-        elif path[0] in ("routes", "services", "auth"):
+        elif path[0] in ("routes", "services", "auth", "api"):
             key = path[-1:] if path[-1] == "weight" else path[2:]
             key = key if key[:1] != ("parts",) else ("parts", 0, *key[2:])
             is_default = key in defaults[path[0]] and defaults[path[0]][key] == value
@@ -113,5 +115,6 @@ def _defaults() -> dict[str, dict[Path, Any]]:
         | dict(_leaves(("tracing",), shown_tracing(Tracing("")))),
         "routes": dict(_leaves((), route(msgspec.structs.replace(FULL_ROUTE, parts=(Part("", "", ""),))))),
         "auth": dict(_leaves((), auth(_AUTH))),
+        "api": dict(_leaves((), api(Api("")))),
         "services": dict(_leaves((), service(_SERVICE))) | {("weight",): 1},
     }

@@ -101,6 +101,7 @@ def forward_auth(value: ForwardAuth) -> Table:
         "send_headers": list(value.send_headers),
         "copy_headers": list(value.copy_headers),
         "timeout": format_duration(value.timeout),
+        "path": value.path if value.service else "",
     }
     return {key: each for key, each in table.items() if each not in ("", [])}
 

@@ -12,6 +12,7 @@ from meshctl.config import render
 from meshctl.config.build_tracing import shown_tracing
 from meshctl.config.render_auth import forward_auth, introspection
 from meshctl.model.auth import ForwardAuth, Introspection
+from meshctl.model.api import Api
 from meshctl.model.limits import Quota
 from meshctl.model.mesh import Gateway, Mesh
 from meshctl.model.policy import Breaker, HealthCheck, Limit
@@ -72,7 +73,7 @@ def _defaults() -> dict[str, Any]:
         "RouteTable": {key: route[key] for key in ("path", "timeout", "priority", "body_bytes")},
         "RetryTable": route["retry"],
         "IntrospectionTable": introspection(Introspection("", "", "")),
-        "ForwardAuthTable": forward_auth(ForwardAuth("")),
+        "ForwardAuthTable": forward_auth(ForwardAuth(service="-")),
         "RedirectTable": route["redirect"],
         "RespondTable": route["respond"],
         "CorsTable": {"credentials": route["cors"]["credentials"]},
@@ -82,6 +83,7 @@ def _defaults() -> dict[str, Any]:
         "JsonEditsTable": route["request_body"],
         "OpenApiTable": {"limit": route["openapi"]["limit"]},
         "BodySchemaTable": {"limit": route["request_schema"]["limit"]},
+        "ApiTable": {"by": "path", "strip": Api("").strip, "enforce_sunset": Api("").enforce_sunset},
         "ServiceTable": {key: service[key] for key in _SERVICE_KEYS},
         "HealthTable": service["health"],
         "RetryBudgetTable": service["retry_budget"],

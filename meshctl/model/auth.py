@@ -109,9 +109,12 @@ class Introspection(msgspec.Struct, frozen=True):
 
 
 class ForwardAuth(msgspec.Struct, frozen=True):
-    """Another HTTP server says whether a request may go on: 2xx lets it, anything else is the client's answer."""
+    """Another HTTP server says whether a request may go on: 2xx lets it, anything else is the client's answer. It is
+    asked at `url`, or it is a service of the mesh, which is asked for `path`."""
 
-    url: str
+    url: str = ""
+    service: str = ""
+    path: str = "/"
     send_headers: tuple[str, ...] = ()
     """The request's headers that the server is shown, in lower case; none are all of them."""
     copy_headers: tuple[str, ...] = ()

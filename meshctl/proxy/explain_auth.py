@@ -89,8 +89,9 @@ def _ask(way: Auth, request: Request, vouched: Vouched) -> Principal | Refused |
     if way.introspection is not None:
         return _introspection(way, request)
     if way.forward_auth is not None:
-        where = way.forward_auth.url
-        return f"each request is asked about: GET {_without_query(where)}"
+        asked = way.forward_auth
+        where = _without_query(asked.url) or f'{asked.path} of service "{asked.service}"'
+        return f"a running gateway asks about each request: GET {where}"
     return "the caller's certificate is needed, which is shown when it connects"
 
 

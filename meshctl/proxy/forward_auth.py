@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from meshctl.core.principal import Principal, Refused, RefusedElsewhere, told
 from meshctl.model.auth import Auth
+from meshctl.model.policy import Retry
+from meshctl.model.route import Route
+from meshctl.proxy.answers import Answered, Unreachable, origin
 from meshctl.proxy.asking import Asking, asked, note
 from meshctl.proxy.guard import plain
-from meshctl.proxy.outward import Answered, Unreachable, origin, outward
+from meshctl.proxy.inquiry import inquire
 from meshctl.proxy.tasks import spawn
 from meshctl.proxy.ways import Way
 from meshctl.wire.fields import HOP_BY_HOP, Fields, named_by_connection, pairs
@@ -21,6 +24,8 @@ from meshctl.wire.fields import HOP_BY_HOP, Fields, named_by_connection, pairs
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.filtering import Waiting
+    from meshctl.proxy.outward import Outward
+    from meshctl.proxy.snapshot import CompiledRoute, Snapshot
     from meshctl.proxy.worker import Worker
 
 LARGEST: Final = 1_048_576
@@ -55,42 +60,42 @@ class ForwardAuthWay(Way):
         self._told = frozenset(plain(name.encode()) for name in names) - {b"authorization"}
         self._copied = {name.encode(): name for name in self._config.copy_headers}
         self._worker = worker
-        self._outward = outward(worker)
+        self._route: CompiledRoute | None = None
+        self._outward = _way_out(worker) if self._config.url else None
 
     def find(self, exchange: Exchange, shown: Fields) -> Principal | Refused | Waiting:
         """See `Way`."""
-        if (before := asked(exchange, self)) is not None:
-            return before.outcome
-        asking = Asking(_REASON, self._config.timeout)
-        spawn(self._ask(self._question(exchange), asking), name="forward auth")
-        return note(exchange, self, asking)
+        asking = asked(exchange, self)
+        if asking is None:
+            asking = note(exchange, self, Asking(_REASON, self._config.timeout))
+            self._begin(exchange, asking)
+        return asking.outcome
 
     def challenge(self, realm: str, refused: Refused) -> str:
         """See `Way`: it says so itself, if anybody."""
         return ""
 
-    def _question(self, exchange: Exchange) -> Fields:
-        """What the server is told and shown."""
-        request, stream = exchange.request, exchange.stream
-        fields = [line for line in request.fields if self._is_shown(line, request.named)]
-        agent = request.special.get(b"user-agent")
+    # the question
+
+    def _begin(self, exchange: Exchange, asking: Asking) -> None:
+        fields = [line for line in exchange.request.fields if self._is_shown(line, exchange.request.named)]
+        agent = exchange.request.special.get(b"user-agent")
         if agent is not None and (not self._shown or b"user-agent" in self._shown):
             fields.append(b"User-Agent: " + agent)
-        before = request.special if stream.trusted else {}
-        client = stream.client.encode("latin-1")
-        chain = before.get(b"x-forwarded-for")
-        query = request.query_string
+        query = exchange.request.query_string
         uri = exchange.path if query is None else f"{exchange.path}?{query}"
-        return [
-            *fields,
-            b"X-Forwarded-Method: " + request.method.encode(),
-            b"X-Forwarded-Proto: " + before.get(b"x-forwarded-proto", stream.scheme.encode()),
-            b"X-Forwarded-Host: " + before.get(b"x-forwarded-host", request.authority),
+        fields += (
+            b"X-Forwarded-Method: " + exchange.request.method.encode(),
             b"X-Forwarded-Uri: " + uri.encode("latin-1"),
-            b"X-Forwarded-For: " + (chain + b", " + client if chain else client),
-            b"X-Request-Id: " + exchange.request_id,
-            b"traceparent: " + exchange.traceparent,
-        ]
+        )
+        if self._outward is not None:
+            spawn(self._ask_outside(self._outward, fields + _who_it_was(exchange), asking), name="forward auth")
+            return
+        route = self._route_in(exchange.snapshot)
+        if route is None:
+            self._answered(Unreachable(f'service "{self._config.service}" does not exist'), asking)
+            return
+        inquire(exchange, route, self._config.path, fields, lambda said: self._answered(said, asking))
 
     def _is_shown(self, line: bytes, named: frozenset[bytes]) -> bool:
         low = line[: line.index(b":")].lower()
@@ -99,11 +104,27 @@ class ForwardAuthWay(Way):
             return False
         return not self._shown or name in self._shown
 
-    async def _ask(self, fields: Fields, asking: Asking) -> None:
-        found: Principal | Refused = _UNAVAILABLE
+    def _route_in(self, snapshot: Snapshot) -> CompiledRoute | None:
+        """The route by which the service is asked: counted and logged under a name of its own, `auth#NAME`."""
+        from meshctl.proxy.snapshot import CompiledRoute
+
+        service = snapshot.services.get(self._config.service)
+        if service is not None and (self._route is None or self._route.service is not service):
+            route = Route(
+                f"auth#{self.name}",
+                service=service.name,
+                timeout=self._config.timeout,
+                retry=service.config.retry or Retry(),
+                response_bytes=LARGEST,
+            )
+            self._route = CompiledRoute(route, service, 0, self._worker, None)
+        return self._route if service is not None else None
+
+    async def _ask_outside(self, outward: Outward, fields: Fields, asking: Asking) -> None:
+        said: Answered | Unreachable = Unreachable("is no longer asked")
         config = self._config
         try:
-            said = await self._outward.ask(
+            said = await outward.ask(
                 "GET",
                 config.url,
                 fields=fields,
@@ -112,17 +133,28 @@ class ForwardAuthWay(Way):
                 ca=config.ca,
                 may_repeat=True,
             )
+        except Unreachable as error:
+            said = error
+        finally:
+            self._answered(said, asking)
+
+    # the answer
+
+    def _answered(self, said: Answered | Unreachable, asking: Asking) -> None:
+        found: Principal | Refused = _UNAVAILABLE
+        try:
+            if isinstance(said, Unreachable):
+                raise said
             found = self._judged(said)
         except Unreachable as error:
             self._worker.complaints.tell("forward_auth_failed", _REASON, way=self.name, error=str(error))
-        finally:
-            asking.answered(found, self._worker.loop)
+        asking.answered(found, self._worker.loop)
 
     def _judged(self, said: Answered) -> Principal | Refused:
         if 200 <= said.status < 300:
             return self._principal(said.fields)
         if not 300 <= said.status < 600 or said.status == 304:
-            raise Unreachable(f"{origin(self._config.url)} answers {said.status}, which says nothing")
+            raise Unreachable(f"{origin(self._config.url) or self._config.service} answers {said.status}, no verdict")
         return RefusedElsewhere(
             "auth_refused",
             "the server that is asked about requests does not let this one go on",
@@ -148,6 +180,28 @@ class ForwardAuthWay(Way):
             claims.setdefault("sub", subject)
         # It is asked about each request.
         return Principal(subject, self.name, claims, until=0.0, told=(*told(self.config.headers, claims), *lines))
+
+
+def _way_out(worker: Worker) -> Outward:
+    # aiohttp is loaded with it.
+    from meshctl.proxy.outward import outward
+
+    return outward(worker)
+
+
+def _who_it_was(exchange: Exchange) -> Fields:
+    """What services are told by `proxy.forward`, for a server that is none."""
+    request, stream = exchange.request, exchange.stream
+    before = request.special if stream.trusted else {}
+    client = stream.client.encode("latin-1")
+    chain = before.get(b"x-forwarded-for")
+    return [
+        b"X-Forwarded-Proto: " + before.get(b"x-forwarded-proto", stream.scheme.encode()),
+        b"X-Forwarded-Host: " + before.get(b"x-forwarded-host", request.authority),
+        b"X-Forwarded-For: " + (chain + b", " + client if chain else client),
+        b"X-Request-Id: " + exchange.request_id,
+        b"traceparent: " + exchange.traceparent,
+    ]
 
 
 def passed_on(fields: Fields) -> Fields:

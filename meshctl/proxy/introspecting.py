@@ -13,8 +13,9 @@ from meshctl import clock
 from meshctl.core.introspection import BadAnswer, basic, flaw, form, judge
 from meshctl.core.principal import Principal, Refused, told
 from meshctl.model.auth import Auth
+from meshctl.proxy.answers import Unreachable, origin
 from meshctl.proxy.asking import Asking, asked, note
-from meshctl.proxy.outward import Unreachable, origin, outward
+from meshctl.proxy.outward import outward
 from meshctl.proxy.secret_file import SecretFile
 from meshctl.proxy.tasks import spawn
 from meshctl.proxy.ways import Way, bearer, bearer_challenge, is_key

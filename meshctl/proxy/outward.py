@@ -11,17 +11,18 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import aiohttp
-import msgspec
 from multidict import CIMultiDict
 from yarl import URL
 
+from meshctl.proxy.answers import Answered, Unreachable, origin
 from meshctl.wire.fields import Fields, pairs
 
 if TYPE_CHECKING:
     from meshctl.proxy.worker import Worker
+
+__all__ = ["Answered", "Outward", "Unreachable", "outward"]
 
 AT_ONCE: Final = 32
 """Questions under way to one host; others wait for their turn."""
@@ -31,18 +32,6 @@ KEPT: Final = 10.0
 """Seconds for which a connection is kept that nobody uses."""
 _LONGEST_FIELD: Final = 32_768
 _CUT: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
-
-
-class Unreachable(Exception):  # noqa: N818 - a claim about a server
-    """There is no answer to be had there now. Says why, and nothing that was sent or answered."""
-
-
-class Answered(msgspec.Struct, frozen=True):
-    """An answer, whatever its status. The fields are as they came: framing, hop-by-hop and all."""
-
-    status: int
-    fields: Fields
-    body: bytes
 
 
 class Outward:
@@ -158,12 +147,6 @@ def _texts(fields: Fields) -> Iterator[tuple[str, str]]:
         except UnicodeDecodeError:
             # aiohttp writes UTF-8, whatever it was: better another spelling than a field that nobody sees.
             yield name.decode("latin-1"), value.decode("latin-1")
-
-
-def origin(url: str) -> str:
-    """Scheme and host of a URL: what may be said of it."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _why(error: Exception, timeout: float) -> str:

@@ -351,12 +351,20 @@ gateways = some(
 )
 
 
+def _asked(draw: st.DrawFn, way: Auth, goals: list[dict[str, Any]]) -> Auth:
+    """The way, which may ask a service in the place of a URL."""
+    if way.forward_auth is None or not goals or draw(st.booleans()):
+        return way
+    goal = draw(st.sampled_from(goals)) | {"url": "", "ca": "", "path": draw(st.sampled_from(["/", "/verify"]))}
+    return msgspec.structs.replace(way, forward_auth=msgspec.structs.replace(way.forward_auth, **goal))
+
+
 @st.composite
 def meshes(draw: st.DrawFn) -> Mesh:
     """A mesh that a file can say without errors."""
     found = _in_order(draw, draw(distinct(services, "name", 3)))
-    ways = draw(distinct(auths, "name", 2))
     goals: list[dict[str, Any]] = [{"service": each.name} for each in found if each.protocol == "http"]
+    ways = tuple(_asked(draw, each, goals) for each in draw(distinct(auths, "name", 2)))
     routes = []
     for number in range(draw(st.integers(0, 3))):
         action = draw(st.sampled_from([*goals, {"redirect": Redirect(path="/x")}, {"respond": Respond()}]))

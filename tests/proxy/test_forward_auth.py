@@ -41,6 +41,9 @@ class Edge:
             self._way("swap", self.asked, copy_headers=("authorization",)),
             self._way("gone", self.gone),
             self._way("slow", self.asked, timeout=0.3),
+            self._inside("meshed", "verifier", path="/verify/it", copy_headers=("x-user", "x-groups")),
+            self._inside("lonely", "nobody"),
+            self._inside("late", "verifier", timeout=0.3),
             Auth("keys", api_key=ApiKey()),
         )
         asks = {each.name: Need((each.name,)) for each in ways} | {
@@ -53,12 +56,17 @@ class Edge:
             for name, need in asks.items()
         )
         open_route = Route("open", Match(path=PathMatch("prefix", "/open")), service="app")
-        app = Service("app", (Version("v1", (Endpoint("127.0.0.1", self.echo.port),)),))
-        return mesh_of(app, routes=(*routes, open_route), auth=ways)
+        ports = {"app": self.echo.port, "verifier": self.asked.port, "nobody": self.gone.port}
+        services = [Service(name, (Version("v1", (Endpoint("127.0.0.1", port),)),)) for name, port in ports.items()]
+        return mesh_of(*services, routes=(*routes, open_route), auth=ways)
 
     @staticmethod
     def _way(name: str, server: Asked, **settings: Any) -> Auth:
         return Auth(name, forward_auth=ForwardAuth(server.url + "/verify?app=1", **settings), forward=True)
+
+    @staticmethod
+    def _inside(name: str, service: str, **settings: Any) -> Auth:
+        return Auth(name, forward_auth=ForwardAuth(service=service, **settings), forward=True)
 
     def ask(self, target: str, *lines: bytes, method: str = "GET", body: bytes = b"") -> Message:
         """The answer to a request."""
@@ -279,3 +287,52 @@ def test_beside_other_ways(edge: Edge) -> None:
     assert edge.ask("/any").status == 200
     edge.verdict = answer(status=302)
     assert reason(edge.ask("/any")) == (302, "auth_refused")
+
+
+# a service of the mesh
+
+
+def test_a_service_is_asked(edge: Edge) -> None:
+    """A service is told and shown the same, by way of the mesh: with the request's id, and counted under a name of its
+    own."""
+    before = edge.proxy.series("auth#meshed").requests
+    told = edge.told(
+        "/meshed/../meshed/x?y=1",
+        b"Cookie: sid=1",
+        b"X-User: root",
+        b"X-Forwarded-Uri: /public",
+        b"Content-Type: text/plain",
+        b"Expect: 100-continue",
+        method="POST",
+        body=b"hello",
+    )
+    assert told.line == b"GET /verify/it HTTP/1.1"
+    assert (told.all("x-forwarded-uri"), told.get("x-forwarded-method")) == ([b"/meshed/x?y=1"], b"POST")
+    assert (told.get("x-forwarded-host"), told.get("x-forwarded-for")) == (b"api.localhost:81", b"127.0.0.1")
+    assert told.get("cookie") == b"sid=1"
+    assert told.names.isdisjoint({b"x-user", b"content-type", b"content-length", b"expect"})
+    seen = edge.echo.requests[-1]
+    assert (seen.all("x-user"), seen.body) == ([b"ada"], b"hello")
+    assert seen.get("x-request-id") == told.get("x-request-id")
+    edge.proxy.until(lambda: edge.proxy.series("auth#meshed").requests == before + 1)
+
+
+def test_a_service_refuses(edge: Edge) -> None:
+    """What a service refuses is the client's answer, as another server's is."""
+    edge.verdict = answer("Location: /login", "Set-Cookie: a=1", status=302, body=b"to the door")
+    found = edge.ask("/meshed")
+    assert (*reason(found), found.body) == (302, "auth_refused", b"to the door")
+    assert (found.get("location"), found.all("set-cookie")) == (b"/login", [b"a=1"])
+
+
+def test_a_service_that_does_not_answer(edge: Edge) -> None:
+    """While a service is away, says nothing in time, too much, or only by its proxy, nobody is let in."""
+    assert reason(edge.ask("/lonely")) == (503, "auth_unavailable")
+    edge.verdict = answer(status=403, body=b"x" * 1_100_000)
+    assert reason(edge.ask("/meshed")) == (503, "auth_unavailable")
+    edge.verdict = answer("X-Meshctl-Reason: overloaded", status=503)
+    assert reason(edge.ask("/meshed")) == (503, "auth_unavailable")
+    edge.verdict = HANG
+    assert reason(edge.ask("/late")) == (503, "auth_unavailable")
+    edge.verdict = ADA
+    assert edge.ask("/late").status == 200
