@@ -57,7 +57,7 @@ class LoginWay(Way):
         self.purpose = "\0".join(("session", config.name, self.oidc.issuer, self.oidc.client_id)).encode()
         self.pending_purpose = b"login" + self.purpose
         self._known: dict[bytes, Session] = {}
-        self._tried: dict[bytes, float] = {}
+        self._tried: dict[tuple[bytes, int], float] = {}
 
     def find(self, exchange: Exchange, shown: Fields) -> Principal | Refused | Waiting:
         """See `Way`."""
@@ -168,9 +168,10 @@ class LoginWay(Way):
         if self.sessions.is_renewing(session):
             is_over = session.access_until <= now
             return self.sessions.renew(session, self.name, self.purpose, self.redeeming.renew) if is_over else None
-        if now >= self._tried.get(session.id, -inf) + AGAIN:
-            self._tried.pop(session.id, None)
-            self._tried[session.id] = now
+        turn = session.id, session.turn
+        if now >= self._tried.get(turn, -inf) + AGAIN:
+            self._tried.pop(turn, None)
+            self._tried[turn] = now
             if len(self._tried) > MOST_KNOWN:
                 del self._tried[next(iter(self._tried))]
             return self.sessions.renew(session, self.name, self.purpose, self.redeeming.renew)
