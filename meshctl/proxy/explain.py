@@ -84,6 +84,11 @@ def explain(
     route = routes[told.winner]
     said = describe_passing(route, request) + _auth(mesh, route, request, vouched)
     said += describe_limits(mesh, route, request, meters)
+    if route.parts:
+        from meshctl.proxy.explain_parts import describe_parts
+
+        services = {each.name: each for each in mesh.services}
+        said += describe_parts(route, request, lambda name: _destination(services[name], request, live, None))
     version, endpoint = "", ""
     if route.service is not None:
         service = next(each for each in mesh.services if each.name == route.service)
@@ -214,6 +219,8 @@ def _policies(mesh: Mesh, route: Route) -> tuple[str, ...]:
         ):
             if names:
                 said.append(f"{direction} headers: {verb} {', '.join(names)}")
+    if route.parts and route.timeout:
+        said.append(f"timeout: {format_duration(route.timeout)} in all")
     if route.service is None:
         return tuple(said)
     service = next(each for each in mesh.services if each.name == route.service)
