@@ -9,6 +9,7 @@ import json
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Mapping
 from hashlib import sha256
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
 
@@ -234,7 +235,10 @@ def own_path(path: str, query: str | None) -> str:
 def is_loopback(url: str) -> bool:
     """Whether a URL leads to this machine, where nobody stands in between."""
     host = (urlsplit(url).hostname or "").rstrip(".")
-    return host in {"localhost", "::1"} or host.endswith(".localhost") or host.startswith("127.")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return f".{host}".endswith(".localhost")
 
 
 def shown(text: str) -> str:
