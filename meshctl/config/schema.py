@@ -60,6 +60,7 @@ def _defaults() -> dict[str, Any]:
     version = Version("", (Endpoint("h", 1, tls=True, weight=0),))
     service = render.service(Service("", versions=(version,), health=HealthCheck(), breaker=Breaker(), limit=Limit()))
     basics = render.basics(Mesh())
+    asked = forward_auth(ForwardAuth(service="-"))
     weight = {"weight": render.number(Version("").weight)}
     return {
         "MeshTable": {key: each for key, each in basics.items() if key != "trust_domain"},
@@ -73,7 +74,7 @@ def _defaults() -> dict[str, Any]:
         "RouteTable": {key: route[key] for key in ("path", "timeout", "priority", "body_bytes")},
         "RetryTable": route["retry"],
         "IntrospectionTable": introspection(Introspection("", "", "")),
-        "ForwardAuthTable": forward_auth(ForwardAuth(service="-")),
+        "ForwardAuthTable": {key: asked[key] for key in ("path", "timeout")},
         "RedirectTable": route["redirect"],
         "RespondTable": route["respond"],
         "CorsTable": {"credentials": route["cors"]["credentials"]},
