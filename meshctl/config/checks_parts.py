@@ -57,7 +57,7 @@ def _services(decoded: Decoded, path: Path, parts: Sequence[PartTable], mesh: Me
 
 
 def _variables(path: Path, table: RouteTable, parts: Sequence[PartTable]) -> Iterator[Finding]:
-    known, names = known_names(table), [part.name for part in parts]
+    known, names = known_names(table), list(dict.fromkeys(part.name for part in parts))
     for number, part in enumerate(parts):
         where: Path = (*path, "parts", number, "path")
         for each in Target(part.path).variables:
@@ -71,7 +71,7 @@ def _variables(path: Path, table: RouteTable, parts: Sequence[PartTable]) -> Ite
                 yield Finding(where, message, hint="give the route auth", severity="warning")
             elif each.kind == PART and first not in names:
                 hint = did_you_mean(first, names)
-                yield Finding(where, f"{shown(each)}: there is no part {quoted(first)}", one_of(list(dict.fromkeys(names))), hint)
+                yield Finding(where, f"{shown(each)}: there is no part {quoted(first)}", one_of(names), hint)
 
 
 def _needs(path: Path, parts: Sequence[PartTable]) -> Iterator[Finding]:
@@ -100,7 +100,8 @@ def _route(path: Path, table: RouteTable) -> Iterator[Finding]:
             yield Finding((*path, "methods", number), message, " or ".join(METHODS))
     for name in _WITHOUT_EFFECT:
         if name in table.model_fields_set:
-            yield Finding((*path, name), "has no effect: parts are asked for as they and their services say", severity="warning")
+            message = "has no effect: parts are asked for as they and their services say"
+            yield Finding((*path, name), message, severity="warning")
     if table.rewrite is not None:
         for name in ("prefix", "path"):
             if name in table.rewrite.model_fields_set:

@@ -88,3 +88,15 @@ def test_without_edits(document: Any) -> None:
     assert edited(document) == document
     assert '"a":' not in json.dumps(edited(document, remove=("$..a",)), separators=(",", ":"))
     assert edited(edited(document, keep=("$..b",)), keep=("$..b",)) == edited(document, keep=("$..b",))
+
+
+@pytest.mark.parametrize("body", [b'{"a": 1e999}', b'{"a": -1e999}'])
+def test_numbers_that_are_too_large(body: bytes) -> None:
+    """A number that could not be written again is refused."""
+    with pytest.raises(ValueError, match="too large a number"):
+        Edits(JsonEdits()).edited(body)
+
+
+def test_half_a_surrogate_pair() -> None:
+    """Text that only JSON can hold goes on as it came."""
+    assert Edits(JsonEdits()).edited(b'{"a":"\\ud800"}') == b'{"a":"\\ud800"}'
