@@ -20,9 +20,9 @@ METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "t
 MOST_PROBLEMS: Final = 20
 _STYLES: Final = {
     "path": {"simple": "simple"},
+    "query": {"form": "form", "spaceDelimited": "space", "pipeDelimited": "pipe", "deepObject": "deep"},
     "header": {"simple": "simple"},
     "cookie": {"form": "form"},
-    "query": {"form": "form", "spaceDelimited": "space", "pipeDelimited": "pipe", "deepObject": "deep"},
 }
 _VARIABLE: Final = re.compile(r"\{([^{}]*)\}")
 # What other keywords of the document describe.
