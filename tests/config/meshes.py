@@ -39,6 +39,7 @@ from meshctl.model.route import (
     ValueMatch,
 )
 from meshctl.model.service import Endpoint, Service, UpstreamTls, Version
+from meshctl.model.tracing import Tracing
 
 labels = st.sampled_from(["a", "b", "orders", "v-1", "default", "x9"])
 seconds = st.sampled_from([0.0005, 0.25, 1.0, 1.5, 75.0, 90.0, 3600.0, 86461.25])
@@ -176,6 +177,14 @@ services = st.builds(
     command=commands,
     restart=st.sampled_from(["no", "on-failure", "always"]),
     mtls=st.sampled_from(["strict", "permissive"]),
+    trace_hook=st.booleans(),
+)
+tracings = st.builds(
+    Tracing,
+    endpoint=st.sampled_from(["http://127.0.0.1:4318", "https://otlp.example.com/a"]),
+    sample=st.sampled_from([0.0, 0.005, 0.01, 1.0]),
+    headers_file=st.just("") | files,
+    service_name=st.sampled_from(["", "edge"]),
 )
 matches = st.builds(
     Match,
@@ -398,7 +407,8 @@ def meshes(draw: st.DrawFn) -> Mesh:
         routes.append(Route(name=f"r{number}", match=match, response_headers=draw(edits), **action))
     name = draw(labels)
     egress = draw(st.sampled_from(["allow", "deny"]))
-    return Mesh(name, f"{name}.mesh", draw(gateways), tuple(routes), found, draw(accesses), egress, ways)
+    mesh = Mesh(name, f"{name}.mesh", draw(gateways), tuple(routes), found, draw(accesses), egress, ways)
+    return msgspec.structs.replace(mesh, tracing=draw(st.none() | tracings))
 
 
 def _in_order(draw: st.DrawFn, found: tuple[Service, ...]) -> tuple[Service, ...]:

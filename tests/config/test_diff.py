@@ -74,6 +74,11 @@ def lines(old: str, new: str) -> list[str]:
             [f"{ORDERS}.health: added ({CHECK})"],
         ),
         ("[gateway]", '[gateway]\nworkers = "auto"', ["gateway.workers: 1 → auto"]),
+        (
+            "[gateway]",
+            '[tracing]\nendpoint = "http://h:4318/v1/traces"\n[gateway]',
+            ["tracing: added (endpoint = http://h:4318, sample = 1%)"],
+        ),
         ("[gateway]", '[gateway]\nlimits.head_bytes = "8KiB"', ["gateway.limits.head_bytes: 64KiB → 8KiB"]),
         (
             "[gateway]",
