@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from meshctl.model.auth import ApiKey, Auth, Basic, ClientCertificate, ForwardAuth, Introspection, Jwt, Need
+from meshctl.model.auth import ApiKey, Auth, Basic, ClientCertificate, ForwardAuth, Introspection, Jwt, Need, Oidc
 from meshctl.model.limits import By, Quota, RateLimit, RateLimiting
 from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.part import Part
@@ -256,7 +256,24 @@ forward_auths = st.builds(
     timeout=seconds,
     ca=st.just("") | files,
 )
+oidcs = st.builds(
+    Oidc,
+    issuer=st.sampled_from(["https://id.example.com", "http://localhost:9000/realm"]),
+    client_id=st.just("shop"),
+    client_secret_file=st.just("") | files,
+    scopes=st.sampled_from([("openid",), ("openid", "offline_access")]),
+    callback=st.sampled_from(["/oauth2/callback", "/back"]),
+    after_logout=st.sampled_from(["/", "/bye"]),
+    session=st.sampled_from([60.0, 28_800.0, 86_400.0]),
+    cookie=st.sampled_from(["", "__Host-s"]),
+    algorithms=st.sampled_from([("ES256",), ("RS256", "EdDSA")]),
+    leeway=st.just(0.0) | seconds,
+    roles=st.sampled_from(["roles", "realm_access.roles"]),
+    userinfo=st.booleans(),
+)
 auths = st.one_of(
+    # One, whose paths and cookie no other has.
+    st.builds(Auth, st.just("login"), oidc=oidcs, headers=told, forward=st.booleans()),
     st.builds(Auth, labels, jwt=jwts, headers=told, forward=st.booleans()),
     st.builds(Auth, labels, api_key=api_keys, headers=told, forward=st.booleans()),
     st.builds(Auth, labels, basic=st.builds(Basic, files, st.sampled_from(["", "r"])), forward=st.booleans()),
