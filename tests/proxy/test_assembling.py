@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import pytest
 
 from meshctl.core.assembly import whole_status
+from meshctl.model.auth import Auth, Basic, Need
 from meshctl.model.limits import RateLimit
 from meshctl.model.part import Part
 from meshctl.model.passing import JsonEdits
@@ -46,9 +49,9 @@ class Page:
         match = Match(path=PathMatch("template", "/page/{id}"), methods=("GET", "HEAD"))
         self.reload(Route("page", match, parts=parts, **settings), *(services or self.services))
 
-    def reload(self, route: Route, *services: Service) -> None:
+    def reload(self, route: Route, *services: Service, more: tuple[Route, ...] = (), **settings: Any) -> None:
         """The route, with these services."""
-        self.proxy.apply(mesh_of(*services, routes=(route,)))
+        self.proxy.apply(mesh_of(*services, routes=(route, *more), **settings))
 
     def get(self, target: str = "/page/7", *lines: str, method: str = "GET") -> Message:
         """What a client gets."""
@@ -273,6 +276,33 @@ def test_what_parts_are_told(page: Page) -> None:
         assert not each.keys() & {"cookie", "x-old", "accept-encoding", "range"}
     assert (user["accept-language"], user["accept"], user.get("authorization")) == ("de", "application/json", None)
     assert (orders.get("accept-language"), orders["accept"], orders["authorization"]) == (None, "text/html", "Bearer x")
+
+
+def test_who_calls(page: Page, tmp_path: Path) -> None:
+    """Parts are told who calls, whatever headers they get; nobody else can say it to their services, on any route; and
+    a claim is a value like others."""
+    users = tmp_path / "users"
+    users.write_text(f"a/b:{bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}\n")
+    way = Auth("staff", basic=Basic(str(users)), headers=(("x-user", "sub"),))
+    known = Part("known", "users", "/by/{claim.sub}", headers=("authorization",), group="known")
+    posing = Part("posing", "users", "/posing", headers=("x-user", "x_user"))
+    page.serve()
+    page.reload(
+        Route("page", Match(path=PathMatch("prefix", "/page")), parts=(known,), auth=Need(("staff",))),
+        *page.services,
+        auth=(way,),
+        more=(Route("open", Match(path=PathMatch("prefix", "/open")), parts=(posing,)),),
+    )
+    lies = ("X-User: root", "X_User: root")
+    assert page.get("/page/7", *lies).status == 401
+    assert page.users.seen == []
+    credentials = b64encode(b"a/b:secret").decode()
+    assert page.get("/page/7", f"Authorization: Basic {credentials}", *lies).status == 200
+    ((target, fields),) = page.users.seen
+    assert (target, fields["x-user"]) == ("/by/a%2Fb", "a/b")
+    assert not fields.keys() & {"authorization", "x_user"}
+    assert page.get("/open", *lies).status == 200
+    assert not page.users.seen[-1][1].keys() & {"x-user", "x_user"}
 
 
 def test_it_is_split_as_ever(page: Page) -> None:
