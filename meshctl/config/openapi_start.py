@@ -34,7 +34,7 @@ def start(sources: Sources, document: str, url: str | None) -> str:
     rewrite = f"rewrite = {{ prefix = {json.dumps(path)} }}\n" if url and path.rstrip("/") not in ("", root) else ""
     address = f"https://{endpoint.address}" if endpoint.tls else endpoint.address
     ways = dict(_ways(top))
-    asked = f"# auth = {json.dumps(next(iter(ways)))}   # what the document asks of callers; see the end of this file\n"
+    asked = f"# auth = {json.dumps(next(iter(ways), ""))}   # what the document asks of callers; see the end of this file\n"
     return (
         f"# A gateway before {title}: {_counted(described.operations)} of {document}.\n"
         "#\n"
