@@ -34,7 +34,8 @@ def start(sources: Sources, document: str, url: str | None) -> str:
     rewrite = f"rewrite = {{ prefix = {json.dumps(path)} }}\n" if url and path.rstrip("/") not in ("", root) else ""
     address = f"https://{endpoint.address}" if endpoint.tls else endpoint.address
     ways = dict(_ways(top))
-    asked = f"# auth = {json.dumps(next(iter(ways), ""))}   # what the document asks of callers; see the end of this file\n"
+    first = json.dumps(next(iter(ways), ""))
+    asked = f"# auth = {first}   # what the document asks of callers; see the end of this file\n" if ways else ""
     return (
         f"# A gateway before {title}: {_counted(described.operations)} of {document}.\n"
         "#\n"
@@ -47,7 +48,7 @@ def start(sources: Sources, document: str, url: str | None) -> str:
         f"[[routes]]\nname = {json.dumps(name)}\n"
         f"path = {json.dumps(root or '/')}   # where its servers have its paths begin\n"
         f"openapi = {json.dumps(document, ensure_ascii=False)}   # beside this file\n"
-        f"service = {json.dumps(name)}\n{rewrite}{asked if ways else ''}\n"
+        f"service = {json.dumps(name)}\n{rewrite}{asked}\n"
         f"[services.{name}]\n"
         f"endpoints = [{json.dumps(address)}]   # where the application listens\n"
         f"{_hints(ways)}"
