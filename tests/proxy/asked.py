@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import parse_qs
 
 from tests.conformance.wire import EndedEarly, Message, Wire
@@ -26,6 +27,7 @@ class Asked:
         """Answers are held back while it is not set."""
         self.open.set()
         self._ended = threading.Event()
+        self._wires: list[Wire] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = int(self._listener.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
@@ -35,11 +37,16 @@ class Asked:
         return f"<Asked {self.url} {len(self.questions)} questions>"
 
     def close(self) -> None:
-        """Take no more connections, and let go of those that hang."""
+        """Be gone: take no more connections, and end those there are."""
+        if self._ended.is_set():
+            return
         self._ended.set()
         self.open.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for wire in self._wires:
+            with suppress(OSError):
+                wire.socket.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         while True:
@@ -47,7 +54,8 @@ class Asked:
                 end, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._serve, args=(Wire(end),), daemon=True).start()
+            self._wires.append(Wire(end))
+            threading.Thread(target=self._serve, args=(self._wires[-1],), daemon=True).start()
 
     def _serve(self, wire: Wire) -> None:
         with wire:
