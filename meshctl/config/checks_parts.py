@@ -102,6 +102,9 @@ def _route(path: Path, table: RouteTable) -> Iterator[Finding]:
         if name in table.model_fields_set:
             message = "has no effect: parts are asked for as they and their services say"
             yield Finding((*path, name), message, severity="warning")
+    if table.cache is not None:
+        message = "has no effect: what is made of parts is not kept"
+        yield Finding((*path, "cache"), message, severity="warning")
     if table.rewrite is not None:
         for name in ("prefix", "path"):
             if name in table.rewrite.model_fields_set:

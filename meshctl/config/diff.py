@@ -37,13 +37,14 @@ class Change(msgspec.Struct, frozen=True):
 def changes(old: Mesh, new: Mesh) -> list[Change]:
     """The differences, removed and changed things in the old order, then added ones. Empty where both mean the same."""
     found = list(_compare((), _keyed(old), _keyed(new)))
-    # Order decides between routes that are equally specific, and which rule a refusal names: it is a change although
-    # no route or rule changed.
+    # Order decides between routes that are equally specific, which rule a refusal names and which of two parts has the
+    # last word: it is a change although nothing else is.
     found += _order("routes", *([each.name for each in mesh.written_routes] for mesh in (old, new)))
-    rules = {route.name: [each.name for each in route.require] for route in new.written_routes}
+    after = {route.name: route for route in new.written_routes}
     for route in old.written_routes:
-        path = path_text(("routes", route.name, "require"))
-        found += _order(path, [each.name for each in route.require], rules.get(route.name, []))
+        for key in ("require", "parts"):
+            names = [[each.name for each in getattr(one, key, ())] for one in (route, after.get(route.name))]
+            found += _order(path_text(("routes", route.name, key)), *names)
     found += _order("allow", [each.name for each in old.access.rules], [each.name for each in new.access.rules])
     return found
 

@@ -15,10 +15,11 @@ Table = dict[str, Any]
 
 def parts(value: Route) -> Table:
     """What a route says of its parts; empty where it has none."""
-    return {"parts": [_part(each) for each in value.parts]}
+    return {"parts": [part(each) for each in value.parts]}
 
 
-def _part(value: Part) -> Table:
+def part(value: Part) -> Table:
+    """One [[routes.parts]] table."""
     return {
         "name": value.name,
         "service": value.service,

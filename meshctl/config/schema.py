@@ -11,11 +11,13 @@ from typing import Any, Final
 from meshctl.config import render
 from meshctl.config.build_tracing import shown_tracing
 from meshctl.config.render_auth import forward_auth, introspection
+from meshctl.config.render_parts import part
 from meshctl.model.auth import ForwardAuth, Introspection
 from meshctl.model.api import Api
 from meshctl.model.auth import ForwardAuth, Introspection
 from meshctl.model.limits import Quota
 from meshctl.model.mesh import Gateway, Mesh
+from meshctl.model.part import Part
 from meshctl.model.policy import Breaker, HealthCheck, Limit
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.model.tracing import Tracing
@@ -73,6 +75,7 @@ def _defaults() -> dict[str, Any]:
         "RateLimitingTable": gateway["rate_limit"],
         "QuotaTable": {"per": Quota("", 1).per},
         "RouteTable": {key: route[key] for key in ("path", "timeout", "priority", "body_bytes")},
+        "PartTable": {key: each for key, each in part(Part("", "", "")).items() if key in ("need", "headers")},
         "RetryTable": route["retry"],
         "IntrospectionTable": introspection(Introspection("", "", "")),
         "ForwardAuthTable": {key: asked[key] for key in ("path", "timeout")},
