@@ -40,20 +40,19 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
 class Schema:
     """A schema that can be asked. Raises `NotASchema` for a text that is none."""
 
-    __slots__ = ("_is_valid", "_validator")
+    __slots__ = ("_validator", "takes")
+
+    takes: Callable[[Any], bool]
+    """Whether a value meets the schema."""
 
     def __init__(self, text: str) -> None:
         self._validator = _compiled(text)
-        self._is_valid: Callable[[Any], bool] = self._validator.is_valid
-
-    def takes(self, value: Any) -> bool:
-        """Whether the value meets the schema."""
-        return self._is_valid(value)
+        self.takes = self._validator.is_valid
 
     def faults(self, value: Any, place: str = "body", name: str = "", *, is_small: bool = True) -> list[Fault]:
         """What is wrong with it, at most `MOST` things; nothing for a value that meets the schema. Of a value that is
         not small only the first is looked for: the library finds all at once, and keeps much of each."""
-        if self._is_valid(value):
+        if self.takes(value):
             return []
         errors = islice(self._validator.iter_errors(value), MOST) if is_small else self._first(value)
         found = [Fault(place, _said(error), name, fragment(error.instance_path)) for error in errors]

@@ -66,9 +66,7 @@ def encode(document: Any) -> bytes:
 def decode(body: bytes) -> Any:
     """The document in `body`. Raises ValueError where it is none that everybody reads alike."""
     try:
-        document = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_number, parse_float=_number
-        )
+        document = _DECODER.decode(body.decode("utf-8"))
     except RecursionError:
         raise ValueError(f"is nested more than {DEEPEST} deep") from None
     except UnicodeDecodeError as error:
@@ -96,6 +94,10 @@ def _number(said: str) -> float:
 
 def _no_number(said: str) -> Any:
     raise ValueError(f"has {said}, which is no number of JSON")
+
+
+# One for all: to make one takes as long as it takes to read a small document.
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number, parse_float=_number)
 
 
 def _is_deep(document: Any) -> bool:

@@ -58,7 +58,7 @@ class Parameters:
 class _Check:
     """One parameter."""
 
-    __slots__ = ("_find", "_parameter", "_read", "_schema", "place")
+    __slots__ = ("_find", "_parameter", "_read", "_schema", "_single", "place")
 
     def __init__(self, parameter: Parameter) -> None:
         self._parameter = parameter
@@ -66,6 +66,7 @@ class _Check:
         self._schema = Schema(parameter.schema) if parameter.schema else None
         self._read = _reader(parameter)
         self._find = _FINDERS[parameter.place]
+        self._single = _single(self._read)
 
     def faults(self, request: Request, path: Mapping[str, str], query: Values) -> list[Fault]:
         parameter = self._parameter
@@ -77,6 +78,10 @@ class _Check:
         schema = self._schema
         if schema is None or (parameter.empty and shown in ("", [""])):
             return []
+        if self._single is not None and not isinstance(shown, dict):
+            text = shown if isinstance(shown, str) else shown[0] if len(shown) == 1 else None
+            if text is not None and schema.takes(self._single(_plain(text, parameter.place))):
+                return []
         try:
             values = self._read.values(shown)
         except ValueError as error:
@@ -157,12 +162,21 @@ def split_query(query: str) -> dict[str, list[str]]:
     for part in query.split("&", MOST_VALUES)[:MOST_VALUES]:
         name, _, value = part.partition("=")
         if part:
-            found.setdefault(unquote_plus(name), []).append(value)
+            name = unquote_plus(name) if "%" in name or "+" in name else name
+            found.setdefault(name, []).append(value)
     return found
 
 
 def _reader(parameter: Parameter) -> _Reader | _Document:
     return _Document(parameter.place) if parameter.style == "json" else _Reader(parameter)
+
+
+def _single(reader: _Reader | _Document) -> Callable[[str], Any] | None:
+    """How the text of a single value is read, the likeliest way; None for what may be several."""
+    kinds = reader.kinds
+    if isinstance(reader, _Document) or kinds & {"array", "object"}:
+        return None
+    return str if kinds == {"string"} else lambda text: _value(text, kinds)
 
 
 def _in_path(name: str, _request: Request, path: Mapping[str, str], _query: Values) -> Any:
@@ -211,7 +225,7 @@ def _split(text: str, style: str) -> list[str]:
 def _plain(text: str, place: str) -> str:
     """The text as it was before it stood in a query. Those of a path are decoded already."""
     if place == "query":
-        return unquote_plus(text)
+        return unquote_plus(text) if "%" in text or "+" in text else text
     return unquote(text) if place == "cookie" else text
 
 
