@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.ways import Way
 
-_SPARE: Final = 1.0
-"""Seconds beyond a question's own time: it tells why there is no answer, this does not."""
+_SPARE: Final = 10.0
+"""Seconds beyond a question's own time, in which it begins: it tells why there is no answer, this does not."""
 
 
 class Asking(Waiting):

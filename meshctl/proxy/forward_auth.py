@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     from meshctl.proxy.snapshot import CompiledRoute, Snapshot
     from meshctl.proxy.worker import Worker
 
-LARGEST: Final = 1_048_576
-"""Bytes of an answer."""
+LARGEST: Final = 262_144
+"""Bytes of an answer, which is held until it is whole."""
+MOST_ASKED: Final = 1_024
+"""Requests that are asked about at once; more are refused."""
 
 _REASON: Final = "auth_unavailable"
 _UNAVAILABLE: Final = Refused(_REASON, "the server that is asked about requests cannot be asked at the moment")
+_BUSY: Final = Refused(_REASON, "too many requests are being asked about")
 _OTHERS: Final = frozenset((
     # Of the body, which it does not get, and of the resource, which it has not got.
     b"content-type", b"content-encoding", b"content-language", b"content-location", b"content-range", b"content-md5",
@@ -60,6 +63,7 @@ class ForwardAuthWay(Way):
         self._told = frozenset(plain(name.encode()) for name in names) - {b"authorization"}
         self._copied = {name.encode(): name for name in self._config.copy_headers}
         self._worker = worker
+        self._under_way = 0
         self._route: CompiledRoute | None = None
         self._outward = _way_out(worker) if self._config.url else None
 
@@ -67,6 +71,8 @@ class ForwardAuthWay(Way):
         """See `Way`."""
         asking = asked(exchange, self)
         if asking is None:
+            if self._under_way >= MOST_ASKED:
+                return _BUSY
             asking = note(exchange, self, Asking(_REASON, self._config.timeout))
             self._begin(exchange, asking)
         return asking.outcome
@@ -78,6 +84,7 @@ class ForwardAuthWay(Way):
     # the question
 
     def _begin(self, exchange: Exchange, asking: Asking) -> None:
+        self._under_way += 1
         fields = [line for line in exchange.request.fields if self._is_shown(line, exchange.request.named)]
         agent = exchange.request.special.get(b"user-agent")
         if agent is not None and (not self._shown or b"user-agent" in self._shown):
@@ -141,6 +148,7 @@ class ForwardAuthWay(Way):
     # the answer
 
     def _answered(self, said: Answered | Unreachable, asking: Asking) -> None:
+        self._under_way -= 1
         found: Principal | Refused = _UNAVAILABLE
         try:
             if isinstance(said, Unreachable):

