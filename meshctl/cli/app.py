@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, NamedTuple
 import typer
 
 from meshctl.cli import (
+    api,
     certs,
     certs_list,
     certs_mtls,
@@ -95,6 +96,11 @@ TREE: Final[Mapping[str, Body | Group]] = {
         "The services behind the routes: versions, endpoints, health.",
         {"ls": services.ls, "show": services.show},
         "meshctl services show orders",
+    ),
+    "api": Group(
+        "The versions of APIs: how long each has to live, and who still calls those that are to go.",
+        {"ls": api.ls, "callers": api.callers},
+        "meshctl api ls",
     ),
     "limits": Group(
         "What callers have used of the quotas of routes.",

@@ -22,8 +22,8 @@ _MEDIA_HEADERS: Final = ("Accept", "Content-Type")
 # What only requests use that are let in.
 _BEYOND: Final[dict[str, Any]] = {
     "version": None, "rewrite": Rewrite(), "auth": None, "require": (), "quotas": (), "compression": None,
-    "request_body": None, "response_body": None, "request_headers": HeaderEdits(), "response_headers": HeaderEdits(),
-    "request_query": QueryEdits(),
+    "request_body": None, "response_body": None, "openapi": None, "request_schema": None, "cache": None,
+    "request_headers": HeaderEdits(), "response_headers": HeaderEdits(), "request_query": QueryEdits(),
 }  # fmt: skip
 
 

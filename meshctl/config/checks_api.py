@@ -15,7 +15,7 @@ from meshctl.model.names import check_route_name
 from meshctl.model.route import Route
 
 _PARTS: Final = ("default", "unknown", "missing")
-_ELSEWHERE: Final = ("redirect", "respond")
+_ELSEWHERE: Final = ("redirect", "respond", "parts")
 
 
 def check(
@@ -96,6 +96,7 @@ def _route(path: Path, table: RouteTable, route: Route, api: Api, mesh: Mesh) ->
     extra = next((each for each in _ELSEWHERE if each in table.model_fields_set), None)
     if extra is not None:
         yield Finding(where, f"{quoted(extra)} is given too", "a service, of the route or of each version")
+        return
     match, name = route.match, api.by.value
     if api.by.kind == "path" and match.path.kind == "regex":
         hint = 'path = "/users/{id}" has names for segments'

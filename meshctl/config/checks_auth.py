@@ -47,6 +47,7 @@ def check(
 def _claimless(mesh: Mesh) -> Iterator[Finding]:
     """Services that keep callers apart by a claim which nobody has who comes to them."""
     known = {name for route in mesh.routes if route.auth is not None for name in route.services}
+    known |= mesh.led_to_by_version
     for service in mesh.services:
         path: Path = ("services", service.name)
         for where, key in (((*path, "sticky"), service.sticky), ((*path, "balance", "hash"), service.balance.key)):

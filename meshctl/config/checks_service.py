@@ -14,7 +14,7 @@ from meshctl.model.service import Service, Version
 
 def check(decoded: Decoded, tables: Mapping[str, ServiceTable], mesh: Mesh) -> Iterator[Finding]:
     """What is wrong with the services."""
-    used = {name for route in mesh.routes for name in route.services}
+    used = {name for route in mesh.routes for name in route.services} | mesh.led_to_by_version
     used |= {way.forward_auth.service for way in mesh.auth if way.forward_auth is not None}
     parts = (("routes",), ("services",), ("allow",))
     is_unused_told = not _has_sidecars(mesh) and not any(map(decoded.is_damaged, parts))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, ConfigDict, Field
@@ -14,10 +13,19 @@ from meshctl.config.scalars import Label, PlainText, checked, kind_of, string
 from meshctl.config.scalars_http import HeaderName, PrefixPath, url_path
 from meshctl.config.table import ONE_KEY, Table, either
 from meshctl.core.api_version import VERSION, form
+from meshctl.core.calendar import midnight
 
 _SPELLING: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _MOMENT: Final = "a date such as 2026-06-30, or a time with its zone such as 2026-06-30T12:00:00Z"
-_LAST: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+_FORM: Final = re.compile(
+    r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
+    r"(?:[T ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:\.[0-9]+)?)?"
+    r"(?P<zone>Z|[+-](?P<hours>[0-9]{2}):(?P<minutes>[0-9]{2}))?)?",
+    re.ASCII,
+)
+_NUMBERS: Final = ("year", "month", "day", "hour", "minute", "second", "hours", "minutes")
+_LAST: Final = 253_370_764_800.0
+"""The first second of 9999."""
 
 
 def _spelling(value: object) -> str:
@@ -26,30 +34,39 @@ def _spelling(value: object) -> str:
             raise ValueError('expected a version such as "v2", "2" or "2026-01-01"')
         return given
 
-    hint = f'did you mean "{value}"?' if isinstance(value, int | float | date) and not isinstance(value, bool) else ""
+    hint = f'did you mean "{value}"?' if isinstance(value, int | float) and not isinstance(value, bool) else ""
     return str(checked(value, check, hint=hint))
 
 
 def moment(value: object) -> float:
     """Seconds since the epoch of a date, which begins in UTC, or of a time with its zone."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value) if "T" in value else date.fromisoformat(value)
-        except ValueError as error:
-            raise Wrong(f"{quoted(value)} is not valid", expected=_MOMENT) from error
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            hint = f"did you mean {value.isoformat()}Z?"
-            raise Wrong("a time without its zone is not one moment", expected=_MOMENT, hint=hint)
-    elif isinstance(value, date):
-        value = datetime.combine(value, time(), UTC)
-    else:
-        raise Wrong(f"{kind_of(value)} is not valid here", expected=_MOMENT)
-    seconds = value.timestamp()
-    if not 0 <= seconds < _LAST:
-        raise Wrong(f"{value.date().isoformat()} is not valid", expected="a moment from 1970 to 9998")
+    given = value if isinstance(value, str) else _written(value)
+    found = _FORM.fullmatch(given)
+    if found is None:
+        raise Wrong(f"{quoted(given)} is not valid", expected=_MOMENT)
+    if found["hour"] and not found["zone"]:
+        raise Wrong(f"{quoted(given)} is not one moment: its zone is missing", expected=_MOMENT)
+    year, month, which, hour, minute, second, hours, minutes = (int(each or 0) for each in found.group(*_NUMBERS))
+    if hour > 23 or minute > 59 or second > 59 or hours > 23 or minutes > 59:
+        raise Wrong(f"{quoted(given)} is not valid", expected=_MOMENT)
+    try:
+        begins = midnight(year, month, which)
+    except ValueError as error:
+        raise Wrong(f"{quoted(given)} is not valid", expected=_MOMENT) from error
+    ahead = (hours * 60 + minutes) * (-60 if (found["zone"] or "").startswith("-") else 60)
     # The fields that tell it have whole seconds (RFC 9110 §5.6.7, RFC 9651 §3.3.7).
-    return float(int(seconds))
+    seconds = begins + hour * 3600 + minute * 60 + second - ahead
+    if not 0 <= seconds < _LAST:
+        raise Wrong(f"{quoted(given)} is not valid", expected="a moment from 1970 to 9998")
+    return seconds
+
+
+def _written(value: object) -> str:
+    """A date or time of TOML as it is written."""
+    if kind_of(value) != kind_of(None):
+        raise Wrong(f"{kind_of(value)} is not valid here", expected=_MOMENT)
+    said: Any = value
+    return str(said.isoformat())
 
 
 def _by(value: object) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
@@ -136,13 +136,16 @@ Headers = Annotated[
     dict[HeaderName, Condition], BeforeValidator(distinct_keys, json_schema_input_type=dict[str, str | ValueTable])
 ]
 
+_ACTIONS: Final[list[Any]] = [{"required": [action]} for action in ("service", "redirect", "respond", "parts")]
+
 
 class RouteTable(Table):
     """One rule: which requests are meant, and what is done with them. One of service, redirect, respond and parts is
     given."""
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": [action]} for action in ("service", "redirect", "respond", "parts")]}
+        # What belongs to an API may leave it to the versions where they lead.
+        json_schema_extra={"oneOf": [*_ACTIONS, {"required": ["api"], "not": {"anyOf": [*_ACTIONS]}}]}
     )
 
     name: RouteName | None = Field(

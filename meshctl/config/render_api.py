@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
+from meshctl.core.calendar import day
 from meshctl.model.api import Api, ApiVersion
 
 Table = dict[str, Any]
@@ -46,5 +46,6 @@ def moment(seconds: float) -> str:
     >>> moment(1782777600.0), moment(1782777601.0)
     ('2026-06-30', '2026-06-30T00:00:01Z')
     """
-    found = datetime.fromtimestamp(seconds, UTC)
-    return f"{found:%Y-%m-%d}" if seconds % 86_400 == 0 else f"{found:%Y-%m-%dT%H:%M:%SZ}"
+    minutes, second = divmod(int(seconds) % 86_400, 60)
+    time = f"T{minutes // 60:02}:{minutes % 60:02}:{second:02}Z" if minutes or second else ""
+    return day(seconds).name + time

@@ -15,6 +15,7 @@ from meshctl.config.render_parts import part
 from meshctl.model.auth import ForwardAuth, Introspection
 from meshctl.model.api import Api
 from meshctl.model.auth import ForwardAuth, Introspection
+from meshctl.model.api import Api
 from meshctl.model.limits import Quota
 from meshctl.model.mesh import Gateway, Mesh
 from meshctl.model.part import Part

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from meshctl.control.apis import caller_views
 from meshctl.control.metrics import mesh_metrics, own_metrics, told
 from meshctl.control.readings import reading
 from meshctl.control.reception import Reception
@@ -113,6 +114,7 @@ class Admin:
         application.router.add_get("/v1/explain", self._explain)
         application.router.add_get("/v1/synced", self._synced)
         application.router.add_get("/v1/plain", self._plain)
+        application.router.add_get("/v1/api/callers", self._api_callers)
         application.router.add_post("/v1/reopen", self._reopen)
         runner = web.AppRunner(application, access_log=None, handle_signals=False)
         await runner.setup()
@@ -176,6 +178,9 @@ class Admin:
 
     async def _plain(self, _request: web.Request) -> web.Response:
         return _json(await plain_views(self._supervisor))
+
+    async def _api_callers(self, _request: web.Request) -> web.Response:
+        return _json(await caller_views(self._supervisor))
 
     async def _explain(self, request: web.Request) -> web.Response:
         query = request.query

@@ -103,6 +103,7 @@ async def _facts(supervisor: Supervisor) -> Facts:
         identity=supervisor.identity.view,
         roots=supervisor.identity.roots(),
         served=await asyncio.to_thread(_served, supervisor.role.listeners(supervisor.mesh)),
+        apis=tuple((route.name, route.api.api, route.api.version) for route in supervisor.mesh.routes if route.api),
         limits_backend=supervisor.limits.is_shared,
     )
 

@@ -85,7 +85,7 @@ def _usage(home: Path) -> Usage | None:
 
 def _routes(store: Store, name: str) -> list[Route]:
     revision = current(store)
-    routes = [each for each in (revision.mesh().routes if revision else ()) if not name or each.name == name]
+    routes = [each for each in (revision.mesh().routes if revision else ()) if not name or each.written == name]
     if name and not routes:
         raise MeshError("not_found", f'there is no route "{name}"', hint="meshctl routes ls")
     return routes
@@ -93,7 +93,7 @@ def _routes(store: Store, name: str) -> list[Route]:
 
 def _found(usage: Usage, routes: list[Route]) -> list[tuple[QuotaUse, Used]]:
     now = clock.wall()
-    quotas = {(route.name, each.name): each for route in routes for each in route.quotas}
+    quotas = {(route.written, each.name): each for route in routes for each in route.quotas}
     found = []
     for per in ("day", "month"):
         at = period("day" if per == "day" else "month", now)

@@ -75,7 +75,7 @@ class Sharing:
         """Share the limits of what is served from now on."""
         self._mesh = mesh.name
         self._limits = {
-            (route.name, each.name): (Rate(each.count, each.window, each.burst), each.by)
+            (route.written, each.name): (Rate(each.count, each.window, each.burst), each.by)
             for route in mesh.routes
             for each in route.rate_limits
         }

@@ -45,6 +45,14 @@ def named(per: Literal["day", "month"], number: int) -> str:
     return day(number * _DAY).name if per == "day" else f"{number // 12:04}-{number % 12 + 1:02}"
 
 
+def midnight(year: int, at: int, which: int) -> float:
+    """The first second of a day. Raises ValueError where there is no such day."""
+    number = _days(year, at) + which - 1
+    if _civil(number) != (year, at, which):
+        raise ValueError("there is no such day")
+    return number * _DAY
+
+
 def _civil(days: int) -> tuple[int, int, int]:
     """Year, month and day of the proleptic Gregorian calendar, `days` after 1970-01-01. Years begin in March here, so
     that the day that some have is the last one."""

@@ -131,6 +131,11 @@ class Mesh(msgspec.Struct, frozen=True):
         return (*own, *self.routes) if own else self.routes
 
     @property
+    def led_to_by_version(self) -> set[str]:
+        """The services that versions of APIs lead to by themselves."""
+        return {each.service for api in self.apis for each in api.versions if each.service is not None}
+
+    @property
     def written_routes(self) -> tuple[Route, ...]:
         """The routes as the file has them."""
         waiting = {route.name: route for route in self.versioned}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from meshctl.model.views import IdentityView, ServiceView
+from meshctl.observe.api_metrics import Part, api_requests
 from meshctl.observe.processes import Usage, processes, usage
 from meshctl.observe.sample import CLASSES, CacheSample, Sample, SeriesSample
 from meshctl.observe.upstream_metrics import upstream
@@ -48,6 +49,8 @@ class Facts(msgspec.Struct, frozen=True):
     """Fingerprint and end, in seconds since the epoch, of each root the mesh trusts."""
     served: tuple[tuple[str, float], ...] = ()
     """File and end of each certificate that listeners have from one."""
+    apis: tuple[Part, ...] = ()
+    """The routes that are versions of an API."""
     limits_backend: bool | None = None
     """Whether the Redis that rates are shared in answers; None where there is none."""
 
@@ -63,6 +66,7 @@ def families(sample: Sample, facts: Facts) -> Iterator[Metric]:
     yield from _requests(sample)
     yield from _connections(sample)
     yield from upstream(sample, facts)
+    yield from api_requests(sample, facts.apis)
     yield from processes(facts.usage or usage(facts.pids), facts.started)
 
 

@@ -42,10 +42,10 @@ def describe_limits(mesh: Mesh, route: Route, request: Request, meters: Meters |
     asked = _Asked(request)
     for limit in route.rate_limits:
         said = f"rate limit {limit.name}: {format_count_per(limit.count, limit.window)}, {limit.burst} at once"
-        lines.append(f"{said}, by {_by(limit.by)}{_rate_now(route.name, limit, asked, meters)}")
+        lines.append(f"{said}, by {_by(limit.by)}{_rate_now(route.written, limit, asked, meters)}")
     for quota in route.quotas:
         said = f"quota {quota.name}: {quota.limit} in a {quota.per}, by {_by(quota.by)}"
-        lines.append(said + _quota_now(route.name, quota, asked, meters))
+        lines.append(said + _quota_now(route.written, quota, asked, meters))
     if route.response_bytes:
         lines.append(f"answer: at most {format_size(route.response_bytes)}")
     if route.bandwidth:

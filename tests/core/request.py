@@ -28,3 +28,10 @@ class Request:
     def cookie(self, name: str) -> str | None:
         self.asked += 1
         return self.cookies.get(name)
+
+    def said(self, name: str) -> str | None:
+        self.asked += 1
+        if name == "path":
+            return self.path
+        taken, sent = self.headers.get("accept"), self.headers.get("content-type")
+        return None if taken is None and sent is None else f"{taken or ''}\n{sent or ''}"

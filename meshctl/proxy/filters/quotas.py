@@ -26,7 +26,7 @@ def compile_filter(route: Route, _service: Service | None, _guard: Filter | None
     """The filter of a route with `quotas`."""
     if not route.quotas:
         return None
-    quotas = tuple(Allowance(route.name, each) for each in route.quotas)
+    quotas = tuple(Allowance(route.written, each) for each in route.quotas)
 
     def check(exchange: Exchange) -> Reply | None:
         found = []
@@ -37,7 +37,7 @@ def compile_filter(route: Route, _service: Service | None, _guard: Filter | None
             found.append((each, key, at))
         for each, key, at in found:
             each.cells(exchange).values[at] += 1.0
-            exchange.worker.reports.add((route.name, each.name, key, each.period.number))
+            exchange.worker.reports.add((route.written, each.name, key, each.period.number))
         if exchange.snapshot.limiting.headers:
             left = [each.left(int(each.cells(exchange).values[at])) for each, _, at in found]
             _tell(exchange, quotas, b", ".join(left))

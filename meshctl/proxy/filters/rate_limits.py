@@ -37,7 +37,7 @@ def _asks_callers(route: Route) -> bool:
 
 
 def _made(route: Route) -> Filter:
-    limits = tuple(Limited(route.name, each) for each in route.rate_limits)
+    limits = tuple(Limited(route.written, each) for each in route.rate_limits)
     return limits[0].check if len(limits) == 1 else _Several(limits).check
 
 
