@@ -16,8 +16,8 @@ from meshctl.config.render_auth import auth, need, path, rule
 from meshctl.config.render_limits import limits, rate_limiting
 from meshctl.config.render_parts import parts
 from meshctl.config.render_passing import passing
-from meshctl.model.checked import BodySchema, OpenApi
 from meshctl.model.caching import Caching
+from meshctl.model.checked import BodySchema, OpenApi
 from meshctl.model.mesh import AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
 from meshctl.model.policy import (

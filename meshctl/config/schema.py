@@ -12,10 +12,8 @@ from meshctl.config import render
 from meshctl.config.build_tracing import shown_tracing
 from meshctl.config.render_auth import forward_auth, introspection
 from meshctl.config.render_parts import part
-from meshctl.model.auth import ForwardAuth, Introspection
 from meshctl.model.api import Api
 from meshctl.model.auth import ForwardAuth, Introspection
-from meshctl.model.api import Api
 from meshctl.model.limits import Quota
 from meshctl.model.mesh import Gateway, Mesh
 from meshctl.model.part import Part

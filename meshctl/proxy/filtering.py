@@ -45,10 +45,6 @@ class Filtering(Answering):
     """How often it has waited for the answer to another request."""
     cached: str | UnsetType = UNSET
     """What the cache did, where the route has one, for the access log."""
-    waits = 0
-    """How often it has waited for the answer to another request."""
-    cached: str | UnsetType = UNSET
-    """What the cache did, where the route has one, for the access log."""
     questions: dict[Way, Asking] | None = None
     """What other servers were asked about the request, by who asked."""
 

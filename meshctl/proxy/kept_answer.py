@@ -109,7 +109,7 @@ class _Playing:
         self._exchange: Exchange | None = exchange
         self._body = memoryview(body)
         self._at = 0
-        self._is_paused = False
+        self._is_paused = self._is_due = False
 
     def __repr__(self) -> str:
         return f"<Playing {self._at} of {len(self._body)} bytes>"
@@ -131,9 +131,8 @@ class _Playing:
 
     def resume(self) -> None:
         """It takes more again."""
-        if self._is_paused:
-            self._is_paused = False
-            self._go_on()
+        self._is_paused = False
+        self._go_on()
 
     def abort(self) -> None:
         """Nobody wants it any more."""
@@ -142,16 +141,25 @@ class _Playing:
     end_soon = abort
 
     def _go_on(self) -> None:
+        """Send a piece. The next one has a turn of the loop of its own: what the client does not take is known then."""
+        exchange = self._exchange
+        if exchange is None or exchange.finished or self._is_paused or self._is_due:
+            return
         body = self._body
-        while (exchange := self._exchange) is not None and not exchange.finished and not self._is_paused:
-            if self._at >= len(body):
-                self._exchange = None
-                exchange.on_response_end([], clock.monotonic())
-                return
-            piece = body[self._at : self._at + WHOLE]
-            self._at += len(piece)
-            exchange.on_response_body(piece)
-            exchange.stream.flush()
+        if self._at >= len(body):
+            self._exchange = None
+            exchange.on_response_end([], clock.monotonic())
+            return
+        piece = body[self._at : self._at + WHOLE]
+        self._at += len(piece)
+        exchange.on_response_body(piece)
+        exchange.stream.flush()
+        self._is_due = True
+        exchange.worker.loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        self._is_due = False
+        self._go_on()
 
 
 def head_of(fields: Fields) -> dict[bytes, bytes]:
