@@ -8,7 +8,6 @@ import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from time import monotonic
@@ -17,7 +16,7 @@ import msgspec
 import pytest
 
 from meshctl import clock
-from meshctl.cli.app import build
+from meshctl.cli.app import build, run
 from meshctl.cli.completion_scripts import script
 from meshctl.cli.live_values import KINDS
 from meshctl.control.acks import register
@@ -59,14 +58,13 @@ def complete(*words: str, **environment: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.fixture
-def mesh(folder: Path, meshctl: Meshctl) -> Iterator[Path]:
-    """An applied mesh with a gateway, a wrapped app and certificates; its home."""
-    (folder / "mesh.toml").write_text(MESH)
-    assert meshctl("apply").status == 0
-    assert meshctl("certs", "init").status == 0
-    assert meshctl("certs", "issue", "localhost").status == 0
-    home = folder / ".meshctl"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of an applied mesh with a gateway, a wrapped app and certificates."""
+    file, home = tmp_path_factory.mktemp("made") / "mesh.toml", tmp_path_factory.mktemp("homes") / "home"
+    file.write_text(MESH)
+    for words in (["apply", "-c", str(file)], ["certs", "issue", "localhost", "--out", str(file.parent)]):
+        assert run(["--home", str(home), "-q", *words]) == 0
     with closing(SqliteStore(home / "mesh.db")) as store:
         lease = store.grant(600.0)
         register(store, ProxyRecord("gateway", "gateway", os.getpid(), 0.0, "", service="gateway"), lease)
@@ -77,7 +75,14 @@ def mesh(folder: Path, meshctl: Meshctl) -> Iterator[Path]:
         with closing(SqliteStore(home / "mesh.db", now=lambda: clock.wall() - 1000)) as past:
             gone = ProxyRecord("gone", "sidecar", 1, 0.0, "")
             past.transact([Put("proxies/gone", msgspec.json.encode(gone), past.grant(10.0))])
-        yield home
+    return home
+
+
+@pytest.fixture
+def mesh(folder: Path, made: Path) -> Path:
+    """The home of such a mesh, which is that of the working directory."""
+    (folder / "mesh.toml").write_text(MESH)
+    return shutil.copytree(made, folder / ".meshctl")
 
 
 def test_names_of_a_mesh(mesh: Path) -> None:
