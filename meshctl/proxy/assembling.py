@@ -4,8 +4,8 @@ other is known, and merged into one document.
     filter ──▶ begin ──▶ ask … ask ──▶ on_ended … on_ended ──▶ the whole: 200, and what is missing is named
                                               └──▶ one that is needed failed: its status, and the others are called off
 
-Each is an exchange like any other from `split` on, with a `Silent` stream for a client: it has its service's split,
-balancer, breaker and retries, its own line in the access log, and its own counts. Loaded with the first such route.
+Each is an exchange like any other from `split` on, whose client takes notes: it has its service's split, balancer,
+breaker and retries, its own line in the access log, and its own counts. Loaded with the first such route.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from meshctl.core.json_edits import decode, encode
 from meshctl.core.part_target import Lacking, look
 from meshctl.core.template import PART, Variable
 from meshctl.proxy.exchange import Exchange
-from meshctl.proxy.silent import Silent
+from meshctl.proxy.silent import Noting
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.dates import date_line
 from meshctl.wire.fields import Fields, make
 from meshctl.wire.message import Request, Response
-from meshctl.wire.reasons import CLIENT_GONE_STATUS, problem, status_of
+from meshctl.wire.reasons import CLIENT_GONE_STATUS, problem, reason_told, status_of
 
 if TYPE_CHECKING:
     from meshctl.proxy.planning import Plan, Step
@@ -46,7 +46,8 @@ class PartRequest(Request):
 
     __slots__ = ("_whole",)
 
-    def __init__(self, whole: Request, fields: Fields, path: str, query: str | None) -> None:
+    def __init__(self, exchange: Exchange, fields: Fields, path: str, query: str | None) -> None:
+        whole = exchange.request
         super().__init__(fields, {name: whole.special[name] for name in _KEPT if name in whole.special})
         self._whole = whole
         self.method = "GET"
@@ -54,6 +55,7 @@ class PartRequest(Request):
         self.target_text = path if query is None else f"{path}?{query}"
         self.target = self.target_text.encode("ascii")
         self.host, self.authority = whole.host, whole.authority
+        self.request_id, self.traceparent = exchange.request_id, exchange.traceparent
         self.is_normal = self.keep_alive = True
         claims = getattr(whole, "claims", None)
         if claims is not None:
@@ -65,33 +67,13 @@ class PartRequest(Request):
         return self._whole.header(name) if found is None else found
 
 
-class Listener(Silent):
-    """The client of a part: it notes the answer, whose length the part's route bounds."""
+class Listener(Noting):
+    """The client of a part."""
 
     def __init__(self, whole: Assembly, step: Step, original: Exchange) -> None:
         super().__init__(original.stream)
         self._whole = whole
         self._step = step
-        self.fields: Fields = []
-        self.body = bytearray()
-
-    def send_head(self, status: int, fields: Fields, length: int, *, body: bool, final: bool = True) -> None:
-        """See `stream.Stream`."""
-        if final:
-            self.fields = fields
-
-    def send_whole(self, status: int, fields: Fields, body: bytes | memoryview) -> None:
-        """See `stream.Stream`."""
-        self.fields = fields
-        self.body += body
-
-    def send_body(self, data: bytes | memoryview) -> None:
-        """See `stream.Stream`."""
-        self.body += data
-
-    def send_raw(self, data: bytes | memoryview) -> None:
-        """See `stream.Stream`."""
-        self.body += data
 
     def done(self, now: float) -> None:
         """See `stream.Stream`."""
@@ -151,7 +133,7 @@ class Assembly:
             status = BAD_GATEWAY if error.variable.kind in (PART, "claim") else 400
             self._failed(step, "part_value_missing", str(error), status)
             return
-        request = PartRequest(whole.request, self._plan.fields(whole, step), path, query)
+        request = PartRequest(whole, self._plan.fields(whole, step), path, query)
         part = self._running[step.name] = self._exchange_for(step, request)
         whole.worker.counters.in_flight += 1
         part.proceed()
@@ -160,7 +142,7 @@ class Assembly:
         whole = self._exchange
         part = Exchange(whole.worker, Listener(self, step, whole), request)
         part.snapshot = whole.snapshot
-        part.request_id, part.traceparent = whole.request_id, whole.traceparent
+        part.identify()
         part.principal, part.user = whole.principal, whole.user
         part.path, part.is_verbatim = request.path, True
         part.route, part.service = step.route, step.route.service
@@ -188,8 +170,10 @@ class Assembly:
         if reason:
             self._failed(step, reason, _detail(listener.body, reason), status, listener.fields)
         elif not 200 <= status < 300:
+            # Another proxy of the mesh that answers itself says why.
+            why = reason_told(listener.fields) or f"status_{status}"
             detail = f'service "{step.route.config.service}" answered {status}'
-            self._failed(step, f"status_{status}", detail, status, listener.fields)
+            self._failed(step, why, detail, status, listener.fields)
         else:
             self._take(step, status, listener)
         self._go_on()

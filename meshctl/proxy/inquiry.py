@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from meshctl.proxy.answers import Answered, Unreachable
 from meshctl.proxy.exchange import Exchange
-from meshctl.proxy.silent import Silent
+from meshctl.proxy.silent import Noting
 from meshctl.wire.fields import Fields
 from meshctl.wire.message import Request
 from meshctl.wire.reasons import reason_told
@@ -22,45 +22,25 @@ _WHO_IT_IS_FOR: Final = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded
 Told = Callable[["Answered | Unreachable"], None]
 
 
-class Ear(Silent):
-    """The client of such an exchange: it notes the answer, whose length the route bounds, and tells it."""
+class Ear(Noting):
+    """The client of such an exchange: it notes the answer, and tells it."""
 
     def __init__(self, original: Exchange, tell: Told) -> None:
         super().__init__(original.stream)
         self._tell = tell
         self.exchange: Exchange | None = None
-        self._fields: Fields = []
-        self._body = bytearray()
-
-    def send_head(self, status: int, fields: Fields, length: int, *, body: bool, final: bool = True) -> None:
-        """See `stream.Stream`."""
-        if final:
-            self._fields = fields
-
-    def send_whole(self, status: int, fields: Fields, body: bytes | memoryview) -> None:
-        """See `stream.Stream`."""
-        self._fields = fields
-        self._body += body
-
-    def send_body(self, data: bytes | memoryview) -> None:
-        """See `stream.Stream`."""
-        self._body += data
-
-    def send_raw(self, data: bytes | memoryview) -> None:
-        """See `stream.Stream`."""
-        self._body += data
 
     def done(self, now: float) -> None:
         """See `stream.Stream`."""
         exchange = self.exchange
         assert exchange is not None
         # Another proxy of the mesh that answers itself says nothing for its service.
-        why = exchange.reason or reason_told(self._fields)
+        why = exchange.reason or reason_told(self.fields)
         if why:
             assert exchange.route is not None
             self._tell(Unreachable(f'service "{exchange.route.config.service}" gives no answer: {why}'))
         else:
-            self._tell(Answered(exchange.status, self._fields, bytes(self._body)))
+            self._tell(Answered(exchange.status, self.fields, bytes(self.body)))
 
 
 def inquire(original: Exchange, route: CompiledRoute, path: str, fields: Fields, tell: Told) -> None:

@@ -15,7 +15,7 @@ from meshctl.core.part_target import Target
 from meshctl.core.template import PART, Variable
 from meshctl.model.part import Part, part_name
 from meshctl.model.policy import Retry
-from meshctl.model.route import Rewrite, Route
+from meshctl.model.route import Match, PathMatch, Rewrite, Route
 from meshctl.model.service import Service
 from meshctl.proxy.variables import Value, value
 from meshctl.wire.fields import Fields, pairs, without
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Compile = Callable[[Route], "CompiledRoute"]
 
 _ACCEPT: Final = b"Accept: application/json"
+_ALWAYS: Final = frozenset((b"tracestate",))
 
 
 class Step:
@@ -90,7 +91,7 @@ class Plan:
             found = route.shaping.fields(exchange, drop)
         else:
             found = without(request.fields, drop) + route.request_added
-        may_pass = step.headers | self._own
+        may_pass = step.headers | self._own | _ALWAYS
         told = exchange.principal.told if exchange.principal is not None else ()
         kept = [line for line in found if line[: line.index(b":")].lower() in may_pass or line in told]
         if not any(name.lower() == b"accept" for name, _ in pairs(kept)):
@@ -102,6 +103,8 @@ def part_route(route: Route, part: Part, service: Service) -> Route:
     """A part as the route that its requests take."""
     return Route(
         part_name(route.name, part.name),
+        # Nothing is matched by it: it says in traces what kind of request it is.
+        Match(path=PathMatch("exact", part.path.partition("?")[0])),
         service=part.service,
         rewrite=Rewrite(host=route.rewrite.host),
         timeout=part.timeout,

@@ -1,6 +1,6 @@
 """The client of an exchange that has none: requests that the proxy itself sends on behalf of another one's client.
 
-Must not know why they are sent (`copying`, `assembling`).
+Must not know why they are sent (`copying`, `assembling`, `inquiry`).
 """
 
 from __future__ import annotations
@@ -71,3 +71,30 @@ class Silent:
 
     def to_tunnel(self, fields: Fields, status: int = 101) -> None:
         """See `stream.Stream`."""
+
+
+class Noting(Silent):
+    """The same, but the answer is noted. Its length is for the exchange's route to bound."""
+
+    def __init__(self, original: Stream) -> None:
+        super().__init__(original)
+        self.fields: Fields = []
+        self.body = bytearray()
+
+    def send_head(self, status: int, fields: Fields, length: int, *, body: bool, final: bool = True) -> None:
+        """See `stream.Stream`."""
+        if final:
+            self.fields = fields
+
+    def send_whole(self, status: int, fields: Fields, body: bytes | memoryview) -> None:
+        """See `stream.Stream`."""
+        self.fields = fields
+        self.body += body
+
+    def send_body(self, data: bytes | memoryview) -> None:
+        """See `stream.Stream`."""
+        self.body += data
+
+    def send_raw(self, data: bytes | memoryview) -> None:
+        """See `stream.Stream`."""
+        self.body += data
