@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -172,7 +173,7 @@ class Terminal:
         while True:
             status, out, err = self.run(words)
             # A proxy that did not answer in time on a busy machine is asked again.
-            if status != 1 or "did not answer" not in err or time.monotonic() > deadline:
+            if status != 1 or not re.search("did not answer|has not answered", err) or time.monotonic() > deadline:
                 break
         if status not in ENDS.get(line, {0}) or "Traceback" in err:
             self.failures[line] = f"ended with {status}: {err or out}"
