@@ -234,6 +234,7 @@ def _connections(sample: Sample) -> Iterator[Metric]:
     )
     yield CounterMetricFamily("meshctl_spans_exported", "Spans of traces that a receiver took.", sample.spans_exported)
     yield CounterMetricFamily(
-        "meshctl_spans_dropped", "Spans of traces that were lost: the receiver was away, slow or refused them.",
+        "meshctl_spans_dropped",
+        "Spans of traces that were lost: the receiver was away, slow or refused them.",
         sample.spans_dropped,
     )
