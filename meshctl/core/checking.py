@@ -38,9 +38,9 @@ class Body:
     def schema(self, media: str) -> Schema | None:
         """The schema for bodies of that media type, None where none is checked. Raises Unacceptable."""
         for known, schema in self._ranked:
-            if fits(media, known):
+            if media == known or fits(media, known):
                 return schema if schema is not None and any(fits(media, each) for each in JSON) else None
-        said = f"the body is {media}" if media else "the request does not say what its body is"
+        said = f"the body is {media[:60]}" if media else "the request does not say what its body is"
         raise Unacceptable(said, self.accepted)
 
 

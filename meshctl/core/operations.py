@@ -63,7 +63,9 @@ class Operations(Generic[T]):
             return item, ()
         values: list[str] = []
         found = self._first.find(path.split("/"), 1, values)
-        return None if found is None else (found, tuple(map(unquote, values)))
+        if found is None:
+            return None
+        return found, tuple(unquote(each) if "%" in each else each for each in values)
 
 
 class Item(Generic[T]):
