@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import bcrypt
+import msgspec
 import pytest
 
 from meshctl.core.assembly import whole_status
 from meshctl.model.auth import Auth, Basic, Need
 from meshctl.model.limits import RateLimit
+from meshctl.model.mesh import Mesh
 from meshctl.model.part import Part
 from meshctl.model.passing import JsonEdits
 from meshctl.model.policy import Breaker
 from meshctl.model.route import HeaderEdits, Match, PathMatch, Rewrite, Route, ValueMatch
 from meshctl.model.service import Endpoint, Service, Version
+from meshctl.model.steering import Fault, Mirror, Steering
+from meshctl.model.tracing import Span, Traced, Tracing
 from tests.conformance.wire import PATIENCE, Message
 
 from .lone_proxy import LoneProxy, mesh_of
@@ -27,6 +32,12 @@ from .passage import request
 from .pieces import Piece, said
 
 USER = Part("user", "users", "/users/{path.id}", group="")
+
+
+def page_of(*parts: Part, **settings: Any) -> Route:
+    """The route of a page made of these."""
+    match = Match(path=PathMatch("template", "/page/{id}"), methods=("GET", "HEAD"))
+    return Route("page", match, parts=parts, **settings)
 
 
 class Page:
@@ -46,12 +57,11 @@ class Page:
         """Have it serve a page made of these."""
         self.users.forget()
         self.orders.forget()
-        match = Match(path=PathMatch("template", "/page/{id}"), methods=("GET", "HEAD"))
-        self.reload(Route("page", match, parts=parts, **settings), *(services or self.services))
+        self.proxy.apply(self.mesh(page_of(*parts, **settings), services=services))
 
-    def reload(self, route: Route, *services: Service, more: tuple[Route, ...] = (), **settings: Any) -> None:
-        """The route, with these services."""
-        self.proxy.apply(mesh_of(*services, routes=(route, *more), **settings))
+    def mesh(self, *routes: Route, services: tuple[Service, ...] = (), **settings: Any) -> Mesh:
+        """The routes, with these services or the usual ones."""
+        return mesh_of(*(services or self.services), routes=routes, **settings)
 
     def get(self, target: str = "/page/7", *lines: str, method: str = "GET") -> Message:
         """What a client gets."""
@@ -287,12 +297,8 @@ def test_who_calls(page: Page, tmp_path: Path) -> None:
     known = Part("known", "users", "/by/{claim.sub}", headers=("authorization",), group="known")
     posing = Part("posing", "users", "/posing", headers=("x-user", "x_user"))
     page.serve()
-    page.reload(
-        Route("page", Match(path=PathMatch("prefix", "/page")), parts=(known,), auth=Need(("staff",))),
-        *page.services,
-        auth=(way,),
-        more=(Route("open", Match(path=PathMatch("prefix", "/open")), parts=(posing,)),),
-    )
+    open_to_all = Route("open", Match(path=PathMatch("prefix", "/open")), parts=(posing,))
+    page.proxy.apply(page.mesh(page_of(known, auth=Need(("staff",))), open_to_all, auth=(way,)))
     lies = ("X-User: root", "X_User: root")
     assert page.get("/page/7", *lies).status == 401
     assert page.users.seen == []
@@ -326,6 +332,39 @@ def test_a_breaker(page: Page) -> None:
     assert page.get().get("x-meshctl-missing") == b"user;reason=status_500"
     assert page.get().get("x-meshctl-missing") == b"user;reason=breaker_open"
     assert len(page.users.seen) == 1
+
+
+def test_faults_and_mirrors(page: Page) -> None:
+    """What is done to a service's requests on purpose is done to a part's, too."""
+    page.serve(Part("user", "users", "/x", need="optional"))
+    mesh = page.mesh(page_of(Part("user", "users", "/x", need="optional")))
+    fault = Fault("users", until=time.time() + 600, abort=503, abort_share=1.0)
+    page.proxy.apply(mesh, steering=Steering(faults=(fault,)))
+    assert page.get().get("x-meshctl-missing") == b"user;reason=fault"
+    assert page.users.seen == []
+    page.proxy.apply(mesh, steering=Steering(mirrors=(Mirror("users", "v1", share=1.0, at=1.0),)))
+    assert page.get().status == 200
+    page.proxy.until(lambda: len(page.users.seen) == 2)
+    assert [fields.get("x-meshctl-mirror") for _, fields in page.users.seen] == [None, "1"]
+
+
+def test_traces(page: Page) -> None:
+    """In a trace each part is a request of its own within the whole, named by its path as it is configured."""
+    page.serve()
+    tracing = Tracing("http://127.0.0.1:1", sample=1.0)
+    page.proxy.apply(msgspec.structs.replace(page.mesh(page_of(USER)), tracing=tracing))
+    trace = "1" * 32
+    page.get("/page/7", f"traceparent: 00-{trace}-{'2' * 16}-01", "tracestate: a=1")
+    told: list[Span] = []
+    while len(told) < 3:
+        told += page.proxy.told(Traced).spans
+    (client,) = [span for span in told if not span.is_server]
+    part, whole = sorted((span for span in told if span.is_server), key=lambda span: span.parent == "2" * 16)
+    assert (whole.trace, whole.parent, whole.name) == (trace, "2" * 16, "GET /page/{id}")
+    assert (part.trace, part.parent, part.name) == (trace, whole.id, "GET /users/{path.id}")
+    assert (client.parent, client.is_server) == (part.id, False)
+    ((_, fields),) = page.users.seen
+    assert (fields["traceparent"], fields["tracestate"]) == (f"00-{trace}-{client.id}-01", "a=1")
 
 
 def test_filters_are_for_the_whole(page: Page) -> None:
