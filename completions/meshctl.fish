@@ -3,7 +3,7 @@ function __meshctl_at
     set -l at ""
     for word in (commandline -opc)[2..-1]
         set -l next (string trim -- "$at $word")
-        if contains -- $next 'demo' 'init' 'up' 'down' 'validate' 'diff' 'apply' 'gateway' 'gateway up' 'gateway status' 'gateway reload' 'gateway down' 'gateway logs' 'sidecar' 'sidecar wrap' 'sidecar ls' 'sidecar drain' 'routes' 'routes ls' 'routes explain' 'services' 'services ls' 'services show' 'limits' 'limits ls' 'limits reset' 'traffic' 'traffic split' 'traffic shift' 'traffic promote' 'traffic rollback' 'traffic reset' 'traffic history' 'traffic rollout' 'traffic pause' 'traffic resume' 'traffic abort' 'traffic mirror' 'traffic fault' 'keys' 'keys create' 'keys ls' 'keys rotate' 'keys revoke' 'certs' 'certs init' 'certs issue' 'certs ls' 'certs show' 'certs verify' 'certs rotate' 'certs revoke' 'certs bundle' 'certs mtls' 'certs trust' 'certs trust install' 'certs trust uninstall' 'certs trust status' 'config' 'config show' 'config schema' 'config history' 'config rollback' 'stat' 'tap' 'top' 'edges' 'logs' 'metrics' 'metrics show' 'metrics dashboard' 'metrics alerts' 'metrics scrape' 'doctor' 'completions'
+        if contains -- $next 'demo' 'init' 'up' 'down' 'validate' 'diff' 'apply' 'gateway' 'gateway up' 'gateway status' 'gateway reload' 'gateway down' 'gateway logs' 'sidecar' 'sidecar wrap' 'sidecar ls' 'sidecar drain' 'routes' 'routes ls' 'routes explain' 'services' 'services ls' 'services show' 'api' 'api ls' 'api callers' 'limits' 'limits ls' 'limits reset' 'traffic' 'traffic split' 'traffic shift' 'traffic promote' 'traffic rollback' 'traffic reset' 'traffic history' 'traffic rollout' 'traffic pause' 'traffic resume' 'traffic abort' 'traffic mirror' 'traffic fault' 'keys' 'keys create' 'keys ls' 'keys rotate' 'keys revoke' 'certs' 'certs init' 'certs issue' 'certs ls' 'certs show' 'certs verify' 'certs rotate' 'certs revoke' 'certs bundle' 'certs mtls' 'certs trust' 'certs trust install' 'certs trust uninstall' 'certs trust status' 'config' 'config show' 'config schema' 'config history' 'config rollback' 'stat' 'tap' 'top' 'edges' 'logs' 'metrics' 'metrics show' 'metrics dashboard' 'metrics alerts' 'metrics scrape' 'doctor' 'completions'
             set at $next
         end
     end
@@ -25,6 +25,7 @@ complete -c meshctl -n '__meshctl_at' -a gateway -d 'Start the gateway, look at 
 complete -c meshctl -n '__meshctl_at' -a sidecar -d 'Run an app as a member of the mesh, look at those that are, keep one from requests'
 complete -c meshctl -n '__meshctl_at' -a routes -d 'The live routes, and which of them takes a request'
 complete -c meshctl -n '__meshctl_at' -a services -d 'The services behind the routes: versions, endpoints, health'
+complete -c meshctl -n '__meshctl_at' -a api -d 'The versions of APIs: how long each has to live, and who still calls those that are to go'
 complete -c meshctl -n '__meshctl_at' -a limits -d 'What callers have used of the quotas of routes'
 complete -c meshctl -n '__meshctl_at' -a traffic -d 'Which version of a service takes how much: shown, shifted, taken back; nothing restarts, no request fails'
 complete -c meshctl -n '__meshctl_at' -a keys -d 'API keys: made, listed, replaced, revoked; every proxy knows at once'
@@ -169,6 +170,19 @@ complete -c meshctl -n '__meshctl_at services show' -s o -l output -x -a 'table 
 complete -c meshctl -n '__meshctl_at services show' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
 complete -c meshctl -n '__meshctl_at services show' -s q -l quiet -d 'Say nothing but data and errors'
 complete -c meshctl -n '__meshctl_at services show' -s h -l help -d 'Show this text'
+complete -c meshctl -n '__meshctl_at api' -a ls -d 'List the versions of every API: which is the default, how long each has to live, and how much it is asked for'
+complete -c meshctl -n '__meshctl_at api' -a callers -d 'List who still calls a version of an API, how often each came since its gateway started, and when it did last'
+complete -c meshctl -n '__meshctl_at api' -s h -l help -d 'Show this text'
+complete -c meshctl -n '__meshctl_at api ls' -s o -l output -x -a 'table json' -d 'A table for people, or one JSON document'
+complete -c meshctl -n '__meshctl_at api ls' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
+complete -c meshctl -n '__meshctl_at api ls' -s q -l quiet -d 'Say nothing but data and errors'
+complete -c meshctl -n '__meshctl_at api ls' -s h -l help -d 'Show this text'
+complete -c meshctl -n '__meshctl_at api callers' -a '(__meshctl_live apis,api_versions)'
+complete -c meshctl -n '__meshctl_at api callers' -l top -r -d 'Only those who came most often'
+complete -c meshctl -n '__meshctl_at api callers' -s o -l output -x -a 'table json' -d 'A table for people, or one JSON document'
+complete -c meshctl -n '__meshctl_at api callers' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
+complete -c meshctl -n '__meshctl_at api callers' -s q -l quiet -d 'Say nothing but data and errors'
+complete -c meshctl -n '__meshctl_at api callers' -s h -l help -d 'Show this text'
 complete -c meshctl -n '__meshctl_at limits' -a ls -d 'List the quotas that were used in the day or month that runs: by whom, how much, and when they begin anew'
 complete -c meshctl -n '__meshctl_at limits' -a reset -d 'Give callers back what they have used of a route'\''s quotas'
 complete -c meshctl -n '__meshctl_at limits' -s h -l help -d 'Show this text'

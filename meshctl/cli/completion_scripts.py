@@ -32,6 +32,8 @@ _LIVE_AT: Final = {
     ("sidecar wrap", "--service"): "services",
     ("certs show", "NAME"): "identities",
     ("certs revoke", "NAME…"): "identities",
+    ("api callers", "API"): "apis",
+    ("api callers", "VERSION"): "api_versions",
     ("keys rotate", "KEY"): "keys",
     ("keys revoke", "KEY"): "keys",
 }

@@ -14,12 +14,20 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 DEADLINE: Final = 1.0
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/=-]*", re.ASCII)
 
 Documents = Mapping[str, Any]
+
+
+class Configured(NamedTuple):
+    """What a configuration names: versions by service, routes, and versions by API."""
+
+    services: dict[str, list[str]]
+    routes: list[str]
+    apis: dict[str, list[str]]
 
 
 class Names:
@@ -28,16 +36,16 @@ class Names:
     def __init__(self, listed: Callable[[str], Mapping[str, bytes]], file: Path | None) -> None:
         self._listed = listed
         self._file = file
-        self._mesh: tuple[dict[str, list[str]], list[str]] | None = None
+        self._mesh: Configured | None = None
 
     def services(self) -> Iterable[str]:
         """Those configured and those that wrapped apps serve."""
-        return [*self._configured()[0], *(each["service"] for each in self._documents("endpoints/").values())]
+        return [*self._configured().services, *(each["service"] for each in self._documents("endpoints/").values())]
 
     def versions(self, services: Sequence[str]) -> Iterable[str]:
         """The versions of these services, of all where there are none."""
         wanted = services or list(self.services())
-        for service, versions in self._configured()[0].items():
+        for service, versions in self._configured().services.items():
             yield from versions if service in wanted else ()
         for each in self._documents("endpoints/").values():
             yield from [each["version"]] if each["service"] in wanted else ()
@@ -52,7 +60,15 @@ class Names:
 
     def routes(self) -> Iterable[str]:
         """The routes by name."""
-        return self._configured()[1]
+        return self._configured().routes
+
+    def apis(self) -> Iterable[str]:
+        """The APIs that have versions."""
+        return self._configured().apis
+
+    def api_versions(self, apis: Sequence[str]) -> Iterable[str]:
+        """The versions of these APIs."""
+        return [version for api in apis for version in self._configured().apis.get(api, ())]
 
     def proxies(self) -> Iterable[str]:
         """The ids of those that run."""
@@ -92,31 +108,33 @@ class Names:
     def _documents(self, prefix: str) -> Documents:
         return {name: json.loads(value) for name, value in self._listed(prefix).items()}
 
-    def _configured(self) -> tuple[dict[str, list[str]], list[str]]:
-        """Versions by service, and routes: of the current revision, else of the file."""
+    def _configured(self) -> Configured:
+        """The current revision, else the file."""
         if self._mesh is None:
             self._mesh = self._applied() or self._written()
         return self._mesh
 
-    def _applied(self) -> tuple[dict[str, list[str]], list[str]] | None:
+    def _applied(self) -> Configured | None:
         pointer = self._listed("config/current").get("")
         if pointer is None:
             return None
         content = self._listed(f"config/meshes/{json.loads(pointer)['number']:010d}")[""]
         mesh = json.loads(content if content.startswith(b"{") else zlib.decompress(content))
-        services = {
-            each["name"]: [version["name"] for version in each.get("versions", ())] for each in mesh.get("services", ())
-        }
-        return services, [route["name"] for route in mesh.get("routes", ())]
+        services, apis = (
+            {each["name"]: [version["name"] for version in each.get("versions", ())] for each in mesh.get(kind, ())}
+            for kind in ("services", "apis")
+        )
+        return Configured(services, [route["name"] for route in mesh.get("routes", ())], apis)
 
-    def _written(self) -> tuple[dict[str, list[str]], list[str]]:
+    def _written(self) -> Configured:
         if self._file is None:
-            return {}, []
+            return Configured({}, [], {})
         import tomllib
 
         mesh = tomllib.loads(self._file.read_text("utf-8"))
         services = {name: list(each.get("versions", ("default",))) for name, each in mesh.get("services", {}).items()}
-        return services, [route["name"] for route in mesh.get("routes", ()) if "name" in route]
+        apis = {name: list(each.get("versions", ())) for name, each in mesh.get("api", {}).items()}
+        return Configured(services, [route["name"] for route in mesh.get("routes", ()) if "name" in route], apis)
 
 
 _KINDS: Final[Mapping[str, Callable[[Names, Sequence[str]], Iterable[str]]]] = {
@@ -125,6 +143,8 @@ _KINDS: Final[Mapping[str, Callable[[Names, Sequence[str]], Iterable[str]]]] = {
     "shares": lambda names, typed: names.shares(_among(names.services(), typed)),
     "rivals": lambda names, typed: names.rivals(_among(names.services(), typed)),
     "routes": lambda names, _: names.routes(),
+    "apis": lambda names, _: names.apis(),
+    "api_versions": lambda names, typed: names.api_versions(_among(names.apis(), typed)),
     "proxies": lambda names, _: names.proxies(),
     "sidecars": lambda names, _: names.sidecars(),
     "sources": lambda names, _: names.sources(),

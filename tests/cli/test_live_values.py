@@ -44,6 +44,14 @@ MESH = """
     [services.orders.versions.v2]
     endpoints = ["127.0.0.1:9002"]
     weight = 0
+    [[routes]]
+    name = "shop"
+    path = "/shop"
+    api = "shop"
+    service = "web"
+    [api.shop.versions.2023-01]
+    deprecated = 2024-06-01
+    [api.shop.versions.2024-06]
     [services.web]
     endpoints = ["127.0.0.1:9003"]
 """
@@ -96,7 +104,9 @@ def test_names_of_a_mesh(mesh: Path) -> None:
         "rivals traffic rollout orders --compare-to": ["baseline", "v1", "v2"],
         "services,shares traffic shift": ["orders", "web", "db"],
         "services,shares traffic shift orders": ["v1=", "v2="],
-        "routes": ["all", "v1/orders"],
+        "routes": ["all", "v1/orders", "shop.2023-01", "shop.2024-06", "shop.unknown", "shop.missing"],
+        "apis": ["shop"],
+        "apis,api_versions api callers shop": ["2023-01", "2024-06"],
         "proxies": ["db-v7-1a", "gateway"],
         "sidecars": ["db-v7-1a", "db"],
         "sources logs gateway": ["db-v7-1a", "db"],
@@ -128,7 +138,8 @@ def test_before_the_first_apply(folder: Path) -> None:
     (folder / "other.toml").write_text("services.other.endpoints = ['127.0.0.1:1']")
     assert complete("services", "up") == ["orders", "web"]
     assert complete("versions", "traffic", "promote", "orders") == ["v1", "v2"]
-    assert complete("routes") == ["all", "v1/orders"]
+    assert complete("routes") == ["all", "v1/orders", "shop"]
+    assert complete("apis,api_versions", "api", "callers", "shop") == ["2023-01", "2024-06"]
     assert complete("services", "up", "-c", "other.toml") == ["other"]
     assert complete("services", "up", "--config=other.toml") == ["other"]
     assert sorted(path.name for path in folder.iterdir()) == ["mesh.toml", "other.toml"]
