@@ -86,6 +86,8 @@ def _ask(way: Auth, request: Request, vouched: Vouched) -> Principal | Refused |
         return _key(way, request, vouched)
     if way.basic is not None:
         return _password(way, request)
+    if way.oidc is not None:
+        return _login(way, request)
     if way.introspection is not None:
         return _introspection(way, request)
     if way.forward_auth is not None:
@@ -123,6 +125,19 @@ def _token(way: Auth, request: Request, vouched: Vouched) -> Principal | Refused
     if isinstance(found, Principal) and not keys:
         return "the claims are right; keys to verify the signature with are not known here"
     return found
+
+
+def _login(way: Auth, request: Request) -> Refused | str:
+    from meshctl.core.session import joined
+    from meshctl.proxy.browser import is_navigation
+    from meshctl.wire.cookies import cookies
+
+    assert way.oidc is not None
+    if joined(cookies(request.fields), way.cookie) is not None:
+        return "there is a session; whether it holds a running gateway knows"
+    if is_navigation(request):
+        return Refused("unauthenticated", f"a browser, sent to log in at {way.oidc.issuer}")
+    return Refused("unauthenticated", f"there is no session in the cookie {way.cookie}")
 
 
 def _introspection(way: Auth, request: Request) -> Refused | str:

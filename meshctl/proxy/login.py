@@ -17,6 +17,7 @@ from meshctl.core.principal import Principal, Refused, told
 from meshctl.core.session import LOGIN_LIFE, SLOTS, Pending, Session, joined, login_name, part_names, split
 from meshctl.model.auth import Auth, Oidc
 from meshctl.model.claims import words
+from meshctl.proxy.browser import is_navigation, origin_of
 from meshctl.proxy.filters.reply import Reply, refusal
 from meshctl.proxy.redeeming import Redeeming
 from meshctl.proxy.ways import Way
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from meshctl.proxy.provider import ProviderSource
     from meshctl.proxy.sessions import Sessions
     from meshctl.proxy.worker import Worker
-    from meshctl.wire.message import Request
 
 MOST_KNOWN: Final = 10_000
 """Sessions that are remembered as they were opened."""
@@ -194,23 +194,3 @@ class LoginWay(Way):
             until=min(until, due),
             told=lines,
         )
-
-
-def is_navigation(request: Request) -> bool:
-    """Whether a browser wants a page: it takes HTML, and says nothing that a script or an upgrade says."""
-    if request.method not in {"GET", "HEAD"} or request.upgrade:
-        return False
-    if "text/html" not in (request.header("accept") or "").lower():
-        return False
-    return (request.header("sec-fetch-mode") or "navigate") == "navigate" and not request.header("x-requested-with")
-
-
-def origin_of(exchange: Exchange) -> tuple[str, bool]:
-    """Where the browser believes to be, behind proxies that are trusted, and whether it came there by https."""
-    stream, request = exchange.stream, exchange.request
-    said = request.special if stream.trusted else {}
-    # Of several proxies the first one met the browser.
-    scheme = said.get(b"x-forwarded-proto", stream.scheme.encode()).split(b",")[0].strip().lower()
-    host = said.get(b"x-forwarded-host", request.authority).split(b",")[0].strip()
-    name = "https" if scheme == b"https" else "http"
-    return f"{name}://{host.decode('latin-1')}", name == "https"

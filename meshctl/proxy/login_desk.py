@@ -12,15 +12,15 @@ from __future__ import annotations
 import html
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from meshctl import clock
 from meshctl.core.oidc import Failed, code_of, logout_url, read_callback
 from meshctl.core.session import LOGIN_LIFE, SLOTS, Pending, decode_pending, joined, login_name
+from meshctl.proxy.browser import is_own, origin_of
 from meshctl.proxy.filtering import Waiting
 from meshctl.proxy.filters.reply import LATER, Reply, refusal
 from meshctl.proxy.guard import Stripping
-from meshctl.proxy.login import LoginWay, origin_of
+from meshctl.proxy.login import LoginWay
 from meshctl.proxy.outward import Unreachable
 from meshctl.proxy.tasks import spawn
 from meshctl.wire.cookies import cookies, set_cookie
@@ -159,16 +159,6 @@ class Desk(Stripping):
             if way.source.provider is not None:
                 where = logout_url(way.source.provider, way.oidc, origin=origin, id_token=session.id_token) or where
         return _sent(where, way.gone_lines(frozenset(found), secure=secure), 303)
-
-
-def is_own(exchange: Exchange) -> bool:
-    """Whether a request comes from a page of this host, or from none: no other site's link or form."""
-    request = exchange.request
-    site = request.header("sec-fetch-site")
-    if site is not None and site not in {"same-origin", "none"}:
-        return False
-    origin = request.header("origin")
-    return origin is None or urlsplit(origin).netloc == urlsplit(origin_of(exchange)[0]).netloc
 
 
 def _sent(where: str, lines: Fields, status: int) -> Reply:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ from .test_auth import KEY, stored
 
 SEALING = bytes(range(32))
 COOKIE = "meshctl_web"
+
+plain = httpx.Client(cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])), verify=False, timeout=60)
+"""Keeps no cookies."""
 
 
 def route(path: str, service: str = "a", **settings: Any) -> Route:
@@ -102,9 +106,9 @@ class Edge:
         return Sealer([key]).seal(encode(session), purpose, b"n" * 12)
 
     def page(self, session: Session, path: str = "/page", **headers: str) -> httpx.Response:
-        """The answer to a script that has the session."""
+        """The answer to a script that has the session, over a connection of its own."""
         cookie = f"{COOKIE}={split(self.sealed(session))[0]}"
-        return httpx.get(self.url + path, headers={"Cookie": cookie} | headers, verify=False, timeout=60)
+        return plain.get(self.url + path, headers={"Cookie": cookie, "Connection": "close"} | headers)
 
     def close(self) -> None:
         """End it; it must have had nothing to complain of."""
@@ -187,10 +191,10 @@ def test_a_login_from_the_first_page_to_the_last(edge: Edge, browser: Browser) -
 
 def test_what_is_no_browser_is_not_sent_away(edge: Edge, browser: Browser) -> None:
     """Whoever asks for no page gets 401 with a challenge: API clients, scripts of a page, forms, upgrades."""
-    plain = httpx.get(edge.url + "/page", verify=False)
-    assert reason(plain) == (401, "unauthenticated")
-    assert plain.headers["www-authenticate"] == f'Cookie realm="shop", cookie-name="{COOKIE}"'
-    assert "set-cookie" not in plain.headers
+    answer = plain.get(edge.url + "/page")
+    assert reason(answer) == (401, "unauthenticated")
+    assert answer.headers["www-authenticate"] == f'Cookie realm="shop", cookie-name="{COOKIE}"'
+    assert "set-cookie" not in answer.headers
     assert reason(browser.get("/page", Sec_Fetch_Mode="cors")) == (401, "unauthenticated")
     assert reason(browser.get("/page", X_Requested_With="XMLHttpRequest")) == (401, "unauthenticated")
     assert reason(browser.client.post("/page")) == (401, "unauthenticated")
@@ -247,7 +251,7 @@ def test_a_callback_counts_once_and_in_the_browser_that_began(edge: Edge, browse
     assert browser.get("/page").status_code == 200, "its session is none the worse for it"
     assert reason(browser.get(where + "&state=1")) == (400, "login_failed")
     assert reason(browser.client.post("/oauth2/callback")) == (400, "login_failed")
-    refused = httpx.get(where, headers={"Accept": "*/*"}, verify=False)
+    refused = plain.get(where, headers={"Accept": "*/*"})
     assert (refused.json()["reason"], "set-cookie" in refused.headers) == ("login_failed", False)
 
 
@@ -349,15 +353,15 @@ def test_only_this_mesh_makes_sessions(edge: Edge) -> None:
     ]
     for text in (f"1{each}" for each in (*changed, *foreign)):
         headers = {"Cookie": f"{COOKIE}={text}".encode("latin-1")}
-        answer = httpx.get(edge.url + "/page", headers=headers, verify=False)
+        answer = plain.get(edge.url + "/page", headers=headers)
         assert reason(answer) == (401, "session_invalid"), text[:40]
-    answer = httpx.get(edge.url + "/page", headers=HTML | {"Cookie": f"{COOKIE}=9{good}"}, verify=False)
+    answer = plain.get(edge.url + "/page", headers=HTML | {"Cookie": f"{COOKIE}=9{good}"})
     assert answer.status_code == 302
     pending = edge.browser()
     pending.begin()
     ((_, login),) = pending.cookies.items()
     pending.close()
-    swapped = httpx.get(edge.url + "/page", headers={"Cookie": f"{COOKIE}=1{login}"}, verify=False)
+    swapped = plain.get(edge.url + "/page", headers={"Cookie": f"{COOKIE}=1{login}"})
     assert reason(swapped) == (401, "session_invalid")
 
 
@@ -387,7 +391,7 @@ def test_tokens_are_renewed_once(edge: Edge) -> None:
     for each in (*found, late):
         assert each.headers["set-cookie"].startswith(f"{COOKIE}=1")
     cookie = late.headers["set-cookie"].partition(";")[0]
-    renewed = httpx.get(edge.url + "/page", headers={"Cookie": cookie}, verify=False)
+    renewed = plain.get(edge.url + "/page", headers={"Cookie": cookie})
     assert (renewed.status_code, "set-cookie" in renewed.headers) == (200, False)
     assert edge.page(session(3)).headers["set-cookie"].startswith(COOKIE)
 
@@ -430,7 +434,7 @@ def test_sessions_of_any_size_that_fits(edge: Edge, browser: Browser) -> None:
     assert browser.log_in(edge.provider).status_code == 302
     assert set(browser.cookies) == {COOKIE}
     part = f"{COOKIE}={whole[COOKIE]}; {COOKIE}_2={whole[f'{COOKIE}_2']}"
-    assert reason(httpx.get(edge.url, headers={"Cookie": part}, verify=False)) == (401, "session_invalid")
+    assert reason(plain.get(edge.url, headers={"Cookie": part})) == (401, "session_invalid")
     edge.provider.userinfo = {"sub": "ada", "email": "e" * 20_000}
     browser.client.cookies.clear()
     assert reason(browser.log_in(edge.provider)) == (400, "login_failed")
@@ -462,7 +466,7 @@ def test_signing_out(edge: Edge, browser: Browser) -> None:
     assert (asked["client_id"], asked["post_logout_redirect_uri"]) == (["shop"], [edge.url + "/"])
     assert asked["id_token_hint"][0].count(".") == 2
     assert browser.cookies == {}
-    again = httpx.get(edge.url + "/page", headers={"Cookie": kept}, verify=False)
+    again = plain.get(edge.url + "/page", headers={"Cookie": kept})
     assert reason(again) == (401, "session_expired")
     assert browser.get("/oauth2/logout").headers["location"] == "/"
     assert browser.get("/page").status_code == 302
@@ -503,18 +507,18 @@ def test_where_the_browser_believes_to_be(edge: Edge) -> None:
     """Behind a trusted proxy the address is the one that it names, and over https the cookie is for https alone; in the
     clear there is a login on this machine only."""
     told = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example"}
-    answer = httpx.get(edge.url + "/page", headers=HTML | told, verify=False)
+    answer = plain.get(edge.url + "/page", headers=HTML | told)
     assert parse_qs(urlsplit(answer.headers["location"]).query)["redirect_uri"] == [
         "https://shop.example/oauth2/callback"
     ]
     assert answer.headers["set-cookie"].endswith("; HttpOnly; SameSite=Lax; Secure")
     back = edge.provider.authorize(answer.headers["location"]).removeprefix("https://shop.example")
     cookie = {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
-    assert reason(httpx.get(edge.url + back, headers=cookie, verify=False)) == (400, "login_failed")
-    done = httpx.get(edge.url + back, headers=cookie | told, verify=False)
+    assert reason(plain.get(edge.url + back, headers=cookie)) == (400, "login_failed")
+    done = plain.get(edge.url + back, headers=cookie | told)
     assert done.status_code == 302
     assert all(line.endswith("; Secure") for line in done.headers.get_list("set-cookie"))
-    clear = httpx.get(edge.url + "/page", headers=HTML | {"Host": "shop.example"}, verify=False)
+    clear = plain.get(edge.url + "/page", headers=HTML | {"Host": "shop.example"})
     assert reason(clear) == (400, "login_failed")
     assert "https" in clear.json()["detail"]
 
