@@ -54,9 +54,9 @@ class Receiver:
         """What a configuration names."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def until(self, count: int) -> list[dict[str, Any]]:
-        """Its spans, once it has so many."""
-        until(lambda: len(self.spans) >= count, f"{count} spans, of which there are {len(self.spans)}", timeout=30)
+    def until(self, holds: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+        """Its spans, once they are as wanted."""
+        until(lambda: holds(self.spans), "the spans", timeout=60)
         return list(self.spans)
 
     def close(self) -> None:
