@@ -51,11 +51,12 @@ def inquire(original: Exchange, route: CompiledRoute, path: str, fields: Fields,
     request.path, request.query_string = path, None
     request.target_text, request.target = path, path.encode("ascii")
     request.host, request.authority = whole.host, whole.authority
+    request.request_id, request.traceparent = original.request_id, original.traceparent
     request.is_normal = request.keep_alive = True
     ear = Ear(original, tell)
     exchange = ear.exchange = Exchange(original.worker, ear, request)
     exchange.snapshot = original.snapshot
-    exchange.request_id, exchange.traceparent = original.request_id, original.traceparent
+    exchange.identify()
     exchange.path, exchange.is_verbatim = path, True
     exchange.route, exchange.service = route, route.service
     exchange.total_deadline = exchange.until = exchange.started + route.timeout

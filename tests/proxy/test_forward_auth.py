@@ -293,6 +293,32 @@ def test_beside_other_ways(edge: Edge) -> None:
     assert reason(edge.ask("/any")) == (302, "auth_refused")
 
 
+def test_an_upgrade(edge: Edge) -> None:
+    """A WebSocket's request is asked about like any other, and goes on as what it is."""
+    lines = (
+        b"Connection: Upgrade",
+        b"Upgrade: websocket",
+        b"Sec-WebSocket-Version: 13",
+        b"Sec-WebSocket-Key: MDEyMw==",
+    )
+    told = edge.told("/forward", *lines)
+    assert told.get("x-forwarded-method") == b"GET"
+    assert b"upgrade" not in told.names
+    assert edge.echo.requests[-1].get("upgrade") == b"websocket"
+
+
+def test_trailers(edge: Edge) -> None:
+    """Nobody says in a trailer who they are."""
+    with edge.proxy.connect("gateway") as client:
+        head = b"POST /forward HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\r\n"
+        client.send(head + b"2\r\nhi\r\n0\r\nX-User: root\r\nx_groups: admins\r\nX-Sum: 1\r\n\r\n")
+        assert client.read_response().status == 200
+    seen = edge.echo.requests[-1]
+    assert seen.body == b"hi"
+    assert seen.all("x-user") == [b"ada"]
+    assert [name.lower() for name, _ in seen.trailers] == [b"x-sum"]
+
+
 # a service of the mesh
 
 
