@@ -76,9 +76,12 @@ class Described:
         api, body = route.openapi, route.request_schema
         if api is not None:
             file = resolve(api.document, self._folder)
-            operations, roots = self._apis.get(file, ((), [""]))
-            root = _root(route.match, api.base, roots, [each.path for each in operations])
-            route = replace(route, openapi=replace(api, document=file, root=root, operations=operations))
+            api = replace(api, document=file)
+            if file in self._apis:
+                operations, roots = self._apis[file]
+                root = _root(route.match, api.base, roots, [each.path for each in operations])
+                api = replace(api, root=root, operations=operations)
+            route = replace(route, openapi=api)
         if body is not None:
             file = resolve(body.file, self._folder)
             route = replace(route, request_schema=replace(body, file=file, schema=self._schemas.get(file, "")))

@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from meshctl.model.auth import ApiKey, Auth, Basic, ClientCertificate, ForwardAuth, Introspection, Jwt, Need, Oidc
+from meshctl.model.checked import BodySchema, OpenApi
 from meshctl.model.limits import By, Quota, RateLimit, RateLimiting
 from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.part import Part
@@ -322,6 +323,11 @@ json_edits = some(
     set=st.sampled_from([(), (("$.a", '"x"'), ("$.b", '{"c": [1, 2.5, true]}'))]),
     limit=sizes,
 )
+descriptions = st.sampled_from([{}, {"base": "/"}, {"limit": 1500}]).map(
+    lambda given: OpenApi("/etc/api.yaml", **given)
+)
+body_schemas = st.sampled_from([BodySchema("/etc/s.json"), BodySchema("/etc/s.json", 1024)])
+checks = st.sampled_from(["openapi", "request_schema", ""])
 part_needs = st.sampled_from([{}, {"need": "optional"}, {"need": "default", "default": '{"a": [1, "x"]}'}])
 
 
@@ -416,6 +422,9 @@ def meshes(draw: st.DrawFn) -> Mesh:
             action |= {"require": draw(distinct(requires, "name", 2))}
         action |= {"cors": draw(st.none() | corses), "security_headers": draw(st.none() | securities)}
         action["compression"] = draw(st.none() | compressions)
+        check = draw(checks)
+        if check:
+            action[check] = draw(descriptions if check == "openapi" else body_schemas)
         action |= {"rate_limits": draw(distinct(rate_limits, "name", 2)), "quotas": draw(distinct(quotas, "name", 2))}
         action |= {"allow_addresses": draw(networks), "deny_addresses": draw(networks)}
         match = msgspec.structs.replace(draw(matches), hosts=(f"h{number}.example.com",))
