@@ -48,7 +48,7 @@ def ls(session: Session, output: OutputOption = Output.TABLE) -> None:
                 each.api,
                 each.version,
                 "yes" if each.is_default else "",
-                _state(each, now),
+                lifetime(each, now),
                 "" if each.requests is None else str(each.requests),
                 each.link,
             )
@@ -117,7 +117,7 @@ def _readings(session: Session) -> Asked | None:
         return None
 
 
-def _state(use: VersionUse, now: float) -> str:
+def lifetime(use: VersionUse, now: float) -> str:
     """How long a version has to live: "current", "deprecated, sunset in 12d 3h", "sunset 2h ago"."""
     if use.state == "gone":
         return f"gone {_days(now, use.sunset)} ago"

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from meshctl.control.checks import (
+    apis,
     certificates,
     clocks,
     configured,
@@ -25,6 +26,7 @@ from meshctl.control.checks.requirements import parsed
 from meshctl.control.issued import Issued
 from meshctl.control.rollout_state import Rollout
 from meshctl.control.trust_state import Bundle, Root
+from meshctl.model.api import Api, ApiVersion
 from meshctl.model.mesh import Mesh
 from meshctl.model.rollout import Plan
 from meshctl.model.route import Respond, Route
@@ -32,6 +34,7 @@ from meshctl.model.service import Endpoint, Service, Version
 from meshctl.model.steering import Fault, Mirror
 from meshctl.model.views import (
     Acknowledgement,
+    ApiCallerView,
     AppView,
     BreakerView,
     EndpointView,
@@ -52,6 +55,16 @@ IDENTITY = IdentityView("spiffe://m/service/web", "ab", "cd", NOW - 0.5 * DAY, N
 BUNDLE = Bundle(1, (Root(1, "cd", "", NOW + DAY),))
 ONE = Service("one", (Version("v1", (Endpoint("h", 1),)), Version("v2", weight=0.0)))
 RECORD = ProxyRecord("gateway", "gateway", 1, NOW, "/s")
+
+
+def ends(sunset: float, *, enforced: bool = False) -> Mesh:
+    """An API whose only version ends then."""
+    return Mesh(apis=(Api("orders", enforce_sunset=enforced, versions=(ApiVersion("v1", sunset=sunset),)),))
+
+
+def called(ago: float) -> ApiCallerView:
+    """Somebody who has called it, and no more since."""
+    return ApiCallerView("orders", "v1", "192.0.2.1", "address", 3, NOW - ago)
 
 
 def proxy(**changes: object) -> ProxyView:
@@ -130,6 +143,12 @@ ROWS = [
     (configured.judge_weights(Mesh(services=(ONE,)), (), {"one": {"v2": 100.0}}), "fail", "version v2", "reset one"),
     (configured.judge_weights(Mesh(services=(ONE,)), (), {"one": {"v1": 90.0, "v2": 10.0}}), "warn", "v2", "split one"),
     (configured.judge_weights(Mesh(services=(ONE,)), (("one", "v2"),), {"one": {"v2": 100.0}}), "pass", "", ""),
+    (apis.judge_sunsets(Mesh(), [called(0.0)], NOW), "pass", "no version past", ""),
+    (apis.judge_sunsets(ends(NOW + DAY), [called(0.0)], NOW), "pass", "no version past", ""),
+    (apis.judge_sunsets(ends(NOW - DAY), [], NOW), "pass", "1 version past the sunset, called no more", ""),
+    (apis.judge_sunsets(ends(NOW - DAY), [called(2 * DAY)], NOW), "pass", "called no more", ""),
+    (apis.judge_sunsets(ends(NOW - DAY), [called(60.0)], NOW), "warn", "1 caller came", "api callers orders v1"),
+    (apis.judge_sunsets(ends(NOW - DAY, enforced=True), [called(60.0)], NOW), "pass", "no version past", ""),
     (configured.judge_overrides([held(3600.0)], NOW), "pass", "1 service", ""),
     (configured.judge_overrides([held(30 * DAY)], NOW), "warn", "30 days, by alice", "traffic reset one"),
     (configured.judge_rollouts([], NOW, has_driver=False), "pass", "none", ""),

@@ -57,7 +57,7 @@ def test_the_life_of_a_version(
     the old one; an apply ends it."""
     file = tmp_path / "mesh.toml"
     services = {"old": upstreams.address("a"), "new": upstreams.address("b")}
-    file.write_text(TEXT.format(enforced="", sunset="9000-06-30", **services))
+    file.write_text(TEXT.format(enforced="", sunset="2020-06-30", **services))
     gateway = start_gateway("-c", file, listen="")
     key = gateway.meshctl("keys", "create", "--owner", "acme", "-o", "json").json()["key"]
 
@@ -86,10 +86,10 @@ def test_the_life_of_a_version(
     assert "acme" in gateway.meshctl("api", "callers", "orders", "1").out
     assert gateway.meshctl("api", "callers", "orders", "v2").status == 2
     assert gateway.meshctl("api", "callers", "orders", "v7").status == 4
-    used = {each["version"]: each for each in gateway.meshctl("api", "ls", "-o", "json").json()}
-    assert (used["v1"]["requests"], used["v1"]["state"], used["v2"]["is_default"]) == (4, "deprecated", True)
-    assert used["v2"]["requests"] == 3
-    assert "deprecated, sunset in" in gateway.meshctl("api", "ls").out
+    used = until(lambda: _used(gateway), "the gateway to tell of all requests", timeout=30)
+    assert (used["v1"]["state"], used["v1"]["is_default"], used["v2"]["is_default"]) == ("sunset", False, True)
+    assert " ago " in gateway.meshctl("api", "ls").out
+    until(lambda: _doctor(gateway) == "warn", "doctor to hear of the callers", timeout=30)
     metrics = http.get(f"{gateway.admin}/metrics").text
     assert 'meshctl_api_requests_total{api="orders",version="v1"} 4.0' in metrics
     assert 'meshctl_api_requests_total{api="orders",version=""} 2.0' in metrics
@@ -99,7 +99,7 @@ def test_the_life_of_a_version(
 
     file.write_text(TEXT.format(enforced="enforce_sunset = true", sunset="2020-06-30", **services))
     diff = gateway.meshctl("diff", "-c", file).out
-    assert "api.orders.versions.v1.sunset: 9000-06-30 → 2020-06-30" in diff
+    assert "api.orders.enforce_sunset: false → true" in diff
     assert "routes" not in diff
     gateway.apply(file)
     assert (ask("/orders", "v1").status_code, ask("/orders", "v2").status_code) == (410, 200)
@@ -110,5 +110,18 @@ def test_the_life_of_a_version(
 
 def _complete(gateway: Gateway) -> list[dict[str, Any]]:
     """Who called v1, once all is counted that was asked."""
-    found: list[dict[str, Any]] = gateway.meshctl("api", "callers", "orders", "v1", "-o", "json").json()
+    ended = gateway.meshctl("api", "callers", "orders", "v1", "-o", "json")
+    found: list[dict[str, Any]] = ended.json() if ended.status == 0 else []
     return found if sum(each["count"] for each in found) == 4 else []
+
+
+def _used(gateway: Gateway) -> dict[str, dict[str, Any]]:
+    """The versions, once all is counted that was asked."""
+    found = {each["version"]: each for each in gateway.meshctl("api", "ls", "-o", "json").json()}
+    return found if [each["requests"] for each in found.values()] == [4, 3] else {}
+
+
+def _doctor(gateway: Gateway) -> str:
+    """What doctor makes of versions past their sunset; on a busy machine a proxy may not answer at once."""
+    (found,) = [each for each in gateway.meshctl("doctor", "-o", "json").json() if each["name"] == "sunsets"]
+    return str(found["status"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from meshctl.control.checks import (
+    apis,
     certificates,
     clocks,
     configured,
@@ -70,6 +71,7 @@ CHECKS: Final = (
     Check("configuration", "mirrors", configured.mirrors),
     Check("configuration", "access", configured.access),
     Check("configuration", "credentials", configured.credentials),
+    Check("configuration", "sunsets", apis.sunsets),
     Check("certificates", "authority", certificates.authority),
     Check("certificates", "roots", certificates.roots),
     Check("certificates", "intermediates", certificates.intermediates),
