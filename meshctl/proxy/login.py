@@ -71,7 +71,7 @@ class LoginWay(Way):
             return _INVALID
         session = self.sessions.latest(shown_one)
         now = clock.wall()
-        if session is None or session.began + self.oidc.session <= now:
+        if session is None or session.began + self.oidc.session <= now or self._is_empty(session, now):
             return _EXPIRED
         if session.due <= now:
             found = self._due(session, now)
@@ -161,6 +161,10 @@ class LoginWay(Way):
             if len(self._known) > MOST_KNOWN:
                 del self._known[next(iter(self._known))]
         return found
+
+    def _is_empty(self, session: Session, now: float) -> bool:
+        """Whether the service was to have an access token, and there is none to be had any more."""
+        return self.config.forward and session.due == inf and session.access_until <= now
 
     def _due(self, session: Session, now: float) -> Refused | Waiting | None:
         """Have the tokens renewed, and wait for that. Where somebody else waits already, or it was tried just now, the

@@ -126,8 +126,11 @@ class Redeeming:
         return claims
 
     def _with(self, session: Session, tokens: Tokens, now: float) -> Session:
-        life = tokens.expires_in
         refresh = tokens.refresh_token or session.refresh
+        life = tokens.expires_in
+        if life is not None:
+            # Nobody is sent to the provider, or asks it, all the time because its tokens hold for no time.
+            life = max(life, 1.0 if refresh else 60.0)
         return _changed(
             session,
             access=tokens.access_token if self._forwards else "",

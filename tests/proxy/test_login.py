@@ -501,6 +501,9 @@ def test_two_logins_and_the_access_token(edge: Edge, browser: Browser) -> None:
     (told,) = edge.echo.requests[-1].all("authorization")
     assert told.startswith(b"Bearer access")
     assert browser.get("/page").status_code == 302, "the other login"
+    over = session(9, access="a", access_until=time.time() - 1)
+    cookie = {"Cookie": f"meshctl_two=1{edge.sealed(over, 'two', 'two')}"}
+    assert reason(plain.get(edge.url + "/two/page", headers=cookie)) == (401, "session_expired")
 
 
 def test_where_the_browser_believes_to_be(edge: Edge) -> None:
