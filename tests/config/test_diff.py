@@ -179,6 +179,13 @@ def test_who_may() -> None:
         endpoints = ["h:1"]
     """
     assert lines(base, base.replace("{}", "{ bearer = true }")) == ["auth.a.api_key.bearer: false → true"]
+    asked = base.replace("api_key = {}", 'forward_auth = { url = "http://127.0.0.1:1/x", copy_headers = "x-user" }')
+    assert lines(asked, asked.replace('"x-user"', '["x-user", "x-role"]')) == [
+        "auth.a.forward_auth.copy_headers: x-user → x-user, x-role"
+    ]
+    token = 'introspection = { url = "https://id/x", client_id = "g", client_secret_file = "/s", cache = "10s" }'
+    asked = base.replace("api_key = {}", token)
+    assert lines(asked, asked.replace("10s", "1m")) == ["auth.a.introspection.cache: 10s → 1m"]
     assert lines(base, base.replace('"p"', '"r"')) == ["routes.r.require.x.scopes: p → r"]
     swapped = base.replace('"x"', '"z"').replace('"y"', '"x"').replace('"z"', '"y"')
     swapped = swapped.replace('"p"', '"t"').replace('"q"', '"p"').replace('"t"', '"q"')
