@@ -37,6 +37,7 @@ _meshctl() {
         --store) COMPREPLY=($(compgen -W "all system nss" -- "$current")); return ;;
         --by) COMPREPLY=($(compgen -W "service version route edge" -- "$current")); return ;;
         --sort) COMPREPLY=($(compgen -W "count best worst last success" -- "$current")); return ;;
+        -o|--output) COMPREPLY=($(compgen -W "text openmetrics json" -- "$current")); return ;;
     esac
     case "$at" in
         "") words="demo init up down validate diff apply gateway sidecar routes services api limits traffic keys certs config stat tap top edges logs metrics doctor completions" flags="--home -q --quiet -V --version -h --help" ;;
@@ -112,7 +113,7 @@ _meshctl() {
         "edges") words="" flags="-w --window -o --output --home -q --quiet -h --help" ;;
         "logs") words="" flags="-f --follow -n --lines --grep --status -o --output --home -q --quiet -h --help" ;;
         "metrics") words="show dashboard alerts scrape" flags="-h --help" ;;
-        "metrics show") words="" flags="--openmetrics --home -q --quiet -h --help" ;;
+        "metrics show") words="" flags="-o --output --home -q --quiet -h --help" ;;
         "metrics dashboard") words="" flags="--home -q --quiet -h --help" ;;
         "metrics alerts") words="" flags="--home -q --quiet -h --help" ;;
         "metrics scrape") words="" flags="--home -q --quiet -h --help" ;;

@@ -521,7 +521,7 @@ complete -c meshctl -n '__meshctl_at metrics' -a dashboard -d 'Print a Grafana d
 complete -c meshctl -n '__meshctl_at metrics' -a alerts -d 'Print alert rules for Prometheus: name their file under `rule_files`'
 complete -c meshctl -n '__meshctl_at metrics' -a scrape -d 'Print a configuration for Prometheus that scrapes the whole mesh at one target, the gateway'\''s admin address'
 complete -c meshctl -n '__meshctl_at metrics' -s h -l help -d 'Show this text'
-complete -c meshctl -n '__meshctl_at metrics show' -l openmetrics -d 'In OpenMetrics'\'' form, not in the older'
+complete -c meshctl -n '__meshctl_at metrics show' -s o -l output -x -a 'text openmetrics json' -d 'As Prometheus reads it, or as JSON'
 complete -c meshctl -n '__meshctl_at metrics show' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
 complete -c meshctl -n '__meshctl_at metrics show' -s q -l quiet -d 'Say nothing but data and errors'
 complete -c meshctl -n '__meshctl_at metrics show' -s h -l help -d 'Show this text'

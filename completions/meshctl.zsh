@@ -713,7 +713,7 @@ _meshctl() {
                 '1:command:{ _describe command commands }' ;;
         "metrics show")
             _arguments \
-                '*--openmetrics[In OpenMetrics'\'' form, not in the older]' \
+                '*-o[As Prometheus reads it, or as JSON]:text openmetrics json:(text openmetrics json)' '*--output[As Prometheus reads it, or as JSON]:text openmetrics json:(text openmetrics json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \

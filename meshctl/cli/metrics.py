@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from meshctl.cli.command import examples
 from meshctl.cli.session import Session
 
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
 _OPENMETRICS: Final = "application/openmetrics-text"
+
+
+class Form(StrEnum):
+    """How metrics are written."""
+
+    TEXT = "text"
+    OPENMETRICS = "openmetrics"
+    JSON = "json"
 
 
 @examples("""
     meshctl metrics show
-    meshctl metrics show --openmetrics
+    meshctl metrics show -o json
     meshctl metrics show > mesh.prom
 """)
 def show(
     session: Session,
-    openmetrics: Annotated[bool, typer.Option("--openmetrics", help="In OpenMetrics' form, not in the older.")] = False,
+    output: Annotated[
+        Form,
+        typer.Option("--output", "-o", metavar="text|openmetrics|json", help="As Prometheus reads it, or as JSON."),
+    ] = Form.TEXT,
 ) -> int | None:
     """Print the metrics of all running proxies, each series with its proxy's id, as Prometheus reads them.
 
@@ -27,11 +42,15 @@ def show(
     `meshctl_proxy_up` at 0, and is named; the command ends with 1 then."""
     from meshctl.control.metrics import ask_metrics
     from meshctl.errors import FAILED
-    from meshctl.observe.mesh_exposition import expose_mesh
+    from meshctl.observe.mesh_exposition import expose_mesh, together
 
     with session.store() as store:
         members, silent = ask_metrics(store)
-    session.terminal.data(expose_mesh(members, _OPENMETRICS if openmetrics else "")[1].decode())
+    if output is Form.JSON:
+        session.terminal.document([_document(family) for family in together(members)])
+    else:
+        accept = _OPENMETRICS if output is Form.OPENMETRICS else ""
+        session.terminal.data(expose_mesh(members, accept)[1].decode())
     for why in silent.values():
         session.terminal.warn(f"{why}: its metrics are missing")
     return FAILED if silent else None
@@ -73,3 +92,9 @@ def scrape(session: Session) -> None:
     from meshctl import resources
 
     session.terminal.data(resources.text("templates/prometheus", "prometheus.yml"))
+
+
+def _document(family: Metric) -> dict[str, Any]:
+    """A family as JSON has it."""
+    samples = [{"name": one.name, "labels": one.labels, "value": one.value} for one in family.samples]
+    return {"name": family.name, "type": family.type, "help": family.documentation, "samples": samples}

@@ -179,3 +179,21 @@ def test_who_does_not_answer_is_named(mesh: tuple[Gateway, ProxyRecord]) -> None
     assert 'meshctl_revision{proxy="gateway"} 1.0' in found
     assert (told.status, down in told.out, sidecar.id in told.err) == (1, True, True)
     until(lambda: up in scraped(), "it to be back")
+
+
+@pytest.mark.parametrize("form", ["text", "openmetrics", "json"])
+def test_metrics_of_the_mesh_on_a_terminal(mesh: tuple[Gateway, ProxyRecord], form: str) -> None:
+    """`metrics show` has what the endpoint has, in the form that is asked for: every proxy, every family once."""
+    gateway, sidecar = mesh
+    said = until(lambda: (told := meshctl(gateway.home, "metrics", "show", "-o", form)).status == 0 and told, "all")
+    if form == "json":
+        families = {family["name"]: family for family in said.json()}
+        assert len(families) == len(said.json())
+        up = {one["labels"]["proxy"]: one["value"] for one in families["meshctl_proxy_up"]["samples"]}
+    else:
+        assert said.out.endswith("# EOF\n") == (form == "openmetrics")
+        up = {
+            name: float(value)
+            for name, value in re.findall(r'^meshctl_proxy_up{proxy="(\S+?)".*} (\S+)', said.out, re.M)
+        }
+    assert up == {"gateway": 1.0, sidecar.id: 1.0}

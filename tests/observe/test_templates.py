@@ -19,6 +19,7 @@ from meshctl.observe.counters import Counters
 from meshctl.observe.exposition import Facts
 from meshctl.observe.mesh_exposition import Member, Told, expose_mesh
 from meshctl.observe.processes import Usage
+from meshctl.observe.sample import CacheSample
 
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 ALERTS = resources.folder("templates/prometheus") / "alerts.yml"
@@ -55,6 +56,8 @@ def live() -> dict[str, set[str]]:
     counters.series("all", "orders", "v1").record(503, 0.02, 10, 100, "breaker_open")
     counters.refuse("bad_request")
     counters.shed("low")
+    counters.cached("all", "hit")
+    counters.cache = CacheSample()
     counters.deny("rule", "web", is_shadow=False)
     service = counters.service("orders")
     service.connect("refused")
@@ -83,6 +86,7 @@ def live() -> dict[str, set[str]]:
         roots=(("ab", 1e9),),
         served=(("c.pem", 1e9),),
         limits_backend=True,
+        apis=(("all", "shop", "v1"),),
     )
     text = expose_mesh([Member("gateway", "gateway", Told(counters.export(), facts))])[1].decode()
     found: dict[str, set[str]] = {"up": set()}
@@ -204,6 +208,7 @@ ILL: dict[str, tuple[tuple[Series, ...], str]] = {
         'proxy="s", priority="low"',
     ),
     "MeshctlAccessLogLost": ((('meshctl_access_log_dropped_lines_total{proxy="s"}', "0+6x60"),), 'proxy="s"'),
+    "MeshctlSpansLost": ((('meshctl_spans_dropped_total{proxy="s"}', "0+6x60"),), 'proxy="s"'),
     "MeshctlLimitsNotShared": ((('meshctl_limits_backend_up{proxy="s"}', "0x60"),), 'proxy="s"'),
     "MeshctlServiceFails": (
         (
