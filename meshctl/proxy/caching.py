@@ -88,6 +88,7 @@ class LiveCaching:
         gone = {name for name, mark in before.items() if self._marks.get(name) is not mark}
         if gone:
             self.shelves.forget_owners(lambda owner: owner[0] in gone)
+            self._passed.clear()
 
     def mark(self, route: str) -> object:
         """What stays the same as long as a route's answers do."""
