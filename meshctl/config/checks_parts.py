@@ -54,6 +54,13 @@ def _services(decoded: Decoded, path: Path, parts: Sequence[PartTable], mesh: Me
         if service is not None and service.protocol == "tcp":
             message = f"service {quoted(part.service)} speaks tcp, and parts are asked for by HTTP"
             yield Finding(where, message, "a service that speaks http")
+        versions = [version.name for version in service.versions] if service is not None else []
+        is_told = service is not None and not decoded.is_damaged(("services", part.service))
+        if part.version is not None and part.version not in versions and is_told:
+            message = f"service {quoted(part.service)} has no version {quoted(part.version)}"
+            expected = one_of(versions) or f"a table [services.{part.service}.versions.{part.version}]"
+            hint = did_you_mean(part.version, versions)
+            yield Finding((*path, "parts", number, "version"), message, expected, hint)
 
 
 def _variables(path: Path, table: RouteTable, parts: Sequence[PartTable]) -> Iterator[Finding]:

@@ -94,6 +94,9 @@ class PartTable(Table):
 
     name: Label = Field(description="The part's name, by which it is told what failed.", examples=["user"])
     service: Label = Field(description="The service that is asked.", examples=["users"])
+    version: Label | None = Field(
+        None, description="The one version of the service that is meant, whatever the weights.", examples=["v2"]
+    )
     path: PartPath = Field(
         description="What it is asked for, with GET; may have variables, also {part.NAME.PLACE} of other answers."
     )

@@ -23,6 +23,7 @@ def part(value: Part) -> Table:
     return {
         "name": value.name,
         "service": value.service,
+        **({"version": value.version} if value.version else {}),
         "path": value.path,
         "need": {"default": json.loads(value.default)} if value.need == "default" else value.need,
         "group": value.group,

@@ -29,6 +29,8 @@ class Part(msgspec.Struct, frozen=True):
     """Seconds for this part; 0 is as long as the whole may take."""
     headers: tuple[str, ...] = ("accept-language",)
     """The client's headers that it gets, in lower case, beside those that the gateway itself sets."""
+    version: str | None = None
+    """The one version of the service that is meant, whatever the weights; None is the service's split."""
     edits: JsonEdits = JsonEdits()
     """Edits to its answer, whose limit is that of the answer."""
 

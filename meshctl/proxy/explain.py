@@ -88,7 +88,9 @@ def explain(
         from meshctl.proxy.explain_parts import describe_parts
 
         services = {each.name: each for each in mesh.services}
-        said += describe_parts(route, request, lambda name: _destination(services[name], request, live, None))
+        said += describe_parts(
+            route, request, lambda part: _destination(services[part.service], request, live, part.version)
+        )
     version, endpoint = "", ""
     if route.service is not None:
         service = next(each for each in mesh.services if each.name == route.service)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from meshctl.model.route import Route
     from meshctl.wire.message import Request
 
-Destination = Callable[[str], tuple[str, str]]
-"""The version and the endpoint that a request to a service would get, in words."""
+Destination = Callable[["Part"], tuple[str, str]]
+"""The version and the endpoint that a part would get, in words."""
 
 _NEEDS = {"required": "the whole fails without it", "optional": "left out where it fails"}
 
@@ -28,7 +28,7 @@ def describe_parts(route: Route, request: Request, destination: Destination) -> 
 
 def _part(route: Route, part: Part, request: Request, destination: Destination) -> str:
     target = Target(part.path)
-    version, endpoint = destination(part.service)
+    version, endpoint = destination(part)
     where = ", ".join(each for each in (version if version != "default" else "", endpoint) if each)
     said = [f"part {part.name}: GET {target.described(lambda each: _known(route, request, each))} of {part.service}"]
     if where:

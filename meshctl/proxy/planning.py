@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from meshctl.proxy.service import LiveService
     from meshctl.proxy.snapshot import CompiledRoute
 
-Compile = Callable[[Route], "CompiledRoute"]
+Compile = Callable[[Route, "LiveService"], "CompiledRoute"]
 
 _ACCEPT: Final = b"Accept: application/json"
 _ALWAYS: Final = frozenset((b"tracestate",))
@@ -39,6 +39,7 @@ class Step:
         self.need = part.need
         self.group = part.group
         self.timeout = part.timeout
+        self.is_pinned = part.version is not None
         self.route = route
         self.target = Target(part.path)
         self.needs = self.target.parts
@@ -65,9 +66,12 @@ class Plan:
     def __init__(self, route: Route, services: Mapping[str, LiveService], compile_route: Compile) -> None:
         self._services = {part.service: services[part.service] for part in route.parts}
         self.steps = tuple(
-            Step(part, route, compile_route(part_route(route, part, self._services[part.service].config)))
+            Step(part, route, compile_route(part_route(route, part, live.config), live))
             for part in route.parts
+            for live in [_meant(part, services)]
         )
+        self.pinned = tuple(each.route.service for each in self.steps if each.is_pinned)
+        """The services of parts that mean one version of them."""
         self.needed = frozenset(name for each in self.steps for name in each.needs)
         """Those of which others need values."""
         edits = route.request_headers
@@ -79,7 +83,8 @@ class Plan:
 
     def fits(self, services: Mapping[str, LiveService]) -> bool:
         """Whether its services are these."""
-        return all(services.get(name) is live for name, live in self._services.items())
+        # One version of a service is another object each time.
+        return not self.pinned and all(services.get(name) is live for name, live in self._services.items())
 
     def fields(self, exchange: Exchange, step: Step) -> Fields:
         """The fields of a part's request: those of the client that it may have, and all that the gateway says itself:
@@ -97,6 +102,11 @@ class Plan:
         if not any(name.lower() == b"accept" for name, _ in pairs(kept)):
             kept.append(_ACCEPT)
         return kept
+
+
+def _meant(part: Part, services: Mapping[str, LiveService]) -> LiveService:
+    service = services[part.service]
+    return service.pinned(part.version) if part.version else service
 
 
 def part_route(route: Route, part: Part, service: Service) -> Route:

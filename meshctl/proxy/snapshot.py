@@ -208,16 +208,14 @@ def _compiled(
     guard: Stripping | None,
 ) -> CompiledRoute:
     service = _service(route, services)
-    if before is not None and before.fits(route, service, body_limit, guard):
-        if before.plan is None or before.plan.fits(services):
-            return before
+    is_same = before is not None and before.fits(route, service, body_limit, guard)
+    if before is not None and is_same and (before.plan is None or before.plan.fits(services)):
+        return before
     made = CompiledRoute(route, service, body_limit, worker, guard)
     if route.parts:
         from meshctl.proxy.planning import Plan
 
-        made.plan = Plan(
-            route, services, lambda part: CompiledRoute(part, services[part.service or ""], 0, worker, None)
-        )
+        made.plan = Plan(route, services, lambda part, live: CompiledRoute(part, live, 0, worker, None))
     return made
 
 

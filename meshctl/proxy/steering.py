@@ -102,6 +102,8 @@ class LiveSteering:
         for route in snapshot.routes:
             if route.service is not None and route.config.version:
                 yield route.service
+            if route.plan is not None:
+                yield from route.plan.pinned
 
     def _mirror(self, config: Mirror) -> LiveMirror:
         known = self._mirrors.get(config.service)

@@ -17,7 +17,7 @@ timeout = "2s"
 parts = [
   { name = "user", service = "users", path = "/users/{path.id}", group = "", response_body = { keep = ["$.name"] } },
   { name = "orders", service = "orders", path = "/orders?of={part.user.id}&q={query.q}", need = { default = [] } },
-  { name = "ads", service = "users", path = "/ads", need = "optional", timeout = "300ms", headers = ["cookie"] },
+  { name = "ads", service = "users", path = "/ads", need = "optional", version = "v2", timeout = "3s", headers = ["dnt"] },
 ]
 [services.users]
 timeout = "1s"
@@ -35,7 +35,7 @@ def test_what_it_means() -> None:
     assert route.parts == (
         Part("user", "users", "/users/{path.id}", timeout=1.0, edits=JsonEdits(keep=("$.name",))),
         Part("orders", "orders", "/orders?of={part.user.id}&q={query.q}", "default", "[]", "orders"),
-        Part("ads", "users", "/ads", "optional", group="ads", timeout=0.3, headers=("cookie",)),
+        Part("ads", "users", "/ads", "optional", group="ads", timeout=3.0, headers=("dnt",), version="v2"),
     )
     assert route.match.methods == ("GET", "HEAD")
     assert route.services == ("users", "orders", "users")
@@ -67,7 +67,7 @@ def test_what_is_in_effect() -> None:
     assert found["routes.page.parts[1].need.default"] == ([], "mesh.toml:7")
     assert found["routes.page.parts[0].need"] == ("required", "default")
     assert found["routes.page.parts[1].headers"] == (["accept-language"], "default")
-    assert found["routes.page.parts[2].timeout"] == ("300ms", "mesh.toml:8")
+    assert found["routes.page.parts[2].timeout"] == ("3s", "mesh.toml:8")
     assert found["routes.page.parts[0].response_body.limit"] == ("1MiB", "default")
 
 
@@ -87,6 +87,7 @@ def test_explained() -> None:
         "without it",
         "part orders: GET /orders?of={part.user.id}&q=x of orders; 127.0.0.1:9003; after user; up to 1MiB; [] where it "
         "fails",
-        "part ads: GET /ads of users; by chance: v1 0.25, v2 0.75; within 300ms; up to 1MiB; left out where it fails",
+        "part ads: GET /ads of users; v2 (by the route), 127.0.0.1:9002; within 3s; up to 1MiB; left out where it "
+        "fails",
     ]
     assert "timeout: 2s in all" in view.policies

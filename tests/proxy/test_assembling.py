@@ -319,6 +319,9 @@ def test_it_is_split_as_ever(page: Page) -> None:
     page.serve(USER, services=(split,))
     found = {json.loads(page.get().body)["name"] for _ in range(60)}
     assert found == {"users", "orders"}
+    page.serve(Part("user", "users", "/", version="v2"), services=(split,))
+    assert {json.loads(page.get().body)["name"] for _ in range(20)} == {"orders"}
+    page.serve(USER, services=(split,))
     got = page.get("/page/7", "X-Beta: 1")
     assert page.line(got, "page#user")["version"] == "v3"
     assert "x-beta" not in page.orders.seen[-1][1]
