@@ -107,7 +107,7 @@ def test_a_gateway_asks(
     assert "auth opaque (introspection): there is a token; a running gateway asks about it: POST" in explained
     explained = gateway.meshctl("routes", "explain", "GET", "/web").out
     assert 'a running gateway asks about each request: GET /verify of service "sso"' in " ".join(explained.split())
-    shown = gateway.meshctl("config", "show", "-c", tmp_path / "mesh.toml")
+    shown = gateway.meshctl("config", "show", "-c", tmp_path / "mesh.toml", "-o", "json")
     assert "auth.sso.forward_auth.service" in shown.out
     written = gateway.out.read_text() + gateway.events() + explained + shown.out
     kept = b"".join(path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file())
