@@ -332,7 +332,7 @@ part_needs = st.sampled_from([{}, {"need": "optional"}, {"need": "default", "def
 
 
 @st.composite
-def parts_of(draw: st.DrawFn, found: tuple[str, ...]) -> tuple[Part, ...]:
+def parts_of(draw: st.DrawFn, found: tuple[Service, ...]) -> tuple[Part, ...]:
     """Parts that ask these services, each what needs no other or the one before it."""
     made: list[Part] = []
     for name in draw(st.lists(st.sampled_from(["a", "b-1", "user"]), min_size=1, max_size=3, unique=True)):
@@ -340,8 +340,10 @@ def parts_of(draw: st.DrawFn, found: tuple[str, ...]) -> tuple[Part, ...]:
         path = draw(st.sampled_from(["/", after]))
         some_headers = draw(st.sampled_from([(), ("accept-language", "authorization")]))
         group = draw(st.sampled_from(["", "x y", name]))
+        service = draw(st.sampled_from(found))
+        version = draw(st.sampled_from([None, *(each.name for each in service.versions)]))
         made.append(
-            Part(name, draw(st.sampled_from(found)), path, group=group, timeout=draw(seconds | st.just(0.0)),
+            Part(name, service.name, path, version=version, group=group, timeout=draw(seconds | st.just(0.0)),
                  headers=some_headers, edits=draw(json_edits), **draw(part_needs))
         )  # fmt: skip
     return tuple(made)
@@ -414,7 +416,8 @@ def meshes(draw: st.DrawFn) -> Mesh:
             names = [each.name for service in found if service.name == action["service"] for each in service.versions]
             action["version"] = draw(st.sampled_from([None, *names]))
         if "service" in action and draw(st.booleans()):
-            action = {"parts": draw(parts_of(tuple(each["service"] for each in goals))), "timeout": draw(seconds)}
+            asked = tuple(each for each in found if each.protocol == "http")
+            action = {"parts": draw(parts_of(asked)), "timeout": draw(seconds)}
         # A host of its own, so that no route hides another.
         if ways and draw(st.booleans()):
             names = [each.name for each in ways]

@@ -17,7 +17,7 @@ timeout = "2s"
 parts = [
   { name = "user", service = "users", path = "/users/{path.id}", group = "", response_body = { keep = ["$.name"] } },
   { name = "orders", service = "orders", path = "/orders?of={part.user.id}&q={query.q}", need = { default = [] } },
-  { name = "ads", service = "users", path = "/ads", need = "optional", version = "v2", timeout = "3s", headers = ["dnt"] },
+  { name = "ads", service = "users", path = "/ads", need = "optional", version = "v2", timeout = "3s", headers = [] },
 ]
 [services.users]
 timeout = "1s"
@@ -35,7 +35,7 @@ def test_what_it_means() -> None:
     assert route.parts == (
         Part("user", "users", "/users/{path.id}", timeout=1.0, edits=JsonEdits(keep=("$.name",))),
         Part("orders", "orders", "/orders?of={part.user.id}&q={query.q}", "default", "[]", "orders"),
-        Part("ads", "users", "/ads", "optional", group="ads", timeout=3.0, headers=("dnt",), version="v2"),
+        Part("ads", "users", "/ads", "optional", group="ads", timeout=3.0, headers=(), version="v2"),
     )
     assert route.match.methods == ("GET", "HEAD")
     assert route.services == ("users", "orders", "users")
