@@ -10,9 +10,8 @@ import msgspec
 from meshctl.core.instances import Fault, Schema
 from meshctl.core.json_edits import decode
 from meshctl.core.operations import Operations
-from meshctl.core.parameters import Parameters
+from meshctl.core.parameters import Asked, Parameters
 from meshctl.model.checked import Content, OpenApi, Operation
-from meshctl.wire.message import Request
 
 JSON: Final = ("application/json", "application/*+json")
 _FEW: Final = 200
@@ -52,7 +51,7 @@ class Checked(NamedTuple):
     body: Body | None
     """None where any body passes."""
 
-    def faults(self, request: Request, names: tuple[str, ...], values: tuple[str, ...]) -> list[Fault]:
+    def faults(self, request: Asked, names: tuple[str, ...], values: tuple[str, ...]) -> list[Fault]:
         """What is wrong with the request's parameters."""
         path: Mapping[str, str] = dict(zip(names, values, strict=True)) if names else {}
         return self.parameters.faults(request, path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import unquote, unquote_plus
 
 import msgspec
@@ -17,7 +17,6 @@ import msgspec
 from meshctl.core.instances import Fault, Schema, members
 from meshctl.core.json_edits import decode
 from meshctl.model.checked import Parameter
-from meshctl.wire.message import Request
 
 Values = Mapping[str, Sequence[str]]
 """What a query has, by name, not yet decoded but for the names."""
@@ -35,6 +34,20 @@ MOST_VALUES: Final = 1_000
 """Of one query: more are not read."""
 
 
+class Asked(Protocol):
+    """As much of a request as parameters are in, but for its path."""
+
+    @property
+    def query_string(self) -> str | None:
+        """What follows the "?", as sent; None without one."""
+
+    def header(self, name: str) -> str | None:
+        """The combined value of a header (lower case), or None."""
+
+    def cookie(self, name: str) -> str | None:
+        """The value of a cookie, or None."""
+
+
 class Parameters:
     """The parameters of one operation."""
 
@@ -44,7 +57,7 @@ class Parameters:
         self._checks = tuple(_Check(each) for each in parameters if each.schema or each.required)
         self._reads_query = any(each.place == "query" for each in self._checks)
 
-    def faults(self, request: Request, path: Mapping[str, str]) -> list[Fault]:
+    def faults(self, request: Asked, path: Mapping[str, str]) -> list[Fault]:
         """What is wrong with them; `path` has the values of the names in the path."""
         found: list[Fault] = []
         query: Values = split_query(request.query_string) if self._reads_query and request.query_string else {}
@@ -68,7 +81,7 @@ class _Check:
         self._find = _FINDERS[parameter.place]
         self._single = _single(self._read)
 
-    def faults(self, request: Request, path: Mapping[str, str], query: Values) -> list[Fault]:
+    def faults(self, request: Asked, path: Mapping[str, str], query: Values) -> list[Fault]:
         parameter = self._parameter
         shown = self._find(parameter.name, request, path, query)
         if shown is None and parameter.place == "query" and parameter.style in ("deep", "form"):
@@ -179,23 +192,23 @@ def _single(reader: _Reader | _Document) -> Callable[[str], Any] | None:
     return str if kinds == {"string"} else lambda text: _value(text, kinds)
 
 
-def _in_path(name: str, _request: Request, path: Mapping[str, str], _query: Values) -> Any:
+def _in_path(name: str, _request: Asked, path: Mapping[str, str], _query: Values) -> Any:
     return path.get(name)
 
 
-def _in_query(name: str, _request: Request, _path: Mapping[str, str], query: Values) -> Any:
+def _in_query(name: str, _request: Asked, _path: Mapping[str, str], query: Values) -> Any:
     return query.get(name)
 
 
-def _in_head(name: str, request: Request, _path: Mapping[str, str], _query: Values) -> Any:
+def _in_head(name: str, request: Asked, _path: Mapping[str, str], _query: Values) -> Any:
     return request.header(name)
 
 
-def _in_cookie(name: str, request: Request, _path: Mapping[str, str], _query: Values) -> Any:
+def _in_cookie(name: str, request: Asked, _path: Mapping[str, str], _query: Values) -> Any:
     return request.cookie(name)
 
 
-_FINDERS: Final[dict[str, Callable[[str, Request, Mapping[str, str], Values], Any]]] = {
+_FINDERS: Final[dict[str, Callable[[str, Asked, Mapping[str, str], Values], Any]]] = {
     "path": _in_path,
     "query": _in_query,
     "header": _in_head,
