@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 from meshctl.core.assembly import Gap, assembled, cycle, merged, missing, whole_status
 
 names = st.sampled_from(["a", "b", "c"])
-documents = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(names, inner, max_size=3),
-    max_leaves=12,
-)
+plain = st.sampled_from([None, True, 1, "x", [], [1, {"a": 2}]])
+deep = st.dictionaries(names, plain | st.dictionaries(names, plain, max_size=2), max_size=2)
+documents = plain | deep
 objects = st.dictionaries(names, documents, max_size=3)
 
 
