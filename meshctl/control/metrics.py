@@ -78,10 +78,10 @@ def ask_metrics(store: Store, *, timeout: float = DEADLINE) -> tuple[list[Member
 
 def _members(records: Sequence[ProxyRecord], answers: dict[str, bytes]) -> list[Member]:
     ordered = sorted(records, key=lambda each: each.id)
-    return [Member(record.id, record.role, _decoded(answers.get(record.id))) for record in ordered]
+    return [Member(record.id, record.role, decoded(answers.get(record.id))) for record in ordered]
 
 
-def _decoded(body: bytes | None) -> Told | None:
+def decoded(body: bytes | None) -> Told | None:
     """What a proxy told; None as well where it is of another version, and tells it otherwise."""
     try:
         return _TOLD.decode(body) if body is not None else None
@@ -102,13 +102,13 @@ async def _facts(supervisor: Supervisor) -> Facts:
         services=await service_views(supervisor),
         identity=supervisor.identity.view,
         roots=supervisor.identity.roots(),
-        served=await asyncio.to_thread(_served, supervisor.role.listeners(supervisor.mesh)),
+        served=await asyncio.to_thread(served, supervisor.role.listeners(supervisor.mesh)),
         apis=tuple((route.name, route.api.api, route.api.version) for route in supervisor.mesh.routes if route.api),
         limits_backend=supervisor.limits.is_shared,
     )
 
 
-def _served(listeners: Sequence[Listener]) -> tuple[tuple[str, float], ...]:
+def served(listeners: Sequence[Listener]) -> tuple[tuple[str, float], ...]:
     """When the certificates end that listeners have from files; what cannot be read is not served anew either, of
     which the log and `doctor` tell."""
     found = {}

@@ -152,6 +152,16 @@ def test_budget_is_a_share_and_a_floor(requests: int, expected: int) -> None:
     assert spend(budget, 50.0) == expected
 
 
+def test_what_is_left_is_what_can_be_spent() -> None:
+    """A budget tells how many retries it has left, before it is spent, after it, and when time has gone by."""
+    budget = RetryBudget(ratio=0.5, floor_per_second=0.3)
+    budget.deposit(1.0, 10)
+    assert budget.left(1.0) == 8.0
+    assert spend(budget, 1.0) == 8
+    assert budget.left(1.0) == 0.0
+    assert budget.left(100.0) == 3.0 == spend(budget, 100.0)
+
+
 def test_budget_comes_back_with_time() -> None:
     """What was spent is free again ten seconds later, and not much before."""
     budget = RetryBudget()

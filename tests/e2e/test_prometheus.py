@@ -136,6 +136,9 @@ def test_prometheus_sees_everything(mesh: tuple[Gateway, ProxyRecord], tmp_path:
         until(lambda: prometheus.values(answered % "orders") == at_gateway, "the requests, at the gateway")
         at_sidecar = {"meshctl": REQUESTS, "meshctl-sidecar": REQUESTS}
         until(lambda: prometheus.values(answered % "local:orders") == at_sidecar, "the requests, at the sidecar")
+        assert prometheus.values('meshctl_retry_budget_remaining{job="meshctl-gateway", service="orders"}')
+        at_version = prometheus.values('sum by (version) (meshctl_endpoints{job="meshctl-gateway", state="healthy"})')
+        assert at_version == {"default": 1}
         check_dashboard(prometheus)
         until(lambda: all(rule["health"] == "ok" for rule in alerts(prometheus)), "every alert rule to be evaluated")
         assert [rule["name"] for rule in alerts(prometheus) if rule["state"] == "firing"] == []
