@@ -84,6 +84,7 @@ def _served(leading: Route, route: Route, api: Api, version: ApiVersion, part: A
         route.name,
         part,
         version.name,
+        before=_before(api.by) if part == "default" else _full(api.by, version.name),
         vary=_vary(api.by),
         deprecated=version.deprecated,
         sunset=version.sunset,
@@ -96,7 +97,7 @@ def _served(leading: Route, route: Route, api: Api, version: ApiVersion, part: A
         rewrite = replace(rewrite, prefix=version.prefix, path=None)
     if api.by.kind == "path":
         bare = _moved(route.match.path, _before(api.by))
-        full = _moved(route.match.path, api.by.value.replace(VERSION, version.name))
+        full = _moved(route.match.path, _full(api.by, version.name))
         match = replace(match, path=full if part == "version" else bare)
         if rewrite.prefix is None and rewrite.path is None:
             rewrite = _forwarded(rewrite, match.path, bare if api.strip else full)
@@ -171,6 +172,11 @@ def _moved(path: PathMatch, before: str) -> PathMatch:
 def _before(by: Told) -> str:
     """What stands before the version in a path, and stands there without it, too."""
     return by.value.removesuffix(f"/{VERSION}") if by.kind == "path" else ""
+
+
+def _full(by: Told, version: str) -> str:
+    """The same with a version."""
+    return by.value.replace(VERSION, version) if by.kind == "path" else ""
 
 
 def _vary(by: Told) -> tuple[str, ...]:

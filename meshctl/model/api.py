@@ -96,6 +96,8 @@ class ApiRoute(msgspec.Struct, frozen=True):
     sunset: float | None = None
     link: str = ""
     is_enforced: bool = False
+    before: str = ""
+    """What stands in its path before that of the file."""
 
     @property
     def is_ending(self) -> bool:
