@@ -1,33 +1,12 @@
-"""What a route asks of requests, as the model has it: first which files say it, then what they say.
-
-What files say becomes part of the configuration, so that a revision is the same in all proxies, and the same when it is
-taken back.
-"""
+"""What a route asks of requests, as the model has it: which files say it. What they say is `described`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from importlib.util import find_spec
-from typing import Any, Final
-
-from msgspec.structs import replace
+from typing import Any
 
 from meshctl.config.document import Document
 from meshctl.config.document_route import RouteTable
-from meshctl.config.endpoints import resolve
-from meshctl.config.openapi import Description
-from meshctl.config.problems import Finding, Path, Wrong, quoted
-from meshctl.config.schemas import Schemas, dialect_of
-from meshctl.config.sources import Broken, Place, Sources, pointer_text
-from meshctl.core.instances import INSTALL, NotASchema, Schema
-from meshctl.model.checked import BodySchema, OpenApi, Operation
-from meshctl.model.mesh import Mesh
-from meshctl.model.route import Match, Route
-
-LARGEST: Final = 8 * 1024**2
-"""Bytes of text that a document may come to."""
-Read = Callable[[str, str], bytes]
-"""Gives the bytes of a file that is named by a document: the document's path, and the file's name beside it."""
+from meshctl.model.checked import BodySchema, OpenApi
 
 
 def checked(table: RouteTable) -> dict[str, Any]:
@@ -43,127 +22,3 @@ def checked(table: RouteTable) -> dict[str, Any]:
 def is_described(document: Document) -> bool:
     """Whether any route has files that say what it asks of requests."""
     return any(table.openapi or table.request_schema for table in document.routes or ())
-
-
-class Described:
-    """What the files say that a configuration names, and what is wrong with them."""
-
-    def __init__(self, document: Document, folder: str, read: Read | None) -> None:
-        self.findings: list[Finding] = []
-        self._folder = folder
-        self._read = read or _nothing
-        self._apis: dict[str, tuple[tuple[Operation, ...], list[str]]] = {}
-        self._schemas: dict[str, str] = {}
-        is_there = find_spec("jsonschema_rs") is not None
-        for number, table in enumerate((document.routes or ()) if read is not None else ()):
-            for key in ("openapi", "request_schema"):
-                if getattr(table, key) is not None and not is_there:
-                    message = "needs a library that is not installed"
-                    self.findings.append(Finding(("routes", number, key), message, hint=INSTALL))
-            if not is_there:
-                continue
-            if table.openapi is not None:
-                self._openapi(("routes", number, "openapi"), table.openapi.document, folder)
-            if table.request_schema is not None:
-                self._schema(("routes", number, "request_schema"), table.request_schema.file, folder)
-
-    def filled(self, mesh: Mesh) -> Mesh:
-        """The mesh with what the files say, and with absolute paths."""
-        routes, written = (tuple(map(self._filled, each)) for each in (mesh.routes, mesh.versioned))
-        return replace(mesh, routes=routes, versioned=written)
-
-    def _filled(self, route: Route) -> Route:
-        api, body = route.openapi, route.request_schema
-        if api is not None:
-            file = resolve(api.document, self._folder)
-            api = replace(api, document=file)
-            if file in self._apis:
-                operations, roots = self._apis[file]
-                root = _root(route.match, api.base, roots, [each.path for each in operations])
-                api = replace(api, root=root, operations=operations)
-            route = replace(route, openapi=api)
-        if body is not None:
-            file = resolve(body.file, self._folder)
-            route = replace(route, request_schema=replace(body, file=file, schema=self._schemas.get(file, "")))
-        return route
-
-    def _openapi(self, path: Path, named: str, folder: str) -> None:
-        file = resolve(named, folder)
-        sources = Sources(file.rpartition("/")[2], lambda name: self._read(file, name))
-        try:
-            described = Description(sources)
-        except Wrong as error:
-            self._say(path, named, sources, error)
-            return
-        for note in described.notes:
-            self._say(path, named, sources, note, "warning")
-        problems = described.problems or list(_not_schemas(described.schemas, described.places))
-        if not problems and sum(map(len, described.places)) > LARGEST:
-            problems = [Broken((sources.name, ()), "is too large", "8 MiB of schemas at most")]
-        for problem in problems:
-            self._say(path, named, sources, problem)
-        self._apis[file] = described.operations, described.roots if not problems else [""]
-
-    def _schema(self, path: Path, named: str, folder: str) -> None:
-        file = resolve(named, folder)
-        sources = Sources(file.rpartition("/")[2], lambda name: self._read(file, name))
-        place: Place = sources.name, ()
-        try:
-            schemas = Schemas(sources, dialect_of(sources))
-            text = schemas.text(place)
-            self._schemas[file] = text
-            for problem in _not_schemas(schemas, {text: place}):
-                self._say(path, named, sources, problem)
-        except (Wrong, Broken) as error:
-            self._say(path, named, sources, error)
-
-    def _say(self, path: Path, named: str, sources: Sources, error: Wrong | Broken, severity: Any = "error") -> None:
-        message = described_at(named, sources, error)
-        self.findings.append(Finding(path, message, error.expected, error.hint, severity))
-
-
-def described_at(named: str, sources: Sources, error: Wrong | Broken) -> str:
-    """What is wrong with the document called `named`, or one beside it, with where."""
-    if isinstance(error, Wrong):
-        return f"{quoted(named)} {error.message}"
-    file, pointer = error.place
-    folder = named.rpartition("/")[0]
-    line = sources.line(error.place)
-    where = f"{folder}/{file}" if folder else file
-    said = f"{quoted(where)} line {line}" if line else quoted(where)
-    if pointer:
-        said += f", {pointer_text((*pointer[:-1], pointer[-1][:60]))}"
-    return f"{said}: {error.message}"
-
-
-def _nothing(document: str, name: str) -> bytes:
-    raise Wrong(f"{quoted(name)} beside {quoted(document)} is not looked at")
-
-
-def _not_schemas(schemas: Schemas, places: dict[str, Place]) -> Iterator[Broken]:
-    """The schemas that none can be made of, each problem once."""
-    told: set[Place] = set()
-    for text, root in places.items():
-        if not text:
-            continue
-        try:
-            Schema(text)
-        except NotASchema as error:
-            place = schemas.place_of(error.path, root)
-            if place not in told:
-                told.add(place)
-                yield Broken(place, str(error))
-
-
-def _root(match: Match, base: str | None, roots: list[str], paths: Iterable[str]) -> str:
-    """Where the paths of a document begin: where the configuration says, else where one of its servers says, if the
-    route leads to any of them so, else where the route's own begin."""
-    if base is not None:
-        return base.rstrip("/")
-    prefix = match.path.value.rstrip("/")
-    if match.path.kind == "prefix":
-        for root in roots:
-            if any(f"{root}{path}/".startswith(f"{prefix}/") for path in paths):
-                return root
-        return prefix
-    return roots[0]

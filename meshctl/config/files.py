@@ -20,7 +20,7 @@ from meshctl.model.mesh import Mesh
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from meshctl.config.build_checked import Described
+    from meshctl.config.described import Described
     from meshctl.config.document import CertificateTable, Document
     from meshctl.config.problems import Path as KeyPath
     from meshctl.config.sources import Sources
@@ -224,16 +224,18 @@ def _tracing(document: Document, folder: Path) -> list[Finding]:
 
 def _described(document: Document, folder: Path, *, with_files: bool) -> Described | None:
     """What files say of the requests that routes take; None where no route asks."""
-    from meshctl.config.build_checked import Described, is_described
+    from meshctl.config.build_checked import is_described
 
     if not is_described(document):
         return None
+    from meshctl.config.described import Described
+
     return Described(document, str(folder.absolute()), _beside if with_files else None)
 
 
 def load_openapi(path: Path, use: Callable[[Sources], T]) -> T:
     """What is made of an OpenAPI document. Raises MeshError config_unreadable for what is none."""
-    from meshctl.config.build_checked import described_at
+    from meshctl.config.described import described_at
     from meshctl.config.sources import Broken, Sources
 
     sources = Sources(path.name, lambda name: _beside(str(path), name))

@@ -73,6 +73,10 @@ def decode(body: bytes) -> Any:
         raise ValueError(f"is not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"is not JSON at line {error.lineno}, column {error.colno}") from None
+    except ValueError as error:
+        if str(error).startswith("Exceeds the limit"):  # in Python's words
+            raise ValueError("has a number with too many digits") from None
+        raise
     if body.count(b"[") + body.count(b"{") > DEEPEST and _is_deep(document):
         raise ValueError(f"is nested more than {DEEPEST} deep")
     return document

@@ -31,7 +31,7 @@ _BETWEEN: Final[dict[str, str | re.Pattern[str]]] = {
     "pipe": re.compile(r"\||%7[cC]"),
 }
 MOST_VALUES: Final = 1_000
-"""Of one query: more are not read."""
+"""Of one query: what comes behind them could not be looked at."""
 
 
 class Asked(Protocol):
@@ -60,7 +60,10 @@ class Parameters:
     def faults(self, request: Asked, path: Mapping[str, str]) -> list[Fault]:
         """What is wrong with them; `path` has the values of the names in the path."""
         found: list[Fault] = []
-        query: Values = split_query(request.query_string) if self._reads_query and request.query_string else {}
+        try:
+            query: Values = split_query(request.query_string) if self._reads_query and request.query_string else {}
+        except ValueError as error:
+            return [Fault("query", str(error))]
         for each in self._checks:
             fault = each.faults(request, path, query)
             if fault:
@@ -170,9 +173,12 @@ class _Document:
 
 
 def split_query(query: str) -> dict[str, list[str]]:
-    """The parts of a query by decoded name, their values as they came."""
+    """The parts of a query by decoded name, their values as they came. Raises ValueError for too many."""
     found: dict[str, list[str]] = {}
-    for part in query.split("&", MOST_VALUES)[:MOST_VALUES]:
+    parts = query.split("&", MOST_VALUES)
+    if len(parts) > MOST_VALUES:
+        raise ValueError(f"has more than {MOST_VALUES} parameters")
+    for part in parts:
         name, _, value = part.partition("=")
         if part:
             name = unquote_plus(name) if "%" in name or "+" in name else name

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MISSING: Final = Fault("body", "is missing")
 _WITH_BODY: Final = frozenset(("POST", "PUT", "PATCH"))
 """Methods whose requests are about their body: without one there is nothing to look at."""
+_PLAIN: Final = (b"", b"identity")
 _PLACES: Final = {"path": "path parameter", "query": "query parameter", "header": "header", "cookie": "cookie"}
 
 
@@ -102,7 +103,7 @@ def _judge(exchange: Exchange, body: Body, limit: int, *, is_needed: bool) -> Re
         return refused(exchange, "unsupported_media_type", str(error), "Accept", error.accepted)
     if schema is None:
         return None
-    if coding not in (b"", b"identity"):
+    if coding not in _PLAIN:
         detail = "the body is in a content coding"
         return refused(exchange, "unsupported_media_type", detail, "Accept-Encoding", "identity")
     if request.length > limit:
@@ -117,16 +118,18 @@ def _judge(exchange: Exchange, body: Body, limit: int, *, is_needed: bool) -> Re
 
 def _about(fields: Fields) -> tuple[str, bytes]:
     """The media type of a body, and its content coding."""
-    media, coding = "", b""
+    media: str | None = None
+    coding = b""
     for line in fields:
         if line[0] in b"cC" and line[7:8] == b"-":
             name, _, value = line.partition(b":")
             name = name.lower()
             if name == b"content-type":
-                media = media_type(value.decode("latin-1"))
-            elif name == b"content-encoding":
+                # Of two nobody knows which one the service goes by.
+                media = media_type(value.decode("latin-1")) if media is None else ""
+            elif name == b"content-encoding" and coding in _PLAIN:
                 coding = value.strip().lower()
-    return media, coding
+    return media or "", coding
 
 
 def invalid(exchange: Exchange, faults: list[Fault]) -> Reply:
@@ -151,6 +154,6 @@ def refused(
 
 def said(fault: Fault) -> str:
     """What is wrong, in a line."""
-    what = f'{_PLACES[fault.place]} "{fault.name}"' if fault.place in _PLACES else "the body"
+    what = f'{_PLACES[fault.place]} "{fault.name}"' if fault.name else f"the {fault.place}"
     where = f" at {fault.pointer}" if fault.pointer else ""
     return f"{what}{where} {fault.detail}"

@@ -146,8 +146,11 @@ def test_empty_values() -> None:
 
 
 def test_a_long_query() -> None:
-    """A query has a bounded number of parameters that are read."""
-    assert len(split_query("&".join(f"{n}={n}" for n in range(MOST_VALUES + 9)))) == MOST_VALUES
+    """A query may have a bounded number of parameters: nothing hides behind the last one that is read."""
+    query = "&".join(f"{n}={n}" for n in range(MOST_VALUES))
+    assert len(split_query(query)) == MOST_VALUES
+    found = Parameters((one({"type": "integer"}),)).faults(asked(f"{query}&p=x"), {})
+    assert [(each.place, each.detail) for each in found] == [("query", "has more than 1000 parameters")]
 
 
 @given(st.text(max_size=20), st.sampled_from(["form", "space", "pipe", "deep", "json"]), st.booleans())

@@ -152,6 +152,8 @@ def test_what_passes(passage: Passage, asked: bytes) -> None:
          [{"in": "body", "detail": "has half of a surrogate pair, which is no character"}]),
         (post(b'{"sku": "abc", "count": 1e999}'), 400, "invalid_request",
          [{"in": "body", "detail": "has 1e999, which is too large a number"}]),
+        (post(GOOD, JSON, "Content-Type: text/plain"), 415, "unsupported_media_type", None),
+        (post(GOOD, JSON, "Content-Encoding: gzip", "Content-Encoding: identity"), 415, "unsupported_media_type", None),
         (post(b"1" * 1999), 400, "invalid_request", [{"in": "body", "detail": "is not an object"}]),
         (post(b" " * 2001), 413, "body_too_large", None),
         (post(GOOD, "Content-Type: text/plain"), 415, "unsupported_media_type", None),
