@@ -6,6 +6,7 @@ import os
 import resource
 import select
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import closing
@@ -195,6 +196,15 @@ def test_a_locked_store_is_not_waited_for(mesh: Path) -> None:
         writer.execute("BEGIN EXCLUSIVE")
         assert complete("services") == ["orders", "web", "db"]
         writer.execute("ROLLBACK")
+
+
+def test_nothing_is_waited_for(folder: Path) -> None:
+    """Where a file does not give what is in it, completion ends by itself, without a word."""
+    os.mkfifo(folder / "endless.toml")
+    done = subprocess.run(
+        command("__complete", "services", "up", "-c", "endless.toml"), capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGALRM, b"", b"")
 
 
 def test_costs_little_more_than_python(mesh: Path) -> None:
