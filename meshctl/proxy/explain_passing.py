@@ -11,6 +11,7 @@ from meshctl.core.route_table import RouteTable
 from meshctl.model.route import QueryEdits
 from meshctl.model.units import format_size
 from meshctl.proxy.codings import there
+from meshctl.proxy.explain_cache import describe_cache
 from meshctl.proxy.dressing import Origins, lifetime, strict
 from meshctl.proxy.explain_checked import describe_checked
 
@@ -53,7 +54,7 @@ def describe_passing(route: Route, request: Request) -> tuple[str, ...]:
             words = ("keep", "remove", "rename", "move", "set")
             what = ", ".join(word for word in words if getattr(edits, word)) or "nothing"
             said.append(f"{name}: {what} in JSON of up to {format_size(edits.limit)}")
-    return tuple(said)
+    return (*said, *describe_cache(route, request))
 
 
 def forwarded_query(route: Route, request: Request) -> str | None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from meshctl.model.auth import ApiKey, Auth, Basic, ClientCertificate, ForwardAuth, Introspection, Jwt, Need, Oidc
 from meshctl.model.checked import BodySchema, OpenApi
+from meshctl.model.caching import Caching
 from meshctl.model.limits import By, Quota, RateLimit, RateLimiting
 from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.part import Part
@@ -313,6 +314,18 @@ compressions = some(
     minimum=sizes,
     types=st.sampled_from([("text/*",), ("application/json", "application/*+json")]),
 )
+cachings = some(
+    Caching,
+    callers=st.sampled_from(["each", "all"]),
+    default=st.just(0.0) | seconds,
+    largest=sizes,
+    vary=st.sampled_from([("x-tenant",), ("accept", "accept-language")]),
+    coalesce=st.just(0.0) | seconds,
+    stale_while_revalidate=seconds,
+    stale_if_error=seconds,
+    set_cookie=st.booleans(),
+    reload=st.booleans(),
+)
 places = st.sampled_from([(), ("$.a", "$..b[*].c")])
 json_edits = some(
     JsonEdits,
@@ -425,6 +438,7 @@ def meshes(draw: st.DrawFn) -> Mesh:
             action |= {"require": draw(distinct(requires, "name", 2))}
         action |= {"cors": draw(st.none() | corses), "security_headers": draw(st.none() | securities)}
         action["compression"] = draw(st.none() | compressions)
+        action["cache"] = draw(st.none() | cachings)
         check = draw(checks)
         if check:
             action[check] = draw(descriptions if check == "openapi" else body_schemas)
