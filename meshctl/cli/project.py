@@ -43,6 +43,8 @@ def init(
 
     if url is not None and from_openapi is None:
         raise MeshError("usage", "--url is for --from-openapi", hint="meshctl init --from-openapi api.yaml --url URL")
+    if from_openapi is not None and template != "minimal":
+        raise MeshError("usage", "--template and --from-openapi are two beginnings", hint="give one of them")
     file = path / "mesh.toml" if path.is_dir() else path
     text = templates.text(template) if from_openapi is None else _from_openapi(from_openapi, file, url)
     if str(path) == "-":
