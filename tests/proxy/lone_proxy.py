@@ -9,14 +9,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from meshctl.model.mesh import AccessLog, Gateway, Mesh, encode
-from meshctl.model.registration import Registration
+from meshctl.model.registration import Listed, Registration
 from meshctl.model.steering import Steering
 from meshctl.observe.sample import Sample, SeriesSample, decode
 from meshctl.proxy.messages import (
@@ -89,7 +89,7 @@ class LoneProxy:
         content = encode(msgspec.structs.replace(mesh, gateway=gateway))
         opened = sockets or {}
         order = Prepare(
-            self._number, self._number, content, self._specs, tuple(opened), registrations, steering=steering
+            self._number, self._number, content, self._specs, tuple(opened), _listed(registrations), steering=steering
         )
         self.tell(order, [end.fileno() for end in opened.values()])
         prepared = self._expect(Prepared)
@@ -235,6 +235,14 @@ def mesh_of(*services: Any, routes: tuple[Any, ...], **settings: Any) -> Mesh:
     """A mesh as a sidecar would make it for itself."""
     return Mesh(name="shop", trust_domain="shop.mesh", gateway=Gateway(admin="off"), services=services, routes=routes,
                 **settings)  # fmt: skip
+
+
+def _listed(registrations: Sequence[Registration]) -> tuple[Listed, ...]:
+    """The endpoints that are registered, by what they are registered for."""
+    found: dict[tuple[str, str], list[Registration]] = {}
+    for each in registrations:
+        found.setdefault((each.service, each.version), []).append(each)
+    return tuple(Listed(*name, tuple(each.endpoint for each in those)) for name, those in found.items())
 
 
 def _spec(entry: str, port: int) -> ListenerSpec:

@@ -3,6 +3,7 @@ becomes of its refusals."""
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from tests.conformance.wire import PATIENCE, Message
 from .asked import HANG, Asked
 from .echo import Echo
 from .lone_proxy import LoneProxy, mesh_of
+from .members import Authority, MemberUpstream, spiffe
 from .passage import answer
 
 ADA = answer("X-User: ada", "X-Groups: staff, ops", "X-Secret: s", "Set-Cookie: a=1")
@@ -366,6 +368,35 @@ def test_a_service_that_does_not_answer(edge: Edge) -> None:
     assert reason(edge.ask("/late")) == (503, "auth_unavailable")
     edge.verdict = ADA
     edge.proxy.until(lambda: edge.ask("/late").status == 200)
+
+
+def test_a_member_is_asked(authority: Authority, tmp_path: Path) -> None:
+    """A service with a sidecar is asked by mutual TLS: it sees that it is the gateway which asks."""
+    verifier = MemberUpstream("verifier", authority.server(authority.service("verifier")))
+    echo = Echo()
+    way = Auth("inside", forward_auth=ForwardAuth(service="verifier", timeout=PATIENCE, copy_headers=("x-user",)))
+    app = Service("app", (Version("v1", (Endpoint("127.0.0.1", echo.port),)),))
+    mesh = mesh_of(
+        app,
+        Service("verifier", (Version("default"),)),
+        routes=(Route("r", service="app", auth=Need(("inside",))),),
+        auth=(way,),
+    )
+    proxy = LoneProxy(tmp_path, mesh, "gateway", identity=authority.identify("gateway"))
+    try:
+        proxy.apply(mesh, verifier.registered())
+        with proxy.connect("gateway") as client:
+            client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+            wire, question = verifier.serve(ADA)
+            assert client.read_response().status == 200
+        assert isinstance(wire.socket, ssl.SSLSocket)
+        assert ("URI", spiffe("gateway")) in (wire.socket.getpeercert() or {})["subjectAltName"]
+        assert question.get("x-forwarded-uri") == b"/x"
+        assert echo.requests[-1].all("x-user") == [b"ada"]
+    finally:
+        assert proxy.end() == []
+        verifier.close()
+        echo.close()
 
 
 def test_what_is_loaded() -> None:
