@@ -93,10 +93,10 @@ def test_where_the_application_is(
 
 def test_refusals(meshctl: Meshctl, folder: Path) -> None:
     """A document that is none is told of with its line, and nothing is written or replaced."""
-    (folder / "api.yaml").write_text("openapi: 3.0.0\npaths:\n  orders: {}\n")
+    (folder / "api.yaml").write_text("openapi: 3.0.0\npaths:\n  /a: {}\n  orders: {}\n")
     ended = meshctl("init", "--from-openapi", "api.yaml")
     assert (ended.status, (folder / "mesh.toml").exists()) == (3, False)
-    assert '"api.yaml" line 3, ' in ended.err
+    assert '"api.yaml" line 4, ' in ended.err
     (folder / "mesh.toml").write_text("mine")
     (folder / "api.yaml").write_text(PETSTORE.read_text())
     assert meshctl("init", "--from-openapi", "api.yaml").status == 1
