@@ -316,7 +316,6 @@ compressions = some(
 )
 cachings = some(
     Caching,
-    callers=st.sampled_from(["each", "all"]),
     default=st.just(0.0) | seconds,
     largest=sizes,
     vary=st.sampled_from([("x-tenant",), ("accept", "accept-language")]),
@@ -325,7 +324,7 @@ cachings = some(
     stale_if_error=seconds,
     set_cookie=st.booleans(),
     reload=st.booleans(),
-)
+).flatmap(lambda made: st.sampled_from(["each", "all"]).map(lambda who: msgspec.structs.replace(made, callers=who)))
 places = st.sampled_from([(), ("$.a", "$..b[*].c")])
 json_edits = some(
     JsonEdits,
@@ -395,6 +394,7 @@ gateways = some(
     timeouts=some(DownstreamTimeouts, **all_of(DownstreamTimeouts, seconds)),
     limits=some(Limits, connections=counts, head_bytes=sizes, header_count=counts, body_bytes=sizes),
     overload=some(Overload, lag=st.just(0.0) | seconds),
+    cache_bytes=sizes,
 )
 
 
