@@ -8,13 +8,14 @@ kept beside them: as long as its reader gives the same fields again, nothing is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_plus
 
 from meshctl import clock
 from meshctl.core.principal import Principal, Refused, RefusedElsewhere, joined
 from meshctl.proxy.filtering import Waiting
 from meshctl.proxy.filters.reply import Reply, refusal
+from meshctl.proxy.known import Known
 from meshctl.proxy.ways import KEY, bearer
 from meshctl.wire.cookies import without_cookies
 from meshctl.wire.fields import MOST_NAMES, Fields, make
@@ -33,18 +34,6 @@ _LONGEST_USER: Final = 256
 """Characters of a subject in the access log."""
 _LONGEST_NAME: Final = 128
 """Bytes of a field's name that is remembered."""
-
-
-class Known(NamedTuple):
-    """Who sent a connection's last request, and the fields that went on."""
-
-    fields: Fields
-    guard: Guard
-    epoch: object
-    until: float
-    principal: Principal
-    user: str
-    passing: Fields
 
 
 class Stripping:
@@ -130,11 +119,13 @@ class Guard(Stripping):
         known = exchange.stream.known
         if (
             known is None
-            or known.fields is not request.fields
             or known.guard is not self
             or known.epoch is not self._vouching.epoch
             or known.until <= clock.wall()
         ):
+            return self._ask(exchange)
+        fields = request.fields
+        if known.fields is not fields and (self._cookies or not known.amend(fields, self._is_odd)):
             return self._ask(exchange)
         principal = exchange.principal = known.principal
         exchange.user = known.user
@@ -184,8 +175,7 @@ class Guard(Stripping):
         exchange.principal = principal
         exchange.user = user = principal.subject[:_LONGEST_USER]
         if not self._queries:
-            epoch = self._vouching.epoch
-            exchange.stream.known = Known(fields, self, epoch, principal.until, principal, user, passing)
+            exchange.stream.known = Known(self, self._vouching.epoch, principal, user, fields, passing)
         request.claims = principal.claims
         request.fields = passing
         if request.named:

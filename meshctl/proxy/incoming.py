@@ -15,7 +15,7 @@ from meshctl.wire.fields import Fields
 from meshctl.wire.message import Malformed, Request
 
 if TYPE_CHECKING:
-    from meshctl.proxy.guard import Known
+    from meshctl.proxy.known import Known
     from meshctl.proxy.listener import LiveListener
     from meshctl.proxy.worker import Worker
 

@@ -21,7 +21,7 @@ from meshctl.wire.message import NO_FIELDS, Request
 from meshctl.wire.reasons import status_of
 
 if TYPE_CHECKING:
-    from meshctl.proxy.guard import Known
+    from meshctl.proxy.known import Known
     from meshctl.proxy.listener import LiveListener
     from meshctl.proxy.worker import Worker
 

@@ -12,7 +12,7 @@ from meshctl.proxy.stream import NOTHING_FORWARDED, Forwarded, Stream
 from meshctl.wire.fields import Fields
 
 if TYPE_CHECKING:
-    from meshctl.proxy.guard import Known
+    from meshctl.proxy.known import Known
 
 
 class Silent:

@@ -8,7 +8,7 @@ from meshctl.proxy.keys import Stuck
 from meshctl.wire.fields import Fields
 
 if TYPE_CHECKING:
-    from meshctl.proxy.guard import Known
+    from meshctl.proxy.known import Known
 
 
 class Forwarded(NamedTuple):

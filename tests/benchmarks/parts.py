@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from . import discovery, footprint, handshakes, hop, report, report_mesh, wrap_memory
+from . import discovery, filters, footprint, handshakes, hop, report, report_mesh, wrap_memory
 from .measure import Effort, Say, compare
 from .scenarios import SCENARIOS, with_connections
 
@@ -85,7 +85,14 @@ def _discovery(asked: argparse.Namespace, say: Say) -> Found:
     return Found(report_mesh.discovery_table(found), remarks, asdict(found), report_mesh.discovery_figures(found))
 
 
+def _filters(asked: argparse.Namespace, say: Say) -> Found:
+    rows, first = filters.measure(say)
+    document = {"rows": [asdict(row) for row in rows], "first_sight": asdict(first)}
+    return Found(report.filters_table(rows, first), [], document, report.filters_figures(rows, first))
+
+
 _OTHERS: dict[str, Callable[[argparse.Namespace, Say], Found]] = {
+    "filters": _filters,
     "hop": _hop,
     "handshakes": _handshakes,
     "memory": _memory,

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from .filters import Added, FirstSights
 from .footprint import Idle, Startup
 from .goals import judged
 from .results import Measured, Outcome, cpu, ratio, throughput
@@ -89,6 +90,27 @@ def startup_figures(rows: Sequence[Startup]) -> dict[str, float]:
         for name in ("--version", "--help")
         if f"meshctl {name}" in good
     }
+
+
+def filters_table(rows: Sequence[Added], first: FirstSights) -> Table:
+    """What filters add, and what a token costs when it comes for the first time."""
+    cells = [
+        [
+            row.filter.label,
+            number(row.same, 1),
+            number(row.changing, 1),
+            f"≤ {row.filter.limit:g}" if row.filter.limit else "",
+        ]
+        for row in rows
+    ]
+    cells.append(["JWT at first sight", number(first.whole, 0), "", f"the library alone: {number(first.library, 0)}"])
+    return table("filters: CPU µs added to a request", ["same head", "changing head", "limit"], cells)
+
+
+def filters_figures(rows: Sequence[Added], first: FirstSights) -> dict[str, float]:
+    """The dearer of both ways to ask, where a limit is promised; tokens at first sight by the library's own time."""
+    found = {f"filters: {row.filter.label} µs": max(row.same, row.changing) for row in rows if row.filter.limit}
+    return found | {"filters: first JWT ÷ library": first.whole / first.library}
 
 
 def goals_table(figures: dict[str, float]) -> Table:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import bcrypt
@@ -455,6 +456,45 @@ def test_one_connection_many_callers(edge: Edge) -> None:
             assert answer.status == (200 if name else 401)
             if name:
                 assert edge.echo.requests[-1].get("x-user") == name.encode()
+
+
+def test_heads_that_differ_in_anything(edge: Edge) -> None:
+    """Whatever differs from one head of a connection to the next, a value, a name, a line more or the order, the
+    service is sent what it is sent of the same head on a connection of its own."""
+    dice = Random(17)
+    tokens = [bearer(edge.issuer.token(sub=name)) for name in ("ada", "bob")]
+    said = [b"X-One: 1", b"X-One: 2", b"X-Two: 1", b"X_User: eve", b"X-User: eve", b"x-three: 3", b"Accept: */*"]
+    heads: list[list[bytes]] = [[b"X-One: 1", tokens[0], b"X-Two: 1", b"x-three: 3"]]
+    for _ in range(120):
+        head = heads[-1].copy()
+        match dice.randrange(6):
+            case 0:
+                dice.shuffle(head)
+            case 1:
+                head.insert(dice.randrange(len(head) + 1), dice.choice(said))
+            case 2 if len(head) > 2:
+                del head[dice.randrange(len(head))]
+            case _:
+                head[dice.randrange(len(head))] = dice.choice([*said, *tokens])
+        heads.append(head)
+    alone = {tuple(head): alone_seen(edge, head) for head in heads}
+    with edge.proxy.connect("gateway") as client:
+        for head in heads:
+            client.send(b"\r\n".join([b"GET /users HTTP/1.1", b"Host: api", *head, b"", b""]))
+            status = client.read_response().status
+            assert (status, sent(edge) if status == 200 else []) == alone[tuple(head)]
+
+
+def alone_seen(edge: Edge, head: list[bytes]) -> tuple[int, list[tuple[bytes, bytes]]]:
+    """The status of this head on a connection of its own, and what the service was sent of it."""
+    status = edge.ask("/users", *head).status
+    return status, sent(edge) if status == 200 else []
+
+
+def sent(edge: Edge) -> list[tuple[bytes, bytes]]:
+    """What the service was last sent, without what differs each time."""
+    fields = edge.echo.requests[-1].fields
+    return [(name, value) for name, value in fields if name.lower() not in (b"x-request-id", b"traceparent")]
 
 
 def test_other_routes_of_a_connection(edge: Edge) -> None:
