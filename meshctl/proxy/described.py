@@ -67,7 +67,9 @@ def _location(redirect: Redirect) -> str:
 def _asked(condition: ApiMatch) -> str:
     if condition.kind == "path":
         return "of an unknown version"
-    return condition.form.replace(VERSION, "|".join(condition.versions) or "any other")
+    if not condition.versions:
+        return f"{condition.form.replace(VERSION, '…')} of an unknown version"
+    return condition.form.replace(VERSION, "|".join(condition.versions))
 
 
 def _value(condition: ValueMatch) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshctl.config.render_api import moment
 from meshctl.core.accept_encoding import preferred
 from meshctl.core.preflight import Asked, method_asked, without_headers
 from meshctl.core.query_edits import edited, encoded
@@ -12,7 +13,7 @@ from meshctl.model.route import QueryEdits
 from meshctl.model.units import format_size
 from meshctl.proxy.codings import there
 from meshctl.proxy.explain_cache import describe_cache
-from meshctl.proxy.dressing import Origins, lifetime, strict
+from meshctl.proxy.dressing import Origins, strict
 from meshctl.proxy.explain_checked import describe_checked
 
 if TYPE_CHECKING:
@@ -73,10 +74,12 @@ def _api(said: ApiRoute) -> str:
         return f"none of the versions of {said.api}: {said.status} {reason}"
     words = [f"version {said.version} of {said.api}"]
     if said.part == "default":
-        words.append("which is for requests that say none")
-    words += [f"{name}: {value}" for name, value in lifetime(said)]
-    if said.is_enforced and said.sunset is not None:
-        words.append("refused from its sunset on: 410 api_version_gone")
+        words.append("for requests that say none")
+    if said.deprecated is not None:
+        words.append(f"deprecated from {moment(said.deprecated)} on")
+    if said.sunset is not None:
+        end = f"refused from {moment(said.sunset)} on: 410 api_version_gone"
+        words.append(end if said.is_enforced else f"sunset {moment(said.sunset)}")
     return ", ".join(words)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
+from pathlib import Path
 
 import jsonschema
 import pytest
 
 from meshctl.config.diff import changes
 from meshctl.config.effective import effective
+from meshctl.config.files import decode_text
 from meshctl.config.render import to_toml
 from meshctl.config.render_api import moment
 from meshctl.config.schema import json_schema
@@ -128,6 +131,26 @@ def test_problems(text: str, expected: str) -> None:
     found = [str(each) for each in problems(text) if each.severity == severity]
     assert len(found) == 1, found
     assert expected in found[0]
+
+
+@pytest.mark.parametrize(
+    ("by", "strip", "expected"),
+    [
+        ('"path"', "", ["/v1", ""]),
+        ('{ path = "/api/{version}" }', "strip = true", ["/api/v1", "/api"]),
+        ('{ header = "x-v" }', "", ["", ""]),
+    ],
+)
+def test_documents_begin_behind_the_version(tmp_path: Path, by: str, strip: str, expected: list[str]) -> None:
+    """The paths of an OpenAPI document are those behind the version, for each version and without one."""
+    operations = {"/r/{id}": {"get": {"responses": {}}}}
+    document = {"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": operations}
+    (tmp_path / "api.json").write_text(json.dumps(document))
+    text = api(f'by = {by}\ndefault = "v1"\n{strip}', route='openapi = "api.json"\n')
+    routes = {each.name: each for each in decode_text(text, folder=tmp_path).mesh.routes}
+    found = [routes[name].openapi for name in ("r.v1", "r.default")]
+    assert [each.root for each in found if each is not None] == expected
+    assert routes["r.unknown"].openapi is None
 
 
 def test_where_settings_come_from() -> None:

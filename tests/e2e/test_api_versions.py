@@ -95,7 +95,7 @@ def test_the_life_of_a_version(
     assert 'meshctl_api_requests_total{api="orders",version=""} 2.0' in metrics
     told = gateway.meshctl("routes", "explain", "GET", "/orders", "-H", "x-api-version: 1").out
     assert "orders.v1" in told
-    assert "version v1 of orders, Deprecation: @1577836800" in told
+    assert "version v1 of orders, deprecated from 2020-01-01 on, sunset 2020-06-30" in told
 
     file.write_text(TEXT.format(enforced="enforce_sunset = true", sunset="2020-06-30", **services))
     diff = gateway.meshctl("diff", "-c", file).out
