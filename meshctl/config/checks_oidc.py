@@ -22,6 +22,7 @@ def check(mesh: Mesh) -> Iterator[Finding]:
             yield from _login(("auth", way.name, "oidc"), way.oidc)
         for other in ways[:number]:
             yield from _pair(mesh, way, other)
+        yield from _taken(mesh, way)
 
 
 def _login(path: Path, oidc: Oidc) -> Iterator[Finding]:
@@ -38,6 +39,9 @@ def _login(path: Path, oidc: Oidc) -> Iterator[Finding]:
     if any(name.startswith("HS") for name in oidc.algorithms):
         message = "an ID token is verified with a key that the provider tells everybody, which is no secret"
         yield Finding((*path, "algorithms"), message, 'such as "ES256"')
+    for key in ("callback", "logout"):
+        if set(getattr(oidc, key)) & set(";,"):
+            yield Finding((*path, key), "cannot be the path of a cookie", 'a path without ";" and ","')
     if oidc.callback == oidc.logout:
         yield Finding((*path, "logout"), f"{quoted(oidc.logout)} is the callback, too", "another path")
     if oidc.after_logout in (oidc.logout, oidc.callback):
@@ -60,6 +64,17 @@ def _pair(mesh: Mesh, way: Auth, other: Auth) -> Iterator[Finding]:
     if way.cookie == other.cookie:
         message = f"{quoted(way.cookie)} is already the cookie of {other.name}"
         yield Finding(("auth", way.name, "oidc", "cookie"), message, "a name of its own")
+
+
+def _taken(mesh: Mesh, way: Auth) -> Iterator[Finding]:
+    """Routes that nothing comes to, as the login has their path."""
+    hosts = _hosts(mesh, way.name)
+    for number, route in enumerate(mesh.routes):
+        path = route.match.path
+        own = {way.oidc.callback: "begin", way.oidc.logout: "end"} if way.oidc is not None else {}
+        if path.kind == "exact" and path.value in own and _meet(hosts, set(route.match.hosts or ("",))):
+            message = f"this is where sessions of {way.name} {own[path.value]}"
+            yield Finding(("routes", number, "path"), message, "another path, there or here", severity="warning")
 
 
 def _hosts(mesh: Mesh, name: str) -> set[str]:

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from meshctl.config import render
 from meshctl.config.build_tracing import shown_tracing
-from meshctl.config.render_auth import forward_auth, introspection
+from meshctl.config.render_auth import auth, forward_auth, introspection
 from meshctl.config.render_parts import part
 from meshctl.model.api import Api
-from meshctl.model.auth import ForwardAuth, Introspection
+from meshctl.model.auth import Auth, ForwardAuth, Introspection, Oidc
 from meshctl.model.limits import Quota
 from meshctl.model.mesh import Gateway, Mesh
 from meshctl.model.part import Part
@@ -65,6 +65,7 @@ def _defaults() -> dict[str, Any]:
     asked = forward_auth(ForwardAuth(service="-"))
     weight = {"weight": render.number(Version("").weight)}
     return {
+        "OidcTable": auth(Auth("", oidc=Oidc()))["oidc"],
         "MeshTable": {key: each for key, each in basics.items() if key != "trust_domain"},
         "GatewayTable": gateway,
         "AccessLogTable": gateway["access_log"],

@@ -451,6 +451,21 @@ def test_no_service_sees_a_session(edge: Edge, browser: Browser) -> None:
     assert edge.echo.requests[-1].all("cookie") == [b"a=1; c=3"]
 
 
+def test_what_changes_between_requests_of_a_connection(edge: Edge) -> None:
+    """A connection whose other headers and cookies change has them passed on as they are, without the session."""
+    ours = f"{COOKIE}={split(edge.sealed(session(10)))[0]}".encode()
+    with edge.proxy.connect("gateway") as client:
+        for number in (b"1", b"2", b"2", b"3"):
+            cookie = b"Cookie: " + ours + b"; n=" + (b"x" if number == b"2" else b"y")
+            head = (b"GET /page HTTP/1.1", b"Host: h", b"X-A: a", cookie, b"X-B: " + number, b"X-C: c", b"", b"")
+            client.send(b"\r\n".join(head))
+            assert client.read_response().status == 200
+            seen = edge.echo.requests[-1]
+            assert seen.all("cookie") == [b"n=x" if number == b"2" else b"n=y"]
+            assert (seen.all("x-a"), seen.all("x-b"), seen.all("x-c")) == ([b"a"], [number], [b"c"])
+            assert seen.all("x-user") == [b"ada"]
+
+
 def test_signing_out(edge: Edge, browser: Browser) -> None:
     """Signing out takes the cookie away, ends the session for whoever kept it, and goes on to the provider; pages of
     other sites cannot do it, and who has no session is sent on."""
