@@ -103,6 +103,15 @@ def test_text(tmp_path: Path) -> None:
     assert log.close() == AS_TEXT
 
 
+def test_parts() -> None:
+    """What came of each part stands in the line of what is made of them, and in no other."""
+    parts = {"user": "200", "ads": "part_timeout"}
+    assert json.loads(rendered("json", parts=parts))["parts"] == parts
+    assert " parts=user:200,ads:part_timeout duration_ms=" in rendered("text", parts=parts)
+    assert "parts" not in json.loads(rendered("json"))
+    assert "parts=" not in rendered("text")
+
+
 def test_a_user() -> None:
     """Who called stands in the line where that is known: as a key, and where the combined format has its user."""
     assert json.loads(rendered("json", user="ada"))["user"] == "ada"
