@@ -181,7 +181,7 @@ class GatewayTable(Table):
     ) = Field(None, description='Worker processes; "auto" is one for each core.')
     admin: Annotated[str, BeforeValidator(_admin, json_schema_input_type=str)] | None = Field(
         None,
-        description='Where /metrics, /healthz and /readyz are served, or "off".',
+        description='Where the gateway serves /metrics, /healthz and /readyz, or "off"; sidecars take free ports.',
         examples=["127.0.0.1:9901", "off"],
     )
     tls: Certificates | None = Field(

@@ -24,7 +24,7 @@ from meshctl.control.handover import Teller, given
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Listener
 from meshctl.model.views import ProxyRecord
-from meshctl.sidecar.environment import Upstream
+from meshctl.sidecar.environment import LOOPBACK, Upstream
 from meshctl.sidecar.launch import check, ignored_signals
 from meshctl.sidecar.ports import Port, check_port, choose_port
 from meshctl.sidecar.role import SidecarRole
@@ -88,7 +88,8 @@ def _serve(options: Options, teller: Teller) -> int:
     def on_begin(address: str) -> str:
         # Only now, because running the supervisor sets handlers of its own.
         receive(loop, wrapper, ignored)
-        return admin.open(address)
+        # The configuration's address is the gateway's, which only one can have; "off" is for all.
+        return admin.open(address if options.admin or address == "off" else f"{LOOPBACK}:0")
 
     supervisor.on_begin = on_begin
     supervisor.on_ready = lambda _view: wrapper.begin(teller)

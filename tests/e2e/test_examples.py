@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,15 @@ import psutil
 import pytest
 
 from meshctl.cli.app import build, run
+from meshctl.control.acks import proxies
 from meshctl.sidecar.team_record import read
 from meshctl.store.home import Home
+from meshctl.store.sqlite import SqliteStore
 
 from .waiting import PATIENCE
 
 APP = Path(__file__).with_name("wrapped_app.py")
-GATEWAY = '[mesh]\nname = "shop"\n[gateway]\nlisten = ["127.0.0.1:0"]\naccess_log = "off"\n'
+GATEWAY = '[mesh]\nname = "shop"\n[gateway]\nlisten = ["127.0.0.1:0"]\nadmin = "localhost:0"\naccess_log = "off"\n'
 MESH = f"""{GATEWAY}
 [[routes]]
 name = "orders"
@@ -266,9 +269,19 @@ def test_examples_in_a_running_mesh(terminal: Terminal) -> None:
     terminal.make(MESH).type(DETACHED_TEAM)
     (terminal.folder / "chain.pem").symlink_to("localhost.crt")
     (terminal.folder / "rootfs" / "usr" / "local" / "share" / "ca-certificates").mkdir(parents=True)
+    assert terminal.failures == {}
+    check_admin(terminal)
     for line in (*TYPED, *LAST):
         terminal.type(line)
     assert terminal.failures == {}
+
+
+def check_admin(terminal: Terminal) -> None:
+    """The address that the configuration has for /metrics is the gateway's alone; each sidecar has a free port."""
+    with closing(SqliteStore(terminal.folder / ".meshctl" / "mesh.db")) as store:
+        found = sorted((each.role, each.admin.rpartition(":")[0]) for each in proxies(store))
+    sidecar = ("sidecar", "http://127.0.0.1")
+    assert found == [("gateway", "http://localhost"), sidecar, sidecar]
 
 
 def test_examples_without_a_mesh(terminal: Terminal, tmp_path: Path) -> None:
