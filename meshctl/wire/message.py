@@ -35,7 +35,7 @@ class Request:
 
     __slots__ = (
         "authority", "claims", "fields", "host", "is_bare", "is_http10", "is_marked", "is_normal", "keep_alive",
-        "length", "method", "named", "path", "query_string", "request_id", "special", "target", "target_text",
+        "length", "media", "method", "named", "path", "query_string", "request_id", "special", "target", "target_text",
         "traceparent", "upgrade",
     )  # fmt: skip
 
@@ -70,6 +70,8 @@ class Request:
     """X-Request-Id as sent, if it was."""
     traceparent: bytes | None
     """The W3C trace context as sent, if it was."""
+    media: str | None
+    """What it says of media types (`said`). Set once that was asked."""
     claims: Mapping[str, object]
     """What is known of who sent it. Set where that was asked, and nowhere else."""
 
@@ -132,8 +134,13 @@ class Request:
         where there are neither."""
         if name == "path":
             return self.path
-        taken, sent = self.header("accept"), self.header("content-type")
-        return None if taken is None and sent is None else f"{taken or ''}\n{sent or ''}"
+        try:
+            # Each version of an API asks.
+            return self.media
+        except AttributeError:
+            taken, sent = self.header("accept"), self.header("content-type")
+            self.media = None if taken is None and sent is None else f"{taken or ''}\n{sent or ''}"
+            return self.media
 
     def claim(self, name: str) -> str | None:
         """The value of a claim of who sent it, or None."""
