@@ -99,7 +99,7 @@ class Recorder(Through):
 class Copy(Exchange):
     """See the module. `original` is how the original was answered."""
 
-    may_decide = False
+    may_decide = is_usual = False
 
     def __init__(
         self, mirror: LiveMirror, original: Exchange, answer: Record, version: LiveVersion, limit: int

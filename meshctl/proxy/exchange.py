@@ -40,6 +40,8 @@ class Exchange(Filtering):
 
     is_steered = False
     """Whether faults and mirrors of its service have had their turn."""
+    is_usual = True
+    """Whether it is a client's request and nothing else: no tunnel, no copy, nothing that is slowed down on purpose."""
 
     def __init__(self, worker: Worker, stream: Stream, request: Request) -> None:
         self.worker = worker

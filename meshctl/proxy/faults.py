@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
@@ -71,7 +72,7 @@ def _strike(fault: Fault, exchange: Exchange) -> bool:
         exchange.stream.cut()
         exchange.finish(clock.monotonic())
         return False
-    is_http = type(exchange) in {Exchange, Throttled}
+    is_http = exchange.is_usual or isinstance(exchange, Throttled)
     if is_http and _drawn(fault.abort_share):
         _count(exchange, "abort")
         _abort(exchange, fault.abort)
@@ -106,15 +107,24 @@ def _abort(exchange: Exchange, status: int) -> None:
 
 def throttle(exchange: Exchange, rate: int) -> None:
     """Have an exchange that has not begun to answer do so with `rate` bytes of the body in a second."""
-    exchange.__class__ = Throttled
+    exchange.__class__ = _slowed(type(exchange))
     assert isinstance(exchange, Throttled)
     exchange.dripping = Dripping(exchange, rate)
+
+
+@cache
+def _slowed(kind: type[Exchange]) -> type[Throttled]:
+    """What an exchange of this kind becomes: still all that it was, a trace that is recorded for one."""
+    if issubclass(kind, Throttled):
+        return kind
+    return Throttled if kind is Exchange else type(f"Throttled{kind.__name__}", (kind, Throttled), {"is_usual": False})
 
 
 class Throttled(Exchange):
     """An exchange whose client seems to take its answer slowly: what one read brought is held and given away piece by
     piece, and nothing more is read from the endpoint before it is gone."""
 
+    is_usual = False
     dripping: Dripping
 
     def on_whole_response(self, response: Response, body: bytes | memoryview, now: float) -> None:

@@ -60,7 +60,7 @@ class LiveMirror:
     def watch(self, exchange: Exchange) -> None:
         """Have a request copied once it is over, where it is due."""
         config, request = self.config, exchange.request
-        if type(exchange) is not Exchange or request.upgrade or not (config.all_methods or request.method in SAFE):
+        if not exchange.is_usual or request.upgrade or not (config.all_methods or request.method in SAFE):
             return
         if config.share < 1 and clock.draw() >= config.share:
             return

@@ -40,6 +40,8 @@ def refresh(original: Exchange, live: LiveCaching, config: Caching, request: Cac
 class Refreshing(Exchange):
     """See the module."""
 
+    is_usual = False
+
     def __init__(self, original: Exchange, live: LiveCaching, key: HerdKey) -> None:
         request = copy(original.request)
         request.method = "GET"

@@ -116,7 +116,9 @@ class Tracer:
         if isinstance(exchange, Traced):
             exchange.record(self, trace, span, parent, flags, state)
         else:
-            exchange.traceparent = b"-".join((b"00", trace, span, b"%02x" % flags))
+            # Nothing is told of it: whoever comes next is part of the span before it, or begins a trace that is not
+            # recorded either.
+            exchange.traceparent = b"-".join((b"00", trace, parent or span, b"%02x" % (flags if parent else 0)))
 
     # traced exchanges call this
 

@@ -36,6 +36,7 @@ class Tunnel(Exchange):
     """See the module."""
 
     stream: TunnelStream
+    is_usual = False
     far: Far | None = None
     _opening: asyncio.Task[None] | None = None
     _early: tuple[bytes, ...] = ()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from meshctl.model.policy import Retry
 from meshctl.model.route import Match, PathMatch, Respond, Route
+from meshctl.model.steering import Fault, Steering
 from meshctl.model.tracing import Span, Traced, Tracing
 from tests.conformance.wire import Message
 
@@ -275,3 +278,21 @@ def test_queries_are_not_told(passage: TracedPassage) -> None:
     passage.pass_through(request("/a?token=secret"))
     passage.proxy.redact = False
     assert "secret" not in str(passage.spans(2))
+
+
+def test_what_happens_on_purpose(passage: TracedPassage) -> None:
+    """A request that is recorded meets faults and slow routes as any other does, and is told of with them."""
+    aborted = Fault("app", until=time.time() + 600, abort=503, abort_share=1.0)
+    mesh = mesh_of(passage.service, routes=(Route("r", service="app", retry=Retry(0)),), tracing=ALL)
+    passage.proxy.apply(mesh, steering=Steering(faults=(aborted,)))
+    assert passage.refuse(request("/")).status == 503
+    (server,) = passage.spans(1)
+    assert (server.failed, server.attributes["error.type"]) == (True, "fault")
+    slow = msgspec.structs.replace(aborted, abort_share=0.0, throttle=100_000, throttle_share=1.0)
+    passage.proxy.apply(mesh, steering=Steering(faults=(slow,)))
+    _, got = passage.pass_through(request("/"), answer(body=b"x" * 20_000))
+    assert len(got.body) == 20_000
+    server, client = passage.spans(2)
+    assert client.parent == server.id
+    assert server.end - server.start > 50_000_000
+    passage.proxy.apply(mesh, steering=Steering())
