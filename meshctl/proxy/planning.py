@@ -70,7 +70,8 @@ class Plan:
             for part in route.parts
             for live in [_meant(part, services)]
         )
-        self.pinned = tuple(each.route.service for each in self.steps if each.is_pinned)
+        services_of_parts = ((each.is_pinned, each.route.service) for each in self.steps)
+        self.pinned = tuple(live for is_pinned, live in services_of_parts if is_pinned and live is not None)
         """The services of parts that mean one version of them."""
         self.needed = frozenset(name for each in self.steps for name in each.needs)
         """Those of which others need values."""
