@@ -1,6 +1,7 @@
 # bash completion for meshctl, written by `meshctl completions bash`.
 _meshctl_live() {
     local word
+    [[ $previous != "=" && $current != "=" ]] || return
     compopt +o filenames 2>/dev/null
     [[ $1 != shares && $1 != *,shares ]] || compopt -o nospace 2>/dev/null
     while IFS= read -r word; do

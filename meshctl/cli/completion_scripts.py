@@ -94,6 +94,7 @@ def _kind(node: Node, flag: Flag) -> str:
 _BASH_LIVE: Final = """\
 _meshctl_live() {
     local word
+    [[ $previous != "=" && $current != "=" ]] || return
     compopt +o filenames 2>/dev/null
     [[ $1 != shares && $1 != *,shares ]] || compopt -o nospace 2>/dev/null
     while IFS= read -r word; do

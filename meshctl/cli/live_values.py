@@ -50,9 +50,10 @@ class Names:
         for each in self._documents("endpoints/").values():
             yield from [each["version"]] if each["service"] in wanted else ()
 
-    def shares(self, services: Sequence[str]) -> Iterable[str]:
-        """The beginnings of "v2=10"."""
-        return [f"{version}=" for version in self.versions(services)]
+    def shares(self, services: Sequence[str], typed: Sequence[str]) -> Iterable[str]:
+        """The beginnings of "v2=10", for versions that have no weight among the words yet."""
+        weighted = {word.partition("=")[0] for word in typed}
+        return [f"{version}=" for version in self.versions(services) if version not in weighted]
 
     def rivals(self, services: Sequence[str]) -> Iterable[str]:
         """What a version may be compared to."""
@@ -140,7 +141,7 @@ class Names:
 _KINDS: Final[Mapping[str, Callable[[Names, Sequence[str]], Iterable[str]]]] = {
     "services": lambda names, _: names.services(),
     "versions": lambda names, typed: names.versions(_among(names.services(), typed)),
-    "shares": lambda names, typed: names.shares(_among(names.services(), typed)),
+    "shares": lambda names, typed: names.shares(_among(names.services(), typed), typed),
     "rivals": lambda names, typed: names.rivals(_among(names.services(), typed)),
     "routes": lambda names, _: names.routes(),
     "apis": lambda names, _: names.apis(),

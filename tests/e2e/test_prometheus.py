@@ -200,3 +200,6 @@ def test_metrics_of_the_mesh_on_a_terminal(mesh: tuple[Gateway, ProxyRecord], fo
             for name, value in re.findall(r'^meshctl_proxy_up{proxy="(\S+?)".*} (\S+)', said.out, re.M)
         }
     assert up == {"gateway": 1.0, sidecar.id: 1.0}
+    if form == "text":
+        checked = subprocess.run(["promtool", "check", "metrics"], input=said.out, text=True, capture_output=True)
+        assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
