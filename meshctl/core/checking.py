@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from meshctl.core.instances import Fault, Schema
-from meshctl.core.json_edits import decode
+from meshctl.core.instances import SHALLOW, Fault, Schema
+from meshctl.core.json_edits import decode, is_deeper
 from meshctl.core.operations import Operations
 from meshctl.core.parameters import Asked, Parameters
 from meshctl.model.checked import Content, OpenApi, Operation
@@ -74,6 +74,8 @@ def body_faults(schema: Schema, body: bytes) -> list[Fault]:
         return [Fault("body", str(error))]
     if b"\\u" in body and not _is_unicode(value):
         return [Fault("body", "has half of a surrogate pair, which is no character")]
+    if schema.multiplies and is_deeper(value, SHALLOW):
+        return [Fault("body", f"is nested more than {SHALLOW} deep")]
     return schema.faults(value, is_small=body.count(b",") + body.count(b":") <= _FEW)
 
 

@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from meshctl.core.recursion import multiplies
+
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError, Validator
 
@@ -21,6 +23,9 @@ MOST: Final = 20
 STEPS: Final = 20_000
 """Of a pattern that has to try again and again, in one value."""
 INSTALL: Final = 'pip install "meshctl[openapi]"'
+SHALLOW: Final = 12
+"""Levels that a value may have where the schema takes more and more time with each."""
+_VAGUE: Final = "does not meet the schema"
 _LONGEST: Final = 60
 _MOST_NAMED: Final = 8
 _DEEPEST: Final = 32
@@ -40,7 +45,7 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
 class Schema:
     """A schema that can be asked. Raises `NotASchema` for a text that is none."""
 
-    __slots__ = ("_validator", "takes")
+    __slots__ = ("_validator", "multiplies", "takes")
 
     takes: Callable[[Any], bool]
     """Whether a value meets the schema."""
@@ -48,15 +53,20 @@ class Schema:
     def __init__(self, text: str) -> None:
         self._validator = _compiled(text)
         self.takes = self._validator.is_valid
+        self.multiplies = multiplies(msgspec.json.decode(text)) if '"$defs"' in text else False
+        """Whether the time that it takes is multiplied by each level of a value."""
 
     def faults(self, value: Any, place: str = "body", name: str = "", *, is_small: bool = True) -> list[Fault]:
         """What is wrong with it, at most `MOST` things; nothing for a value that meets the schema. Of a value that is
-        not small only the first is looked for: the library finds all at once, and keeps much of each."""
+        not small only the first is looked for: the library finds all at once, and keeps much of each. Where levels
+        multiply the work, none is: it would keep what is wrong by each way that it tried."""
         if self.takes(value):
             return []
+        if self.multiplies:
+            return [Fault(place, _VAGUE, name)]
         errors = islice(self._validator.iter_errors(value), MOST) if is_small else self._first(value)
         found = [Fault(place, _said(error), name, fragment(error.instance_path)) for error in errors]
-        return list(dict.fromkeys(found)) or [Fault(place, "does not meet the schema", name)]
+        return list(dict.fromkeys(found)) or [Fault(place, _VAGUE, name)]
 
     def _first(self, value: Any) -> list[ValidationError]:
         import jsonschema_rs
@@ -121,7 +131,7 @@ def _wrong(error: ValidationError) -> str:
 def _said(error: ValidationError) -> str:
     say = _SAYINGS.get(error.kind.name)
     try:
-        return say(error.kind) if say is not None else "does not meet the schema"
+        return say(error.kind) if say is not None else _VAGUE
     except AttributeError:
         # It says a keyword's name and something else of it, such as that a pattern took too many steps.
         return "takes too long to look at"

@@ -77,7 +77,7 @@ def decode(body: bytes) -> Any:
         if str(error).startswith("Exceeds the limit"):  # in Python's words
             raise ValueError("has a number with too many digits") from None
         raise
-    if body.count(b"[") + body.count(b"{") > DEEPEST and _is_deep(document):
+    if body.count(b"[") + body.count(b"{") > DEEPEST and is_deeper(document, DEEPEST):
         raise ValueError(f"is nested more than {DEEPEST} deep")
     return document
 
@@ -104,10 +104,10 @@ def _no_number(said: str) -> Any:
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number, parse_float=_number)
 
 
-def _is_deep(document: Any) -> bool:
-    """Whether more objects and lists are within each other than may be."""
+def is_deeper(document: Any, deepest: int) -> bool:
+    """Whether more objects and lists than `deepest` are within each other."""
     level = [document] if isinstance(document, dict | list) else []
-    for _ in range(DEEPEST):
+    for _ in range(deepest):
         level = [
             each
             for holder in level

@@ -14,8 +14,8 @@ from urllib.parse import unquote, unquote_plus
 
 import msgspec
 
-from meshctl.core.instances import Fault, Schema, members
-from meshctl.core.json_edits import decode
+from meshctl.core.instances import SHALLOW, Fault, Schema, members
+from meshctl.core.json_edits import decode, is_deeper
 from meshctl.model.checked import Parameter
 
 Values = Mapping[str, Sequence[str]]
@@ -169,7 +169,10 @@ class _Document:
     def values(self, shown: Any) -> list[Any]:
         """The document. Raises ValueError where it is none."""
         text = shown if isinstance(shown, str) else shown[0]
-        return [decode(_plain(text, self._place).encode("utf-8", "surrogateescape"))]
+        value = decode(_plain(text, self._place).encode("utf-8", "surrogateescape"))
+        if is_deeper(value, SHALLOW):
+            raise ValueError(f"is nested more than {SHALLOW} deep")
+        return [value]
 
 
 def split_query(query: str) -> dict[str, list[str]]:

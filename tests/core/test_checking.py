@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from meshctl.core.checking import Body, Unacceptable, body_faults, fits, media_type
-from meshctl.core.instances import Schema
+from meshctl.core.instances import SHALLOW, Schema
 from meshctl.model.checked import Content
 
 ANY = Schema("{}")
@@ -69,3 +71,16 @@ def test_what_not_everybody_reads_alike(body: bytes, said: str) -> None:
 def test_what_everybody_reads_alike(body: bytes) -> None:
     """Anything else goes where anything goes."""
     assert body_faults(ANY, body) == []
+
+
+def test_ways_that_multiply() -> None:
+    """A schema that leads back to itself in several ways is asked about few levels, and does not say where it ends."""
+    node = {"anyOf": [{"items": {"$ref": "#/$defs/n"}, "type": "array"}] * 2 + [{"type": "null"}]}
+    schema = Schema(json.dumps({"$ref": "#/$defs/n", "$defs": {"n": node}}))
+
+    def nested(levels: int, inner: str) -> bytes:
+        return ("[" * levels + inner + "]" * levels).encode()
+
+    assert body_faults(schema, nested(SHALLOW, "null")) == []
+    assert [each.detail for each in body_faults(schema, nested(SHALLOW, "1"))] == ["does not meet the schema"]
+    assert [each.detail for each in body_faults(schema, nested(60, "1"))] == ["is nested more than 12 deep"]

@@ -109,6 +109,7 @@ def test_arrays(settings: dict[str, Any], query: str, expected: list[tuple[str, 
         ({"explode": False}, "p=r", [("", "has a name without a value")]),
         ({"style": "json"}, "p=%7B%22r%22%3A1%7D", []),
         ({"style": "json"}, "p=%7B%22r%22%3A%22x%22%7D", [("#/r", "is not an integer")]),
+        ({"style": "json"}, f"p={'[' * 40}{']' * 40}", [("", "is nested more than 12 deep")]),
         ({"style": "json"}, "p=%7B", [("", "is not JSON at line 1, column 2")]),
     ],
 )
