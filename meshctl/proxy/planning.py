@@ -96,7 +96,8 @@ class Plan:
         if route.shaping is not None:
             found = route.shaping.fields(exchange, drop)
         else:
-            found = without(request.fields, drop) + route.request_added
+            found = without(request.fields, drop)
+        found += [line for line in route.request_added if line not in found]
         may_pass = step.headers | self._own | _ALWAYS
         told = exchange.principal.told if exchange.principal is not None else ()
         kept = [line for line in found if line[: line.index(b":")].lower() in may_pass or line in told]
