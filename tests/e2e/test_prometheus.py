@@ -43,7 +43,7 @@ class Prometheus:
             {"job_name": name, "metrics_path": path, "static_configs": [{"targets": [target]}]}
             for name, (target, path) in targets.items()
         ]
-        every = {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"}
+        every = {"scrape_interval": "3s", "scrape_timeout": "3s", "evaluation_interval": "1s"}
         (folder / "alerts.yml").write_text(resources.text("templates/prometheus", "alerts.yml"))
         # YAML takes JSON as it is.
         (folder / "prometheus.yml").write_text(
@@ -129,16 +129,18 @@ def test_prometheus_sees_everything(mesh: tuple[Gateway, ProxyRecord], tmp_path:
     prometheus = Prometheus(tmp_path, targets)
     try:
         prometheus.until_ready()
-        until(lambda: prometheus.values("sum by (job) (up)") == dict.fromkeys(targets, 1), "the targets to be up")
-        assert prometheus.values("sum by (role) (meshctl_proxy_up)") == {"gateway": 1, "sidecar": 1}
+        until(lambda: prometheus.values("sum by (job) (up)") == dict.fromkeys(targets, 1), "all to be up", timeout=60)
+        roles = {"gateway": 1, "sidecar": 1}
+        until(lambda: prometheus.values("sum by (role) (meshctl_proxy_up)") == roles, "all proxies to have answered")
         answered = 'sum by (job) (meshctl_http_requests_total{status_class="2xx", service="%s"})'
         at_gateway = {"meshctl": REQUESTS, "meshctl-gateway": REQUESTS}
         until(lambda: prometheus.values(answered % "orders") == at_gateway, "the requests, at the gateway")
         at_sidecar = {"meshctl": REQUESTS, "meshctl-sidecar": REQUESTS}
         until(lambda: prometheus.values(answered % "local:orders") == at_sidecar, "the requests, at the sidecar")
-        assert prometheus.values('meshctl_retry_budget_remaining{job="meshctl-gateway", service="orders"}')
-        at_version = prometheus.values('sum by (version) (meshctl_endpoints{job="meshctl-gateway", state="healthy"})')
-        assert at_version == {"default": 1}
+        budget = 'meshctl_retry_budget_remaining{job="meshctl-gateway", service="orders"}'
+        until(lambda: prometheus.values(budget), "the retry budget")
+        healthy = 'sum by (version) (meshctl_endpoints{job="meshctl-gateway", state="healthy"})'
+        until(lambda: prometheus.values(healthy) == {"default": 1}, "the endpoints")
         check_dashboard(prometheus)
         until(lambda: all(rule["health"] == "ok" for rule in alerts(prometheus)), "every alert rule to be evaluated")
         assert [rule["name"] for rule in alerts(prometheus) if rule["state"] == "firing"] == []
@@ -170,7 +172,7 @@ def test_who_does_not_answer_is_named(mesh: tuple[Gateway, ProxyRecord]) -> None
     def scraped() -> str:
         return httpx.get(f"{gateway.admin}/metrics/mesh", trust_env=False, timeout=30).text
 
-    assert up in scraped()
+    until(lambda: up in scraped(), "it to answer")
     os.kill(sidecar.pid, signal.SIGSTOP)
     try:
         found = scraped()
