@@ -93,10 +93,7 @@ class Plan:
         route, request = exchange.route, exchange.request
         assert route is not None
         drop = route.request_drop | request.named
-        if route.shaping is not None:
-            found = route.shaping.fields(exchange, drop)
-        else:
-            found = without(request.fields, drop)
+        found = route.shaping.fields(exchange, drop) if route.shaping is not None else without(request.fields, drop)
         found += [line for line in route.request_added if line not in found]
         may_pass = step.headers | self._own | _ALWAYS
         told = exchange.principal.told if exchange.principal is not None else ()
