@@ -14,9 +14,9 @@ import pytest
 import uvloop
 
 from meshctl.model.mesh import AccessLog, Gateway, Mesh, encode
-from meshctl.model.registration import Registration
+from meshctl.model.registration import Listed
 from meshctl.model.route import Respond, Route
-from meshctl.model.service import Service, Version
+from meshctl.model.service import Endpoint, Service, Version
 from meshctl.proxy.client import Client
 from meshctl.proxy.messages import Channel, Commit, ListenerSpec, Prepare
 from meshctl.proxy.upstream import UpstreamConnection
@@ -45,7 +45,7 @@ def serving(authority: Authority, loop: asyncio.AbstractEventLoop) -> Iterator[d
         ListenerSpec("gateway", "gateway"),
         ListenerSpec("inbound", "inbound", mesh="permissive", entry="inbound"),
     )
-    there = Registration("orders", "default", "127.0.0.1", ports["inbound"], "p", 1, "m", 0.0)
+    there = Listed("orders", "default", (Endpoint("127.0.0.1", ports["inbound"], mesh=True),))
     channel.send(Prepare(1, 1, encode(mesh), specs, PORTS, (there,)), [bound[entry].fileno() for entry in PORTS])
     channel.send(Commit(1))
     for end in bound.values():
