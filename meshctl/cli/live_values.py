@@ -1,7 +1,7 @@
 """What a shell completes words with that only the mesh knows: services, versions, routes, identities, proxies.
 
 The scripts of `completions` call `meshctl __complete KINDS WORD…` when TAB is pressed, so this loads next to nothing,
-asks no proxy, says nothing but names, and ends within a second whatever happens. Names come from the store, before the
+asks no proxy, says nothing but names, and ends in time whatever happens. Names come from the store, before the
 first apply from mesh.toml; those that a shell could take for more than a name are left out.
 """
 
@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-DEADLINE: Final = 1.0
+DEADLINE: Final = 2.0
+"""Seconds after which it ends, whatever it does: so long a busy machine may take for a tenth of a second's work."""
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/=-]*", re.ASCII)
 
 Documents = Mapping[str, Any]
