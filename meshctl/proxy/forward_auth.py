@@ -7,6 +7,7 @@ client says of such fields reaches it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from meshctl.core.principal import Principal, Refused, RefusedElsewhere, told
@@ -45,6 +46,7 @@ _OTHERS: Final = frozenset((
     b"x-real-ip", b"x-original-uri", b"x-original-url", b"x-original-method", b"x-rewrite-url", b"forwarded",
 ))  # fmt: skip
 _TELLING: Final = b"x-forwarded-"
+_is_name: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _NOT_PASSED_ON: Final = HOP_BY_HOP | {b"content-length", b"date", b"x-request-id", b"x-meshctl-reason"}
 
 
@@ -221,7 +223,7 @@ def passed_on(fields: Fields) -> Fields:
     return [
         b"%b: %b" % (name, value)
         for name, value in pairs(fields)
-        if name.lower() not in _NOT_PASSED_ON and name.lower() not in named and _is_printable(value)
+        if name.lower() not in _NOT_PASSED_ON and name.lower() not in named and _is_name(name) and _is_printable(value)
     ]
 
 

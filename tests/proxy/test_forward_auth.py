@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from meshctl.model.auth import ApiKey, Auth, ForwardAuth, Need
 from meshctl.model.mesh import Mesh
 from meshctl.model.route import Match, PathMatch, Require, Route
 from meshctl.model.service import Endpoint, Service, Version
+from meshctl.proxy.forward_auth import passed_on
 from tests.conformance.wire import PATIENCE, Message
 
 from .asked import HANG, Asked
@@ -43,6 +45,7 @@ class Edge:
             self._way("forward", self.asked, copy_headers=("x-user", "x-groups")),
             self._way("some", self.asked, send_headers=("cookie", "user-agent")),
             self._way("swap", self.asked, copy_headers=("authorization",)),
+            msgspec.structs.replace(self._way("kept", self.asked), forward=False),
             self._way("gone", self.gone),
             self._way("slow", self.asked, timeout=0.3),
             self._inside("meshed", "verifier", path="/verify/it", copy_headers=("x-user", "x-groups")),
@@ -187,6 +190,12 @@ def test_another_authorization(edge: Edge) -> None:
     assert edge.echo.requests[-1].all("authorization") == [b"Bearer inner"]
     edge.verdict = answer()
     assert edge.ask("/swap", b"Authorization: Bearer outer").status == 200
+    assert b"authorization" not in edge.echo.requests[-1].names
+
+
+def test_the_credential_is_kept(edge: Edge) -> None:
+    """With forward = false the server sees Authorization, and the service does not."""
+    assert edge.told("/kept", b"Authorization: Bearer t").get("authorization") == b"Bearer t"
     assert b"authorization" not in edge.echo.requests[-1].names
 
 
@@ -397,6 +406,24 @@ def test_a_member_is_asked(authority: Authority, tmp_path: Path) -> None:
         assert proxy.end() == []
         verifier.close()
         echo.close()
+
+
+def test_what_may_not_pass() -> None:
+    """Of an answer's fields none passes that is about its connection, that the proxy writes, or that is no field."""
+    good = [b"Location: /", b"Set-Cookie: a=1", b"X-Text: \xc3\xa4\t."]
+    bad = [
+        *(b"Connection: close, X-Hop", b"X-Hop: 1", b"Transfer-Encoding: chunked", b"content-length: 9", b"Date: now"),
+        *(
+            b"X-Request-Id: 1",
+            b"X-Meshctl-Reason: no_route",
+            b"X Y: 1",
+            b": 1",
+            b"A\r: 1",
+            b"A: 1\r\n B: 2",
+            b"A: \x00",
+        ),
+    ]
+    assert passed_on([*bad, *good]) == good
 
 
 def test_what_is_loaded() -> None:
