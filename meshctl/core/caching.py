@@ -7,6 +7,7 @@ A head is its fields by lower-case name, those that repeat joined by commas.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from meshctl.core.cache_control import Asked, Directives, directives, seconds
@@ -27,6 +28,7 @@ UNREADABLE: Final = frozenset(
     )
 )
 """What the proxy itself tells a service anew with each request: an answer that varies by it fits no other request."""
+_UNREPEATED: Final = UNREADABLE | {b"*"}
 _BEHIND, _ON_ERROR = "stale-while-revalidate", "stale-if-error"
 _STRICT: Final = ("must-revalidate", "proxy-revalidate")
 
@@ -106,8 +108,7 @@ def first_age(head: Head, date: float, sent: float, received: float) -> float:
 
 def varies_by(config: Caching, head: Head) -> tuple[bytes, ...]:
     """The request headers that an answer is for, in lower case and order (§4.1). Not asked of one that is not kept."""
-    named = {name.strip().lower() for name in head.get(b"vary", b"").split(b",")}
-    return tuple(sorted((named | {name.encode() for name in config.vary}) - {b""}))
+    return _names(config.vary, head.get(b"vary", b""))
 
 
 def holds_still(said: Head, status: int, head: Head, *, since: float | None, modified: float | None) -> bool:
@@ -132,8 +133,7 @@ def _refused(config: Caching, status: int, head: Head, said: Directives, *, auth
         return "no-store"
     if "private" in said:
         return "private"
-    named = {name.strip().lower() for name in head.get(b"vary", b"").split(b",")}
-    if b"*" in named or named & UNREADABLE:
+    if b"vary" in head and not _UNREPEATED.isdisjoint(_names((), head[b"vary"])):
         return "it varies by what no request repeats"
     if authorized and not said.keys() & {"public", "s-maxage", "must-revalidate"}:
         return "it is for one caller"
@@ -167,6 +167,12 @@ def _keeping(config: Caching, lifetime: float, said: Directives) -> Keeping:
         behind = seconds(said[_BEHIND]) if _BEHIND in said else behind
         on_error = seconds(said[_ON_ERROR]) if _ON_ERROR in said else on_error
     return Keeping(lifetime, behind, on_error, is_asked_for="no-cache" in said, is_strict=is_quiet)
+
+
+@lru_cache(maxsize=256)
+def _names(own: tuple[str, ...], vary: bytes) -> tuple[bytes, ...]:
+    named = {name.strip().lower() for name in vary.split(b",")}
+    return tuple(sorted((named | {name.encode() for name in own}) - {b""}))
 
 
 def _opaque(tag: bytes) -> bytes:

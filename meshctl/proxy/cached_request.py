@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from meshctl.core.cache_control import NOTHING, Asked, asked
 from meshctl.core.template import literal
 from meshctl.proxy.shaping import lines, made
+from meshctl.wire.fields import REQUEST_READ
 
 if TYPE_CHECKING:
     from meshctl.core.caching import Head
@@ -55,8 +56,16 @@ class CachedRequest:
 
     def select(self, names: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """The values of its headers of these names."""
-        header = self._exchange.request.header
-        return tuple([(header(name.decode("latin-1")) or "").encode("latin-1") for name in names])
+        request = self._exchange.request
+        found: list[bytes] = []
+        for name in names:
+            if name in REQUEST_READ:
+                found.append((request.header(name.decode("latin-1")) or "").encode("latin-1"))
+                continue
+            start, size = name + b":", len(name) + 1
+            values = [line[size:].strip(b" \t") for line in request.fields if line[:size].lower() == start]
+            found.append(values[0] if len(values) == 1 else b", ".join(values))
+        return tuple(found)
 
     def owned_by(self, version: LiveVersion) -> Owner:
         """Whose the answer of that version is: another one may have answered in the end."""

@@ -33,14 +33,11 @@ _OF_BODY: Final = frozenset(
 class KeptAnswer:
     """See the module."""
 
-    __slots__ = (
-        "age", "at", "bare", "body", "excused", "fields", "head", "keeping", "modified", "response", "size",
-        "unchanged",
-    )  # fmt: skip
+    __slots__ = ("age", "at", "body", "excused", "fields", "head", "keeping", "response", "size")
 
-    def __init__(self, response: Response, fields: Fields, body: bytes, keeping: Keeping, age: float) -> None:
+    def __init__(self, status: int, fields: Fields, head: Head, body: bytes, keeping: Keeping, age: float) -> None:
         self.fields = fields
-        self.head: Head = head_of(fields)
+        self.head = head
         self.body = body
         self.keeping = keeping
         self.at = clock.monotonic()
@@ -48,11 +45,7 @@ class KeptAnswer:
         """How old it was then."""
         self.excused = 0.0
         """Until when its service need not be asked although it is stale: that has failed just now."""
-        self.modified = moment(self.head.get(b"last-modified", b""), clock.wall())
-        self.response = _response(response.status, fields, len(body), has_body=response.status != 204)
-        self.bare = _response(response.status, fields, len(body), has_body=False)
-        few = [line for line in fields if line[: line.index(b":")].lower() in _UNCHANGED]
-        self.unchanged = _response(304, few, UNTIL_CLOSE, has_body=False)
+        self.response = _response(status, fields, len(body), has_body=status != 204)
         self.size = len(body) + 3 * sum(map(len, fields)) + 100 * len(fields)
 
     def __repr__(self) -> str:
@@ -81,9 +74,10 @@ class KeptAnswer:
         exchange.added = line if exchange.added is None else CRLF.join((exchange.added, line))
         response, body = self.response, self.body
         if said and self._is_known(said):
-            response = self.unchanged
+            few = [line for line in self.fields if line[: line.index(b":")].lower() in _UNCHANGED]
+            response = _response(304, few, UNTIL_CLOSE, has_body=False)
         elif exchange.request.method == "HEAD":
-            response = self.bare
+            response = _response(response.status, self.fields, len(body), has_body=False)
         exchange.status = response.status
         if not response.has_body:
             exchange.answer(response)
@@ -97,9 +91,11 @@ class KeptAnswer:
             _Playing(exchange, body).begin(response)
 
     def _is_known(self, said: Head) -> bool:
-        since = said.get(b"if-modified-since")
-        told = moment(since, clock.wall()) if since is not None else None
-        return holds_still(said, self.response.status, self.head, since=told, modified=self.modified)
+        wall = clock.wall()
+        since, modified = (moment(each, wall) for each in (
+            said.get(b"if-modified-since", b""), self.head.get(b"last-modified", b"")
+        ))  # fmt: skip
+        return holds_still(said, self.response.status, self.head, since=since, modified=modified)
 
 
 class _Playing:
@@ -171,23 +167,23 @@ def head_of(fields: Fields) -> dict[bytes, bytes]:
     return found
 
 
-def keeping_of(response: Response, fields: Fields, config: Caching, *, is_authorized: bool) -> Keeping | Refusal:
-    """How an answer with these `fields` to keep may be kept."""
-    head = head_of(fields)
+def keeping_of(response: Response, head: Head, config: Caching, *, is_authorized: bool) -> Keeping | Refusal:
+    """How an answer may be kept of which `head` is what is to keep."""
     if any(line[:11].lower() == b"set-cookie:" for line in response.fields):
-        head[b"set-cookie"] = b""
+        head = {**head, b"set-cookie": b""}
     wall = clock.wall()
-    date, expires = moment(head[b"date"], wall), moment(head.get(b"expires", b""), wall)
+    date = moment(head[b"date"], wall)
+    expires = moment(head[b"expires"], wall) if b"expires" in head else None
     made_at = wall if date is None else date
     return kept(config, response.status, head, date=made_at, expires=expires, authorized=is_authorized)
 
 
-def made(response: Response, fields: Fields, keeping: Keeping, body: bytes, since: float) -> KeptAnswer:
+def made(response: Response, fields: Fields, head: Head, keeping: Keeping, body: bytes, since: float) -> KeptAnswer:
     """What is kept of an answer that is here now and was asked for at `since`, on the monotonic clock."""
     wall = clock.wall()
-    head = head_of(fields) | head_of(ages(response))
-    age = first_age(head, moment(head[b"date"], wall) or wall, wall - (clock.monotonic() - since), wall)
-    return KeptAnswer(response, fields, body, keeping, age)
+    old = head_of(ages(response))
+    age = first_age(old, moment(head[b"date"], wall) or wall, wall - (clock.monotonic() - since), wall)
+    return KeptAnswer(response.status, fields, head, body, keeping, age)
 
 
 def ages(response: Response) -> Fields:

@@ -21,6 +21,7 @@ _MONTHS: Final = {
     name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)
 }
 _DAY: Final = 86_400
+_USUAL: Final = len(b"Sun, 06 Nov 1994 08:49:37 GMT")
 _HALF_CENTURY: Final = 50
 
 
@@ -33,10 +34,21 @@ def date_line(second: int) -> bytes:
 def moment(value: bytes, now: float) -> float | None:
     """The Unix time that a date in one of the three forms means; None where it is none. `now` tells the century of a
     year of two digits."""
+    if len(value) == _USUAL:
+        found = _usual(value)
+        if found is not None:
+            return found
     for form in _DATES:
-        if found := form(value):
-            return _moment(found, now)
+        if found_form := form(value):
+            return _moment(found_form, now)
     return None
+
+
+@lru_cache(maxsize=64)
+def _usual(value: bytes) -> float | None:
+    """The same of the form that is written today, which tells the century and mostly repeats."""
+    found = _DATES[0](value)
+    return _moment(found, 0.0) if found is not None else None
 
 
 def _moment(found: re.Match[bytes], now: float) -> float | None:
