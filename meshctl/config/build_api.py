@@ -15,7 +15,7 @@ from meshctl.config.document_api import ApiTable, ApiVersionTable, ToldTable
 from meshctl.core.api_version import VERSION
 from meshctl.core.path_template import pattern
 from meshctl.model.api import Api, ApiMatch, ApiRoute, ApiVersion, Told
-from meshctl.model.route import HeaderEdits, Match, PathMatch, QueryEdits, Respond, Rewrite, Route, ValueMatch
+from meshctl.model.route import HeaderEdits, Match, PathMatch, QueryEdits, Respond, Rewrite, Route
 
 _NAME: Final = re.compile(r"\{([a-z][a-z0-9_]*)\*?\}", re.ASCII)
 _MEDIA_HEADERS: Final = ("Accept", "Content-Type")
@@ -112,25 +112,15 @@ def _refusing(route: Route, match: Match, said: ApiRoute) -> Route:
 
 def _meant(match: Match, api: Api, version: ApiVersion) -> Match:
     """The conditions under which a request means `version`."""
-    name, spellings = api.by.value, version.spellings
-    if api.by.kind == "header":
-        return replace(match, headers=(*match.headers, _value(name, spellings)))
-    if api.by.kind == "query":
-        return replace(match, query=(*match.query, _value(name, spellings)))
-    if api.by.kind == "media_type":
-        return replace(match, api=ApiMatch("media_type", name, _spellings(api), spellings))
-    return match
+    if api.by.kind == "path":
+        return match
+    return replace(match, api=ApiMatch(api.by.kind, api.by.value, _spellings(api), version.spellings))
 
 
 def _unknown(match: Match, api: Api) -> Match:
     """The conditions under which a request means a version that there is not."""
-    name = api.by.value
-    if api.by.kind == "header":
-        return replace(match, headers=(*match.headers, ValueMatch(name, "present")))
-    if api.by.kind == "query":
-        return replace(match, query=(*match.query, ValueMatch(name, "present")))
-    if api.by.kind == "media_type":
-        return replace(match, api=ApiMatch("media_type", name, _spellings(api)))
+    if api.by.kind != "path":
+        return replace(match, api=ApiMatch(api.by.kind, api.by.value, _spellings(api)))
     # Under the shortest prefix, so that it takes nothing from any other route that is about the path.
     before = _before(api.by)
     shape = rf"{re.escape(before)}/(?!(?:{_either(_spellings(api))})(?:/|\Z))(?:{_shapes(api)}){_rest(match.path)}"
@@ -185,12 +175,6 @@ def _vary(by: Told) -> tuple[str, ...]:
 
 def _spellings(api: Api) -> tuple[str, ...]:
     return tuple(spelling for each in api.versions for spelling in each.spellings)
-
-
-def _value(name: str, spellings: tuple[str, ...]) -> ValueMatch:
-    if len(spellings) == 1:
-        return ValueMatch(name, "exact", spellings[0])
-    return ValueMatch(name, "regex", _either(spellings))
 
 
 def _either(spellings: tuple[str, ...]) -> str:

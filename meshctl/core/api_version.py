@@ -1,4 +1,5 @@
-"""Which version of an API does a request ask for by the media types that it takes and sends? RFC 9110 §12.5.1. Pure.
+"""Which version of an API does a request ask for, above all by the media types it takes and sends? RFC 9110 §12.5.1.
+Pure.
 
 A client that names versions gets the one it likes best of those there are. One that names none, or takes something else
 beside versions there are not, has not said which it wants.
@@ -84,9 +85,19 @@ def version_test(condition: ApiMatch) -> Callable[[str], object]:
     """`condition` as a function of what a request says, whose result counts by its truth."""
     if condition.kind == "path":
         return re.compile(condition.form).fullmatch
-    find = asked(condition.form, condition.known)
-    wanted = frozenset(condition.versions) or frozenset((UNKNOWN,))
-    return lambda said: find(said) in wanted
+    if condition.kind == "media_type":
+        find = asked(condition.form, condition.known)
+        wanted = frozenset(condition.versions) or frozenset((UNKNOWN,))
+        return lambda said: find(said) in wanted
+    if condition.versions:
+        return frozenset(condition.versions).__contains__
+    known = frozenset(condition.known)
+    return lambda said: said not in known
+
+
+def told_by(condition: ApiMatch) -> str:
+    """What a request is asked for a version (`Matchable.said`)."""
+    return f"{condition.kind} {condition.form}" if condition.kind in {"header", "query"} else condition.kind
 
 
 def _accepted(accept: str, shape: Form, spellings: Mapping[str, str]) -> str | None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from meshctl.core.api_version import asked
+from meshctl.core.api_version import UNKNOWN, asked, told_by
 from meshctl.core.match import PATTERNS, Matchable, Score, api_fits, host_fits, path_fits, prefix_key, score, value_fits
 from meshctl.model.api import ApiMatch
 from meshctl.model.route import Match, PathMatch, ValueMatch
@@ -97,11 +97,14 @@ def _api_reason(condition: ApiMatch | None, request: Matchable) -> str:
     """Why the version asked for is not the one meant."""
     if condition is None or condition.kind == "path":
         return "the path asks for no version that there is not"
-    said = request.said(condition.kind)
-    found = asked(condition.form, condition.known)(said) if said is not None else None
+    said, by = request.said(told_by(condition)), told_by(condition)
+    if condition.kind == "media_type":
+        found, by = asked(condition.form, condition.known)(said or "\n"), "Accept or Content-Type"
+    else:
+        found = said if said is None or said in condition.known else UNKNOWN
     if found is None:
-        return "neither Accept nor Content-Type asks for a version"
-    return f'Accept or Content-Type asks for version "{found}"' if found else "the version asked for is none there is"
+        return f"{by} asks for no version"
+    return f'{by} asks for version "{found}"' if found else f"{by} asks for a version that there is not"
 
 
 def _host_reason(host: str, patterns: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final, Literal, NamedTuple, Protocol
 
-from meshctl.core.api_version import version_test
+from meshctl.core.api_version import told_by, version_test
 from meshctl.core.path_template import pattern, written_out
 from meshctl.model.api import ApiMatch
 from meshctl.model.route import Match, PathMatch, ValueMatch
@@ -49,8 +49,8 @@ class Matchable(Protocol):
         """The value of the cookie, or None."""
 
     def said(self, name: str) -> str | None:
-        """What the version of an API is told by: for "path" the path, for "media_type" Accept and Content-Type on two
-        lines; None where there are neither."""
+        """What the version of an API is told by: "path", "header NAME", "query NAME", or "media_type", which is Accept
+        and Content-Type on two lines; None where it is not there."""
 
 
 class Score(NamedTuple):
@@ -81,8 +81,8 @@ def score(match: Match, host: str, position: int) -> Score:
         path=kind,
         path_length=_path_length(match.path),
         method=1 if match.methods else 0,
-        headers=len(match.headers) + len(match.cookies) + (match.api is not None),
-        query=len(match.query),
+        headers=len(match.headers) + len(match.cookies) + (match.api is not None and match.api.kind != "query"),
+        query=len(match.query) + (match.api is not None and match.api.kind == "query"),
         order=-position,
     )
 
@@ -139,7 +139,7 @@ def api_fits(condition: ApiMatch | None, request: Matchable) -> bool:
     """True where the version of an API that `request` asks for meets `condition`."""
     if condition is None:
         return True
-    said = request.said(condition.kind)
+    said = request.said(told_by(condition))
     return said is not None and bool(version_test(condition)(said))
 
 
@@ -169,7 +169,7 @@ def compile_conditions(match: Match) -> tuple[Condition, ...] | None:
     headers: Iterable[Condition] = (("header", each.name, value_test(each)) for each in match.headers)
     cookies: Iterable[Condition] = (("cookie", each.name, value_test(each)) for each in match.cookies)
     query: Iterable[Condition] = (("query", each.name, value_test(each)) for each in match.query)
-    api: Iterable[Condition] = (("said", each.kind, version_test(each)) for each in (match.api,) if each is not None)
+    api: Iterable[Condition] = (("said", told_by(match.api), version_test(match.api)),) if match.api is not None else ()
     return (*headers, *cookies, *query, *api) or None
 
 

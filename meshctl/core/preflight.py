@@ -26,11 +26,11 @@ def method_asked(request: Matchable) -> str:
 
 def without_headers(match: Match) -> Match:
     """The conditions of a route that a preflight can meet."""
-    return msgspec.structs.replace(match, headers=(), cookies=(), api=_of_path(match.api))
+    return msgspec.structs.replace(match, headers=(), cookies=(), api=_of_url(match.api))
 
 
-def _of_path(condition: ApiMatch | None) -> ApiMatch | None:
-    return condition if condition is not None and condition.kind == "path" else None
+def _of_url(condition: ApiMatch | None) -> ApiMatch | None:
+    return condition if condition is not None and condition.kind in {"path", "query"} else None
 
 
 class Asked:

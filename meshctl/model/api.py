@@ -12,12 +12,13 @@ import msgspec
 
 
 class ApiMatch(msgspec.Struct, frozen=True):
-    """A condition on the version that a request asks for, where none on a single value can say it.
+    """A condition on the version that a request asks for: it is among `versions`, or where those are empty, it is none
+    of `known`. All versions of an API ask the same, so that it is looked for once.
 
-    "media_type": what Accept or, where that names none, Content-Type asks for by `form` is among `versions`; where
-    those are empty, it is none of `known`. "path": the whole path matches the regex `form`."""
+    "header" and "query": the one called `form`. "media_type": Accept or, where that names none, Content-Type, written
+    as `form`. "path": none of this, but the whole path matches the regex `form`."""
 
-    kind: Literal["media_type", "path"]
+    kind: Literal["header", "query", "media_type", "path"]
     form: str
     known: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()

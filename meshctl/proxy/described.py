@@ -67,9 +67,11 @@ def _location(redirect: Redirect) -> str:
 def _asked(condition: ApiMatch) -> str:
     if condition.kind == "path":
         return "of an unknown version"
+    forms = {"header": f"{condition.form}={VERSION}", "query": f"?{condition.form}={VERSION}"}
+    form = forms.get(condition.kind, condition.form)
     if not condition.versions:
-        return f"{condition.form.replace(VERSION, '…')} of an unknown version"
-    return condition.form.replace(VERSION, "|".join(condition.versions))
+        return f"{form.replace(VERSION, '…')} of an unknown version"
+    return form.replace(VERSION, "|".join(condition.versions))
 
 
 def _value(condition: ValueMatch) -> str:

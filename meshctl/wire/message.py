@@ -35,8 +35,8 @@ class Request:
 
     __slots__ = (
         "authority", "claims", "fields", "host", "is_bare", "is_http10", "is_marked", "is_normal", "keep_alive",
-        "length", "media", "method", "named", "path", "query_string", "request_id", "special", "target", "target_text",
-        "traceparent", "upgrade",
+        "length", "method", "named", "path", "query_string", "request_id", "special", "target", "target_text",
+        "told", "traceparent", "upgrade",
     )  # fmt: skip
 
     method: str
@@ -70,8 +70,8 @@ class Request:
     """X-Request-Id as sent, if it was."""
     traceparent: bytes | None
     """The W3C trace context as sent, if it was."""
-    media: str | None
-    """What it says of media types (`said`). Set once that was asked."""
+    told: tuple[str, str | None]
+    """What `said` was last asked, and its answer. Set once it was."""
     claims: Mapping[str, object]
     """What is known of who sent it. Set where that was asked, and nowhere else."""
 
@@ -130,21 +130,39 @@ class Request:
         return None
 
     def said(self, name: str) -> str | None:
-        """What the version of an API is told by: for "path" the path, else Accept and Content-Type on two lines, None
-        where there are neither."""
+        """What the version of an API is told by: "path", "header NAME", "query NAME", or "media_type", which is Accept
+        and Content-Type on two lines; None where it is not there."""
         if name == "path":
             return self.path
         try:
             # Each version of an API asks.
-            return self.media
+            asked, value = self.told
+            if asked == name:
+                return value
         except AttributeError:
-            taken, sent = self.header("accept"), self.header("content-type")
-            self.media = None if taken is None and sent is None else f"{taken or ''}\n{sent or ''}"
-            return self.media
+            pass
+        kind, _, what = name.partition(" ")
+        if kind == "media_type":
+            taken, sent = self._field("accept"), self._field("content-type")
+            value = None if taken is None and sent is None else f"{taken or ''}\n{sent or ''}"
+        else:
+            value = self._field(what) if kind == "header" else self.query(what)
+        self.told = name, value
+        return value
 
     def claim(self, name: str) -> str | None:
         """The value of a claim of who sent it, or None."""
         return claim_text(getattr(self, "claims", NO_CLAIMS), name)
+
+    def _field(self, name: str) -> str | None:
+        """The same as `header`, sooner found."""
+        low = name.encode("latin-1")
+        if low in IDENTIFIERS or low in REQUEST_READ:
+            return self.header(name)
+        mark = low + b":"
+        size = len(mark)
+        values = [line[size:].strip() for line in self.fields if line[:size].lower() == mark]
+        return b", ".join(values).decode("latin-1") if values else None
 
     def _identifier(self, name: bytes) -> bytes | None:
         return self.request_id if name == b"x-request-id" else self.traceparent

@@ -31,7 +31,8 @@ class Request:
 
     def said(self, name: str) -> str | None:
         self.asked += 1
-        if name == "path":
-            return self.path
+        kind, _, what = name.partition(" ")
+        if kind != "media_type":
+            return {"path": self.path, "header": self.headers.get(what), "query": self.parameters.get(what)}[kind]
         taken, sent = self.headers.get("accept"), self.headers.get("content-type")
         return None if taken is None and sent is None else f"{taken or ''}\n{sent or ''}"

@@ -112,22 +112,26 @@ def test_much() -> None:
 
 def test_routes() -> None:
     """The table and what explains it agree on conditions of versions, which come before routes without."""
-    known = ("v1", "v2")
-    rules = [
-        (Match(api=ApiMatch("media_type", VENDOR, known, ("v1",))), "one"),
-        (Match(api=ApiMatch("media_type", VENDOR, known)), "unknown"),
-        (Match(), "none"),
-        (Match(api=ApiMatch("path", "/v[0-9]+/x")), "path"),
-    ]
-    table = RouteTable(rules)
-    for accept, path, expected in [
-        ("application/vnd.shop.v1+json", "/", "one"),
-        ("application/vnd.shop.v2+json", "/", "none"),
-        ("application/vnd.shop.v7+json", "/", "unknown"),
-        ("*/*", "/v1/x", "path"),
-        ("", "/", "none"),
-    ]:
-        request = Request(path=path, headers={"accept": accept} if accept else {})
-        told = table.explain(request)
-        assert (table.find(request), rules[told.winner or 0][1]) == (expected, expected)
-        assert len(told.losers) == 3
+    known = ("v1", "1", "v2")
+    for kind, what in [("media_type", VENDOR), ("header", "x-v"), ("query", "v")]:
+        rules = [
+            (Match(api=ApiMatch(kind, what, known, ("v1", "1"))), "one"),
+            (Match(api=ApiMatch(kind, what, known)), "unknown"),
+            (Match(), "none"),
+            (Match(api=ApiMatch("path", "/v[0-9]+/x")), "path"),
+        ]
+        table = RouteTable(rules)
+        for version, path, expected in [
+            ("v1", "/", "one"),
+            ("1", "/", "one"),
+            ("v2", "/", "none"),
+            ("v7", "/", "unknown"),
+            ("v11", "/", "unknown"),
+            (None, "/v1/x", "path"),
+            (None, "/", "none"),
+        ]:
+            told = {} if version is None else {"accept": f"application/vnd.shop.{version}+json", "x-v": version}
+            request = Request(path=path, headers=told, parameters={} if version is None else {"v": version})
+            found = table.explain(request)
+            assert (table.find(request), rules[found.winner or 0][1]) == (expected, expected), (kind, version)
+            assert len(found.losers) == 3
