@@ -16,7 +16,7 @@ from meshctl.control.checks import clocks, configured, directory, environment, l
 from meshctl.control.checks.facts import Facts
 from meshctl.control.checks.finding import Finding, Unknown
 from meshctl.control.revisions import CURRENT
-from meshctl.model.auth import Auth, Basic
+from meshctl.model.auth import Auth, Basic, Introspection
 from meshctl.model.mesh import Gateway, Listener, Mesh
 from meshctl.model.route import Respond, Route
 from meshctl.store.home import Home, write_private
@@ -179,6 +179,17 @@ def test_files_that_callers_are_known_by(store: SqliteStore, look: Look, tmp_pat
         "fail",
         "is missing",
     )
+
+
+def test_secrets_by_which_servers_know_the_gateway(store: SqliteStore, look: Look, tmp_path: Path) -> None:
+    """A secret that everybody may read is told of."""
+    secret = tmp_path / "secret"
+    write_private(secret, b"s3cret\n")
+    asked = Introspection("https://id/x", "gateway", str(secret))
+    door.apply(store, Mesh(routes=(_route(),), auth=(Auth("a", introspection=asked),)), source="/f", who="w")
+    assert configured.credentials(look()).status == "pass"
+    chmod("0644", secret)
+    assert configured.credentials(look()).hint == f"chmod 600 {secret}"
 
 
 def test_a_port_that_somebody_else_has(store: SqliteStore, look: Look) -> None:
