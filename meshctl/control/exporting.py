@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from meshctl import __version__
-from meshctl.config.build_tracing import read_fields
 from meshctl.model.tracing import Traced
 from meshctl.observe.log import Events
 from meshctl.observe.sample import Sample
@@ -118,6 +117,8 @@ class Exporting:
 
     def _receiver(self, config: Tracing, mesh: str) -> Receiver | None:
         """Whom to tell; None where that is not possible, which is told instead."""
+        from meshctl.config.build_tracing import read_fields
+
         try:
             from meshctl.control.otlp import Receiver
         except ModuleNotFoundError as error:

@@ -20,6 +20,7 @@ from meshctl.control.checks import (
     running_proxies,
     served,
     stored,
+    traces,
 )
 from meshctl.control.checks.finding import Check
 
@@ -71,6 +72,7 @@ CHECKS: Final = (
     Check("configuration", "mirrors", configured.mirrors),
     Check("configuration", "access", configured.access),
     Check("configuration", "credentials", configured.credentials),
+    Check("configuration", "traces", traces.told),
     Check("configuration", "sunsets", apis.sunsets),
     Check("certificates", "authority", certificates.authority),
     Check("certificates", "roots", certificates.roots),
