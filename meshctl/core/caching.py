@@ -100,10 +100,10 @@ def stands_in(keeping: Keeping, age: float, asked: Asked) -> bool:
     return keeping.on_error > 0 and age - keeping.lifetime <= keeping.on_error
 
 
-def first_age(head: Head, date: float, sent: float, received: float) -> float:
-    """How old an answer was when it came (§4.2.3): asked for at `sent`, there at `received`."""
-    told = head.get(b"age", b"").partition(b",")[0].strip().decode("latin-1")
-    return max(0.0, received - date, seconds(told) + received - sent)
+def first_age(age: bytes, date: float, sent: float, received: float) -> float:
+    """How old an answer with that Age was when it came (§4.2.3): asked for at `sent`, there at `received`."""
+    told = seconds(age.partition(b",")[0].strip().decode("latin-1")) if age else 0.0
+    return max(0.0, received - date, told + received - sent)
 
 
 def varies_by(config: Caching, head: Head) -> tuple[bytes, ...]:

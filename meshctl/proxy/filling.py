@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from meshctl import clock
 from meshctl.core.caching import ERRORS, Keeping, Refusal, stands_in, varies_by
-from meshctl.proxy.kept_answer import KeptAnswer, ages, head_of, keepable, keeping_of, made
+from meshctl.proxy.kept_answer import Heard, KeptAnswer, heard, keeping_of, made
 from meshctl.proxy.through import Through
 from meshctl.wire.fields import CRLF, Fields, without
 from meshctl.wire.message import UNTIL_CLOSE, Response
 
 if TYPE_CHECKING:
-    from meshctl.core.caching import Head
     from meshctl.model.caching import Caching
     from meshctl.proxy.cached_request import CachedRequest
     from meshctl.proxy.caching import Herd, LiveCaching
@@ -57,7 +56,7 @@ class Filling(Through):
         self._since = clock.monotonic()
         self._is_validating = False
         self._is_taken = False
-        self._draft: tuple[Response, Fields, Head, Keeping] | None = None
+        self._draft: tuple[Heard, Keeping] | None = None
         self._parts: list[bytes] = []
         self._held = 0
 
@@ -163,21 +162,20 @@ class Filling(Through):
 
     def _judge(self, response: Response, *, has_length: bool) -> None:
         """Whether the answer is kept; those who wait for one that is not need wait no longer."""
-        fields = keepable(response)
-        head = head_of(fields)
-        keeping = self._keeping(response, head)
+        said = heard(response.status, response.fields, response.named)
+        keeping = self._keeping(said)
         is_whole = has_length or not response.has_body
         # What ends with its connection may have been cut, which nobody could tell.
         if not isinstance(keeping, Refusal) and is_whole and response.length <= self._config.largest:
-            self._draft = response, fields, head, keeping
+            self._draft = said, keeping
             if keeping.is_shared:
                 return
         else:
             self._live.pass_by(self._request)
         self._end_herd(is_lost=True)
 
-    def _keeping(self, response: Response, head: Head) -> Keeping | Refusal:
-        return keeping_of(response, head, self._config, is_authorized=self._request.is_authorized)
+    def _keeping(self, said: Heard) -> Keeping | Refusal:
+        return keeping_of(said, self._config, is_authorized=self._request.is_authorized)
 
     def _take(self, data: bytes | memoryview) -> None:
         if self._draft is None:
@@ -216,12 +214,10 @@ class Filling(Through):
     def _confirm(self, stale: KeptAnswer, response: Response) -> None:
         """What is kept still holds: it is given when this answer is over, with what that says anew."""
         exchange: Any = self._exchange
-        fields = stale.confirmed(keepable(response))
-        anew = Response(stale.response.status, [*fields, *ages(response)], {})
-        head = head_of(fields)
-        found = self._keeping(anew, head)
+        said = stale.confirmed(response)
+        found = self._keeping(said)
         keeping = Keeping(0.0) if isinstance(found, Refusal) else found
-        self._stale = made(anew, fields, head, keeping, stale.body, self._since)
+        self._stale = made(said, keeping, stale.body, self._since)
         if isinstance(found, Refusal):
             self._live.shelves.forget(self._request.target)
         elif exchange.version is not None:

@@ -5,27 +5,27 @@ It goes to a client the way that a service's answer goes, through all that the r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from meshctl import clock
 from meshctl.core.caching import Head, Keeping, Refusal, first_age, holds_still, kept
 from meshctl.wire.dates import date_line, moment
-from meshctl.wire.fields import CRLF, Fields, pairs
+from meshctl.wire.fields import CRLF, Fields
 from meshctl.wire.message import UNTIL_CLOSE, Response
 from meshctl.wire.reasons import status_line
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from meshctl.model.caching import Caching
     from meshctl.proxy.exchange import Exchange
 
 WHOLE: Final = 65_536
 """Bytes of a body that goes out at once; a longer one follows its client piece by piece."""
-_DROPPED: Final = frozenset((b"age", b"set-cookie"))
-"""What is true of one answer, not of those that are made of it."""
 _UNCHANGED: Final = frozenset((b"cache-control", b"content-location", b"date", b"etag", b"expires", b"vary"))
 """What an answer without a body says where the client has that already (RFC 9110 §15.4.5)."""
 _OF_BODY: Final = frozenset(
-    (b"content-encoding", b"content-type", b"content-range", b"content-length", b"etag", b"set-cookie", b"age")
+    (b"content-encoding", b"content-type", b"content-range", b"content-length", b"etag", b"set-cookie")
 )
 """What a 304 cannot say anew of the answer that it confirms (RFC 9111 §3.2)."""
 
@@ -35,9 +35,9 @@ class KeptAnswer:
 
     __slots__ = ("age", "at", "body", "excused", "fields", "head", "keeping", "response", "size")
 
-    def __init__(self, status: int, fields: Fields, head: Head, body: bytes, keeping: Keeping, age: float) -> None:
-        self.fields = fields
-        self.head = head
+    def __init__(self, said: Heard, body: bytes, keeping: Keeping, age: float) -> None:
+        self.fields = fields = said.fields
+        self.head = said.head
         self.body = body
         self.keeping = keeping
         self.at = clock.monotonic()
@@ -45,7 +45,7 @@ class KeptAnswer:
         """How old it was then."""
         self.excused = 0.0
         """Until when its service need not be asked although it is stale: that has failed just now."""
-        self.response = _response(status, fields, len(body), has_body=status != 204)
+        self.response = _response(said.status, fields, len(body), has_body=said.status != 204)
         self.size = len(body) + 3 * sum(map(len, fields)) + 100 * len(fields)
 
     def __repr__(self) -> str:
@@ -61,11 +61,12 @@ class KeptAnswer:
             found.append(b"If-Modified-Since: " + self.head[b"last-modified"])
         return found
 
-    def confirmed(self, fields: Fields) -> Fields:
-        """Its fields as a 304 with these brings them up to date (RFC 9111 §3.2)."""
-        said = [line for line in fields if line[: line.index(b":")].lower() not in _OF_BODY]
-        names = {line[: line.index(b":")].lower() for line in said}
-        return [line for line in self.fields if line[: line.index(b":")].lower() not in names] + dated(said)
+    def confirmed(self, response: Response) -> Heard:
+        """What it says as a 304 brings that up to date (RFC 9111 §3.2)."""
+        said = [line for line in response.fields if line[: line.index(b":")].lower() not in _OF_BODY]
+        names = {line[: line.index(b":")].lower() for line in said} | {b"date"}
+        older = [line for line in self.fields if line[: line.index(b":")].lower() not in names]
+        return heard(self.response.status, older + said, response.named)
 
     def give(self, exchange: Exchange, said: Head, status: bytes, now: float) -> None:
         """Answer a request with what it says in `said`, with `status` as Cache-Status has it."""
@@ -158,50 +159,55 @@ class _Playing:
         self._go_on()
 
 
-def head_of(fields: Fields) -> dict[bytes, bytes]:
-    """The fields by lower-case name, those that repeat joined (RFC 9110 §5.3)."""
-    found: dict[bytes, bytes] = {}
-    for name, value in pairs(fields):
-        low = name.lower()
-        found[low] = found[low] + b", " + value if low in found else value
-    return found
+class Heard(NamedTuple):
+    """What an answer says: that may be kept, and that is read here alone."""
+
+    status: int
+    fields: Fields
+    head: Head
+    """The same by lower-case name, those that repeat joined (RFC 9110 §5.3)."""
+    age: bytes
+    sets_cookie: bool
 
 
-def keeping_of(response: Response, head: Head, config: Caching, *, is_authorized: bool) -> Keeping | Refusal:
-    """How an answer may be kept of which `head` is what is to keep."""
-    if any(line[:11].lower() == b"set-cookie:" for line in response.fields):
-        head = {**head, b"set-cookie": b""}
+def heard(status: int, lines: Fields, named: Container[bytes] = ()) -> Heard:
+    """What an answer with these lines says, of which Connection named some; with a Date, where it has none (RFC 9110
+    §6.6.1)."""
+    fields: Fields = []
+    head: dict[bytes, bytes] = {}
+    age, sets_cookie = b"", False
+    for line in lines:
+        name, _, value = line.partition(b":")
+        low, value = name.lower(), value.strip(b" \t")
+        if low == b"age":
+            age = value
+        elif low == b"set-cookie":
+            sets_cookie = True
+        elif low not in named:
+            fields.append(line)
+            head[low] = head[low] + b", " + value if low in head else value
+    if b"date" not in head:
+        fields.append(date_line(int(clock.wall())))
+        head[b"date"] = fields[-1][6:]
+    return Heard(status, fields, head, age, sets_cookie)
+
+
+def keeping_of(said: Heard, config: Caching, *, is_authorized: bool) -> Keeping | Refusal:
+    """How an answer may be kept."""
+    head = {**said.head, b"set-cookie": b""} if said.sets_cookie else said.head
     wall = clock.wall()
     date = moment(head[b"date"], wall)
     expires = moment(head[b"expires"], wall) if b"expires" in head else None
     made_at = wall if date is None else date
-    return kept(config, response.status, head, date=made_at, expires=expires, authorized=is_authorized)
+    return kept(config, said.status, head, date=made_at, expires=expires, authorized=is_authorized)
 
 
-def made(response: Response, fields: Fields, head: Head, keeping: Keeping, body: bytes, since: float) -> KeptAnswer:
+def made(said: Heard, keeping: Keeping, body: bytes, since: float) -> KeptAnswer:
     """What is kept of an answer that is here now and was asked for at `since`, on the monotonic clock."""
     wall = clock.wall()
-    old = head_of(ages(response))
-    age = first_age(old, moment(head[b"date"], wall) or wall, wall - (clock.monotonic() - since), wall)
-    return KeptAnswer(response.status, fields, head, body, keeping, age)
-
-
-def ages(response: Response) -> Fields:
-    """The fields by which it says how old it is."""
-    return [line for line in response.fields if line[:4].lower() == b"age:"]
-
-
-def keepable(response: Response) -> Fields:
-    """The fields of a service's answer that may be kept; a new list."""
-    drop = _DROPPED | response.named
-    return dated([line for line in response.fields if line[: line.index(b":")].lower() not in drop])
-
-
-def dated(fields: Fields) -> Fields:
-    """The fields with a Date, where they have none (RFC 9110 §6.6.1)."""
-    if any(line[:5].lower() == b"date:" for line in fields):
-        return fields
-    return [*fields, date_line(int(clock.wall()))]
+    date = moment(said.head[b"date"], wall)
+    age = first_age(said.age, wall if date is None else date, wall - (clock.monotonic() - since), wall)
+    return KeptAnswer(said, body, keeping, age)
 
 
 def _response(status: int, fields: Fields, length: int, *, has_body: bool) -> Response:

@@ -221,7 +221,7 @@ def test_nothing_stale_unasked(lifetime: float, age: float, behind: float, more:
 )
 def test_first_age(age: bytes, date: float, took: float, found: float) -> None:
     """An answer is as old as it says, as its date says, and as its way here took, whichever is more."""
-    assert first_age({b"age": age}, date, DATE - took, DATE) == found
+    assert first_age(age, date, DATE - took, DATE) == found
 
 
 def test_what_it_varies_by() -> None:
