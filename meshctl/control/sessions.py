@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from meshctl.model.mesh import Mesh
 
 FILE: Final = "sessions.keys"
-HELD: Final = 15.0
+HELD: Final = 20.0
 """Seconds after which a worker that would renew a session and says no more has lost its turn."""
 _MOST: Final = 1_000
 _LARGEST: Final = 4_096

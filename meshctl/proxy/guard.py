@@ -120,7 +120,7 @@ class Guard(Stripping):
         if (
             known is None
             or known.guard is not self
-            or known.epoch is not self._vouching.epoch
+            or known.epoch is not self._vouching.moment
             or known.until <= clock.wall()
         ):
             return self._ask(exchange)
@@ -175,7 +175,7 @@ class Guard(Stripping):
         exchange.principal = principal
         exchange.user = user = principal.subject[:_LONGEST_USER]
         if not self._queries:
-            exchange.stream.known = Known(self, self._vouching.epoch, principal, user, fields, passing)
+            exchange.stream.known = Known(self, self._vouching.moment, principal, user, fields, passing)
         request.claims = principal.claims
         request.fields = passing
         if request.named:

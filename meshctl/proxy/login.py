@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MOST_KNOWN: Final = 10_000
 """Sessions that are remembered as they were opened."""
-AGAIN: Final = 15.0
+AGAIN: Final = 20.0
 """Seconds between two tries to renew a session's tokens where the provider is away; longer than one takes."""
 
 _INVALID: Final = Refused("session_invalid", "the session is not one of this mesh")

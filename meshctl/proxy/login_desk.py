@@ -29,7 +29,7 @@ from meshctl.wire.fields import Fields, make
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
 
-PATIENCE: Final = 25.0
+PATIENCE: Final = 30.0
 """Seconds in which a code is redeemed, with all that the provider is asked."""
 
 _PAGE: Final = """<!doctype html>

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from meshctl.proxy.provider import ProviderSource
     from meshctl.proxy.worker import Worker
 
-TIMEOUT: Final = 5.0
+TIMEOUT: Final = 10.0
+"""Seconds for one question."""
 LARGEST: Final = 262_144
 
 

@@ -26,7 +26,7 @@ from meshctl.proxy.tasks import spawn
 if TYPE_CHECKING:
     from meshctl.proxy.worker import Worker
 
-PATIENCE: Final = 12.0
+PATIENCE: Final = 16.0
 """Seconds that a request waits for its session to be renewed."""
 MOST: Final = 10_000
 """Sessions of which is remembered what became of them."""
@@ -37,8 +37,9 @@ Renew = Callable[[Session], Awaitable[Session]]
 class Sessions:
     """See the module."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, on_ended: Callable[[], None]) -> None:
         self._worker = worker
+        self._on_ended = on_ended
         self._sealer: Sealer | None = None
         self.waiting = Waiting("login_unavailable", PATIENCE)
         """For the keys."""
@@ -142,6 +143,8 @@ class Sessions:
         self._latest[number] = session
         if len(self._latest) > MOST:
             del self._latest[next(iter(self._latest))]
+        if session is None:
+            self._on_ended()
 
     def _give_up(self, number: bytes, waiting: Waiting) -> None:
         if number in self._renewals and self._renewals[number][-1] is waiting:

@@ -34,6 +34,8 @@ class Vouching:
         self._worker = worker
         self.epoch = object()
         """Another one whenever anything changes."""
+        self.moment = self.epoch
+        """Another one also when a session ends: connections ask again, and nothing is verified anew."""
         self.keys: dict[bytes, StoredKey] = {}
         """The API keys by their digests."""
         self._told: dict[str, bytes] = {}
@@ -70,7 +72,11 @@ class Vouching:
 
     def change(self) -> None:
         """Begin a new epoch."""
-        self.epoch = object()
+        self.epoch = self.moment = object()
+
+    def ended(self) -> None:
+        """Somebody who was known is so no more."""
+        self.moment = object()
 
     def guards(self, mesh: Mesh) -> dict[str, Stripping]:
         """The guards of a configuration by route. Raises ValueError where a way cannot be made."""
@@ -133,7 +139,7 @@ class Vouching:
 
         worker, name = self._worker, oidc.source
         if self._sessions is None:
-            self._sessions = Sessions(worker)
+            self._sessions = Sessions(worker, self.ended)
             if self._sealing is not None:
                 self._sessions.take(self._sealing, {})
         source = self._remote.get(name)

@@ -140,7 +140,7 @@ def test_a_session_through_its_life(
     file = mesh_of(tmp_path, upstreams, mock.issuer)
     gateway = start_gateway("-c", file)
     client = browser(gateway)
-    where = client.get("/headers?x=1").headers["location"]
+    where = until(lambda: client.get("/headers?x=1").headers.get("location"), "the provider to be known")
     back = client.post(where, data={"sub": "ada", "action": "authorize"}).headers["location"]
     done = client.get(back)
     assert (done.status_code, done.headers["location"]) == (302, "/headers?x=1"), done.text
@@ -190,6 +190,7 @@ def test_a_strict_provider(start_gateway: StartGateway, upstreams: Upstreams, tm
     try:
         gateway.apply(mesh_of(tmp_path, upstreams, provider.issuer, "offline_access"))
         with browser(gateway) as client:
+            until(lambda: client.get("/headers").next_request, "the provider to be known")
             answer = client.get("/headers")
             for form in ({"prompt": "login", "login": "ada", "password": "x"}, {"prompt": "consent"}):
                 answer = followed(client, answer)

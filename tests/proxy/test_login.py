@@ -471,6 +471,10 @@ def test_signing_out(edge: Edge, browser: Browser) -> None:
     other sites cannot do it, and who has no session is sent on."""
     browser.log_in(edge.provider)
     kept = f"{COOKIE}={browser.cookies[COOKIE]}"
+    head = f"GET /page HTTP/1.1\r\nHost: h\r\nCookie: {kept}\r\n\r\n".encode()
+    other = edge.proxy.connect("gateway")
+    other.send(head)
+    assert other.read_response().status == 200
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"}):
         assert reason(browser.client.post("/oauth2/logout", headers=headers)) == (403, "logout_refused")
     assert browser.get("/page").status_code == 200
@@ -481,6 +485,9 @@ def test_signing_out(edge: Edge, browser: Browser) -> None:
     assert (asked["client_id"], asked["post_logout_redirect_uri"]) == (["shop"], [edge.url + "/"])
     assert asked["id_token_hint"][0].count(".") == 2
     assert browser.cookies == {}
+    with other:
+        other.send(head)
+        assert other.read_response().status == 401, "a connection on which it was known"
     again = plain.get(edge.url + "/page", headers={"Cookie": kept})
     assert reason(again) == (401, "session_expired")
     assert browser.get("/oauth2/logout").headers["location"] == "/"
