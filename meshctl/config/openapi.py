@@ -128,7 +128,7 @@ class Description:
         name, where = table.get("name"), table.get("in")
         if not isinstance(name, str) or not name:
             raise Broken(place, "has no name")
-        if where not in _STYLES:
+        if not isinstance(where, str) or where not in _STYLES:
             expected = ", ".join(map(quoted, _STYLES))
             raise Broken(place, f"parameter {quoted(name)} is in {quoted(where)}", f"in: one of {expected}")
         if where == "header":

@@ -206,7 +206,7 @@ def _modernise(own: dict[str, Any], value: dict[str, Any]) -> None:
 def _without(own: dict[str, Any], answers: frozenset[str]) -> None:
     """Nothing is required of a request that only answers have."""
     if answers and isinstance(own.get("required"), list):
-        own["required"] = [name for name in own["required"] if name not in answers]
+        own["required"] = [name for name in own["required"] if str(name) not in answers]
 
 
 def _bounded(own: dict[str, Any]) -> None:

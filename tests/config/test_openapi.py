@@ -7,12 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from meshctl.config.described import described_at
 from meshctl.config.diff import changes
 from meshctl.config.effective import effective
 from meshctl.config.files import Loaded, load
-from meshctl.config.problems import ConfigInvalid
+from meshctl.config.openapi import Description
+from meshctl.config.problems import ConfigInvalid, Wrong
 from meshctl.config.render import to_toml
+from meshctl.config.source_text import parse
+from meshctl.config.sources import Sources
+from meshctl.core.checking import operations
+from meshctl.core.instances import NotASchema, Schema
+from meshctl.model.checked import OpenApi
 from meshctl.model.mesh import decode, encode
 
 API = """\
@@ -335,6 +344,52 @@ def test_bombs(tmp_path: Path) -> None:
     lines += [f"a{n}: &a{n} {{allOf: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 8)]
     (tmp_path / "s.yaml").write_text("\n".join([*lines, "allOf: [*a7]"]))
     assert "too large a document" in said(tmp_path, 'request_schema = "s.yaml"')[0]
+
+
+JUNK: tuple[Any, ...] = (
+    None, True, -1, 10**30, "", "#/", "x", [], {}, [{}], [[]], {"$ref": 3}, {"$ref": "#/paths"}, {"$ref": "x.yaml"},
+    {"type": "x"}, "/{a}{a}", {"$ref": "#/components/schemas/NewPet"},
+)  # fmt: skip
+PETSTORE = Path(__file__).parents[1] / "e2e" / "petstore.yaml"
+
+
+def parts(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The places of all parts of a document."""
+    steps = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
+    return [(*path, step) for step, _ in steps] + [each for step, one in steps for each in parts(one, (*path, step))]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_damage(data: st.DataObject) -> None:
+    """Whatever stands in the place of a part of a document, it is either taken or told of."""
+    document = parse(PETSTORE.read_bytes(), "petstore.yaml")
+    for _ in range(data.draw(st.integers(1, 2))):
+        *path, last = data.draw(st.sampled_from(parts(document)))
+        holder = document
+        for step in path:
+            holder = holder[step]
+        holder[last] = data.draw(st.sampled_from(JUNK))
+    text = json.dumps(document).encode()
+
+    def read(name: str) -> bytes:
+        if name != "api.json":
+            raise Wrong("does not exist")
+        return text
+
+    described = Description(Sources("api.json", read))
+    for problem in described.problems:
+        assert described_at("api.json", Sources("api.json", read), problem)
+    if not described.problems and all(map(is_schema, described.places)):
+        assert operations(OpenApi("", operations=described.operations)).find("/nothing/of/it") is None
+
+
+def is_schema(text: str) -> bool:
+    """Whether the text is a schema."""
+    try:
+        return not text or bool(Schema(text))
+    except NotASchema:
+        return False
 
 
 def test_links_out_of_the_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
