@@ -73,8 +73,9 @@ class LiveCaching:
         self.refreshing: set[HerdKey] = set()
         """What is fetched anew behind stale answers."""
         self._marks = _marks(snapshot)
-        self._passed: dict[tuple[str, Owner], float] = {}
-        self._changed: dict[str, float] = {}
+        # By hashes: targets may be long, and one that is mistaken for another one costs no more than an answer.
+        self._passed: dict[int, float] = {}
+        self._changed: dict[int, float] = {}
 
     def __repr__(self) -> str:
         return f"<LiveCaching {self.shelves!r}, {len(self.herds)} under way>"
@@ -96,25 +97,25 @@ class LiveCaching:
 
     def pass_by(self, request: CachedRequest) -> None:
         """Nobody need wait for an answer to this."""
-        _remember(self._passed, (request.target, request.owner), clock.monotonic() + NOT_KEPT_FOR)
+        _remember(self._passed, hash((request.target, request.owner)), clock.monotonic() + NOT_KEPT_FOR)
 
     def passes_by(self, request: CachedRequest, now: float) -> bool:
         """Whether that was found out of late."""
-        return self._passed.get((request.target, request.owner), 0.0) > now
+        return self._passed.get(hash((request.target, request.owner)), 0.0) > now
 
     def change(self, target: str) -> None:
         """What is behind a target was changed: what is kept of it, or on its way, holds no more (RFC 9111 §4.4)."""
         self.shelves.forget(target)
-        _remember(self._changed, target, clock.monotonic())
+        _remember(self._changed, hash(target), clock.monotonic())
 
     def keep(
         self, request: CachedRequest, owner: Owner, mark: object, since: float, names: tuple[bytes, ...],
         answer: KeptAnswer,
     ) -> bool:  # fmt: skip
         """Keep the answer to a request that went to its service at `since`, where nothing has changed since."""
-        if self.mark(owner[0]) is not mark or self._changed.get(request.target, 0.0) >= since:
+        if self.mark(owner[0]) is not mark or self._changed.get(hash(request.target), 0.0) >= since:
             return False
-        self._passed.pop((request.target, request.owner), None)
+        self._passed.pop(hash((request.target, request.owner)), None)
         return self.shelves.put(request.target, owner, names, request.select(names), answer)
 
     def key(self, request: CachedRequest) -> HerdKey:
@@ -155,7 +156,7 @@ def _said(route: Route, service: Service | None) -> object:
             route.request_query, route.auth, where)  # fmt: skip
 
 
-def _remember(known: dict, key: object, value: float) -> None:  # type: ignore[type-arg]
+def _remember(known: dict[int, float], key: int, value: float) -> None:
     known.pop(key, None)
     if len(known) >= MOST_KNOWN:
         del known[next(iter(known))]

@@ -32,11 +32,11 @@ def describe_cache(route: Route, request: Request) -> tuple[str, ...]:
         return (f"cache: passes by: {why}",)
     control = asked(request.header("cache-control"), request.header("pragma")) if config.reload else asked(None)
     if control.no_cache or not control.max_age:
-        first = "the service is asked, for the client wants that"
+        first = "the service is asked, as the client wants"
     elif control.only_if_cached:
         first = "answered from it, or refused with not_cached"
     else:
-        first = "answered from it where it has a fresh answer"
+        first = "answered from it where it has a fresh answer, else by the service"
     return (f"cache: {first}; {_kept(config, request)}",)
 
 
@@ -60,6 +60,6 @@ def _kept(config: Caching, request: Request) -> str:
         return "an answer to HEAD is not kept"
     default = f", or for {format_duration(config.default)} where it does not say" if config.default else ""
     return (
-        f"else the service's answer is kept as that says{default}, {_CALLERS[config.callers]}, "
+        f"the service's answer is kept as that says{default}, {_CALLERS[config.callers]}, "
         f"up to {format_size(config.largest)}"
     )

@@ -30,6 +30,9 @@ _OF_BODY: Final = frozenset(
 """What a 304 cannot say anew of the answer that it confirms (RFC 9111 §3.2)."""
 
 
+_NOTHING: Final[dict[bytes, bytes]] = {}
+
+
 class KeptAnswer:
     """See the module."""
 
@@ -211,7 +214,7 @@ def made(said: Heard, keeping: Keeping, body: bytes, since: float) -> KeptAnswer
 
 
 def _response(status: int, fields: Fields, length: int, *, has_body: bool) -> Response:
-    made = Response(status, fields, {})
+    made = Response(status, fields, _NOTHING)
     made.length = length
     made.has_body = has_body
     if has_body:
