@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from meshctl import clock
 from meshctl.model.policy import Retry
 from meshctl.proxy.exchange import Exchange
+from meshctl.proxy.shaping import NO_EDITS
 from meshctl.proxy.silent import Silent
 from meshctl.proxy.through import Through
 from meshctl.proxy.timers import NEVER
@@ -112,8 +113,7 @@ class Copy(Exchange):
         assert route is not None
         # Its own edits and no retries; nothing else of a route is asked for from here on.
         self.route = copy(route)
-        self.route.request_added = [*route.request_added, _MARKED]
-        self.route.is_plain = False
+        self.route.edits = (route.edits or NO_EDITS).marked(_MARKED)
         self.route.retry = _NO_RETRY
         self.service = original.service
         self.version = version

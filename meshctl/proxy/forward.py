@@ -6,6 +6,7 @@ from collections.abc import Container
 from typing import TYPE_CHECKING, Final
 
 from meshctl.core.deadline import GRPC_TIMEOUT, REQUEST_TIMEOUT, encode, encode_grpc
+from meshctl.proxy.shaping import made
 from meshctl.proxy.stream import Forwarded
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.fields import CRLF, without
@@ -29,28 +30,28 @@ def encode_request(exchange: Exchange) -> bytes:
     route = exchange.route
     assert route is not None
     authority = route.authority or request.authority
-    if (
-        not route.is_plain
-        or not exchange.is_verbatim
-        or not authority
-        or request.is_marked
-        or exchange.snapshot.forwarded
-    ):
+    if not authority or request.is_marked or exchange.snapshot.forwarded:
         return _encode_anew(exchange)
     # A connection mostly says the same fields again, and its reader gives the same objects for them.
     stream = exchange.stream
     last = stream.forwarding
-    if last.fields is request.fields and last.special is request.special and last.authority == authority:
+    edits = route.edits
+    is_known = last.edits is edits and last.special is request.special and last.authority == authority
+    if is_known and last.fields is request.fields:
         block = last.block
     else:
-        is_known = last.special is request.special and last.authority == authority
-        said = last.said if is_known else _said(exchange, authority)
-        block = CRLF.join((said, *request.fields))
-        stream.forwarding = Forwarded(authority, request.special, said, request.fields, block)
+        fields = request.fields if edits is None else edits.steady(request.fields)
+        said = last.said if is_known else _said(exchange, authority, route.request_drop)
+        block = CRLF.join((said, *fields))
+        stream.forwarding = Forwarded(authority, request.special, said, request.fields, edits, block)
+    if edits is not None and edits.lines:
+        block = CRLF.join((block, *made(edits.lines, exchange)))
     is_usual = not (exchange.attempt or exchange.deadline_reason or exchange.is_hurried)
+    goes_on = exchange.is_verbatim and route.keeps_target
     # A join costs two thirds of a format.
     return b"".join((
-        request.method.encode(), b" ", request.target, b" HTTP/1.1\r\n",
+        request.method.encode(), b" ",
+        request.target if goes_on else forwarded_target(exchange).encode("latin-1"), b" HTTP/1.1\r\n",
         block,
         route.before_id if is_usual else _before_id(exchange), exchange.request_id,
         b"\r\ntraceparent: ", exchange.traceparent, b"\r\n\r\n",
@@ -61,11 +62,11 @@ def _encode_anew(exchange: Exchange) -> bytes:
     request, route = exchange.request, exchange.route
     assert route is not None
     drop = route.request_drop | request.named
+    fields = without(request.fields, drop) if route.edits is None else route.edits.edited(exchange)
     return CRLF.join((
         b"%b %b HTTP/1.1" % (request.method.encode(), forwarded_target(exchange).encode("latin-1")),
         _said(exchange, route.authority or request.authority or endpoint_authority(exchange), drop),
-        *(without(request.fields, drop) + route.request_added
-          if route.shaping is None else route.shaping.fields(exchange, drop)),
+        *fields,
         b"%bX-Request-Id: %b\r\ntraceparent: %b" % (
             _time_left(exchange), exchange.request_id, exchange.traceparent
         ),

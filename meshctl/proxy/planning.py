@@ -92,9 +92,7 @@ class Plan:
         who calls, and what the route sets."""
         route, request = exchange.route, exchange.request
         assert route is not None
-        drop = route.request_drop | request.named
-        found = route.shaping.fields(exchange, drop) if route.shaping is not None else without(request.fields, drop)
-        found += [line for line in route.request_added if line not in found]
+        found = without(request.fields, request.named) if route.edits is None else route.edits.edited(exchange)
         may_pass = step.headers | self._own | _ALWAYS
         told = exchange.principal.told if exchange.principal is not None else ()
         kept = [line for line in found if line[: line.index(b":")].lower() in may_pass or line in told]

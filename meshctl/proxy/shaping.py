@@ -6,7 +6,7 @@ not stand in a header: nothing that a client sends begins a new line (RFC 9110 Â
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Final
@@ -106,30 +106,45 @@ def renaming(edits: HeaderEdits) -> Renaming | None:
     return Renaming(edits) if edits.rename else None
 
 
-class Shaping:
-    """What a route does to requests that cannot be said once and for all."""
+class Edits:
+    """What a route changes in the headers of requests: fields that go, by lower-case name, that are renamed, and that
+    come, alike in every request or made for each."""
 
-    __slots__ = ("_added", "_lines", "_renaming")
+    __slots__ = ("_added", "_drop", "_renaming", "lines")
 
-    def __init__(self, edits: HeaderEdits, path: PathMatch) -> None:
-        self._renaming = renaming(edits)
-        self._added = fixed(edits)
-        self._lines = lines(edits, path)
+    def __init__(
+        self, drop: frozenset[bytes], added: Fields, renaming: Renaming | None, lines: tuple[Line, ...]
+    ) -> None:
+        self._drop = drop
+        self._added = added
+        self._renaming = renaming
+        self.lines = lines
+        """What is made for each."""
 
-    def fields(self, exchange: Exchange, drop: Container[bytes]) -> Fields:
-        """The fields that go on, without those to `drop`."""
-        found = exchange.request.fields
+    def steady(self, fields: Fields, named: frozenset[bytes] = frozenset()) -> Fields:
+        """What goes on of these fields and is added to all alike, without those in `named`; a new list."""
         if self._renaming is not None:
-            found = self._renaming.renamed(found)
-        return without(found, drop) + self._added + made(self._lines, exchange)
+            fields = self._renaming.renamed(fields)
+        return without(fields, self._drop | named if named else self._drop) + self._added
+
+    def edited(self, exchange: Exchange) -> Fields:
+        """All that goes on; a new list."""
+        return self.steady(exchange.request.fields, exchange.request.named) + made(self.lines, exchange)
+
+    def marked(self, line: bytes) -> Edits:
+        """The same with one more line for all."""
+        return Edits(self._drop, [*self._added, line], self._renaming, self.lines)
 
 
-def shaping(route: Route) -> Shaping | None:
-    """None where the route's request headers are edited alike in every request, or not at all."""
-    edits = route.request_headers
-    if not edits.rename and all(literal(value) is not None for _, value in (*edits.set, *edits.add)):
+def edits(route: Route) -> Edits | None:
+    """None where the headers of requests go on as they came."""
+    said = route.request_headers
+    if said == HeaderEdits():
         return None
-    return Shaping(edits, route.match.path)
+    return Edits(dropped(said), fixed(said), renaming(said), lines(said, route.match.path))
+
+
+NO_EDITS: Final = Edits(frozenset(), [], None, ())
 
 
 class QueryShaping:

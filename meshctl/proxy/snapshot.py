@@ -21,7 +21,7 @@ from meshctl.proxy.dressing import dressing
 from meshctl.proxy.filters import FILTERS, Filter
 from meshctl.proxy.filters.addresses import fence
 from meshctl.proxy.preflights import PreflightTable
-from meshctl.proxy.shaping import dropped, fixed, query_shaping, renaming, shaping, target
+from meshctl.proxy.shaping import dropped, edits, fixed, query_shaping, renaming, target
 from meshctl.wire.fields import Fields, without
 from meshctl.wire.message import Response
 
@@ -62,13 +62,10 @@ class CompiledRoute:
         self.target = target(route)
         self.authority = (route.rewrite.host or "").encode("latin-1")
         self.request_drop = dropped(route.request_headers)
-        self.request_added = fixed(route.request_headers)
-        self.shaping = shaping(route)
         self.query = query_shaping(route)
-        self.is_plain = not (
-            self.target or self.request_drop or self.request_added or self.shaping is not None or self.query is not None
-        )
-        """Whether a request goes on with the head it came with, its Host apart."""
+        self.keeps_target = self.target is None and self.query is None
+        """Whether path and query go on as they came."""
+        self.edits = edits(route)
         self.before_id = _before_id(self.timeout, self.request_drop)
         """What stands before the id of a request that goes on at once: how long the route lets it take, if it says."""
         # Towards the client
@@ -101,14 +98,19 @@ class CompiledRoute:
         return is_same and self.config == route
 
     def edit_response(self, response: Response, exchange: Exchange) -> Fields:
-        """The answer's fields that pass to the client of `exchange`, with the route's edits; a new list."""
+        """The answer's fields that pass to the client of `exchange`, with the route's edits, for nobody
+        to change."""
         drop, dressing, fields = self._response_drop, self.dressing, response.fields
         if self._response_renaming is not None:
             fields = self._response_renaming.renamed(fields)
         if response.named:
             drop = drop | response.named
         if dressing is None:
-            return without(fields, drop) + self._response_added
+            if response.edited_by is not self._response_added:
+                # A connection's next answer is often the very same.
+                response.edited = without(fields, drop) + self._response_added
+                response.edited_by = self._response_added
+            return response.edited
         if self._only_dresses and response.block and not response.named and not dressing.is_said(response.block):
             return response.fields + dressing.lines(exchange)
         return without(fields, drop) + self._response_added + dressing.lines(exchange)

@@ -20,11 +20,13 @@ class Forwarded(NamedTuple):
     said: bytes
     """The lines for both of these."""
     fields: Fields
+    edits: object
+    """What a route changes in them (`CompiledRoute.edits`)."""
     block: bytes
-    """The same with `fields`."""
+    """The lines of all that together."""
 
 
-NOTHING_FORWARDED: Final = Forwarded(b"", {}, b"", [], b"")
+NOTHING_FORWARDED: Final = Forwarded(b"", {}, b"", [], None, b"")
 
 
 class Stream(Protocol):

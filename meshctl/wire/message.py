@@ -172,7 +172,10 @@ class Response:
     """A response's head. `length` is -1 when the body is chunked, -2 when it ends with the connection. `fields` and
     `special` may be shared with other responses, so nobody changes them."""
 
-    __slots__ = ("block", "fields", "has_body", "keep_alive", "length", "named", "special", "status", "upgrade")
+    __slots__ = (
+        "block", "edited", "edited_by", "fields", "has_body", "keep_alive", "length", "named", "special", "status",
+        "upgrade",
+    )  # fmt: skip
 
     block: bytes
     """The head as HTTP/1.1 says it to a client, up to and with Content-Length, where it is known; else b""."""
@@ -182,6 +185,9 @@ class Response:
         self.fields = fields
         self.special = special
         self.block = b""
+        self.edited: Fields = fields
+        self.edited_by: object = None
+        """Whose edits `edited` has: those of the route by which it was last passed on."""
         self.named = _NO_NAMES
         self.length = 0
         self.has_body = True
