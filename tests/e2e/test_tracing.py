@@ -101,6 +101,7 @@ path = "/"
 service = "web"
 [services.web]
 [services.orders]
+trace_hook = false
 [tracing]
 endpoint = "{receiver}"
 sample = "0%"
@@ -140,6 +141,8 @@ def test_a_trace_through_the_mesh(tmp_path: Path, http: httpx.Client) -> None:
 
         until(answered, "both apps to answer", timeout=60)
         seen = http.get(url, headers={"traceparent": f"00-{TRACE}-{CALLER}-01", "tracestate": "a=1"}).json()["body"]
+        hooked = [http.get(f"http://127.0.0.1:{each.port}/env").json().get("PYTHONPATH", "") for each in wrapped]
+        assert ["trace_hook" in path for path in hooked] == [True, False]
         found = receiver.until(lambda spans: len(spans) >= len(HOPS))
         assert chain(found) == HOPS
         assert seen["traceparent"].startswith(f"00-{TRACE}-")

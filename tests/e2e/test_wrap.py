@@ -237,9 +237,12 @@ def test_a_crashed_proxy_is_mended(wrap: Wrap, caller: Wrapped) -> None:
 
 def test_restarts(wrap: Wrap, caller: Wrapped) -> None:
     """An app that fails is started again when that is asked for, announced anew, and counted; with `--no-proxy-env` its
-    environment says nothing of a proxy."""
-    failing = wrap("failing", arguments=("--restart", "on-failure", "--no-proxy-env")).until_registered()
-    assert {"HTTP_PROXY", "http_proxy", "MESHCTL_PROXY"} & get(caller, "http://failing/env").json().keys() == set()
+    environment says nothing of a proxy, with `--no-trace-hook` nothing of ours is imported."""
+    options = ("--restart", "on-failure", "--no-proxy-env", "--no-trace-hook")
+    failing = wrap("failing", arguments=options).until_registered()
+    environ = get(caller, "http://failing/env").json()
+    assert {"HTTP_PROXY", "http_proxy", "MESHCTL_PROXY"} & environ.keys() == set()
+    assert "trace_hook" not in environ.get("PYTHONPATH", "")
     with pytest.raises(httpx.TransportError):
         httpx.get(f"http://127.0.0.1:{failing.port}/exit/3", trust_env=False)
     until(lambda: rows(failing.home)[failing.id]["app"]["restarts"] == 1, "the restart")
