@@ -20,7 +20,8 @@ FRESH = "answered from it where it has a fresh answer, else by the service; the 
     [
         ("GET", (), Caching(), f"{FRESH}, for all, up to 1MiB"),
         ("GET", (), Caching(default=60.0), f"{FRESH}, or for 1m where it does not say, for all, up to 1MiB"),
-        ("HEAD", (), Caching(), "answered from it where it has a fresh answer, else by the service; an answer to HEAD is not kept"),
+        ("HEAD", (), Caching(),
+         "answered from it where it has a fresh answer, else by the service; an answer to HEAD is not kept"),
         ("GET", (("Authorization", "x"),), Caching(),
          'passes by: authorization says who calls, and callers = "anonymous"'),
         ("GET", (("Cookie", "x"),), Caching(callers="each"), f"{FRESH}, for this caller alone, up to 1MiB"),
