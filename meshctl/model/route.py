@@ -8,8 +8,8 @@ import msgspec
 
 from meshctl.model.api import ApiMatch, ApiRoute
 from meshctl.model.auth import Need
-from meshctl.model.checked import BodySchema, OpenApi
 from meshctl.model.caching import Caching
+from meshctl.model.checked import BodySchema, OpenApi
 from meshctl.model.limits import Quota, RateLimit
 from meshctl.model.part import Part
 from meshctl.model.passing import Compression, Cors, JsonEdits, SecurityHeaders
