@@ -80,6 +80,9 @@ class Reader:
         self._route = route.name
         self._callers = config.callers
         self._reload = config.reload
+        self._ways = route.auth.names if route.auth is not None else ()
+        self._forwards: bool | None = None
+        """Whether credentials go on to the service; not known before the first request."""
         is_alike = config.callers == "all"
         self._lines = () if is_alike else lines(route.request_headers, route.match.path)
         query = route.request_query
@@ -106,10 +109,21 @@ class Reader:
             control = _control(said)
             if control.no_store:
                 return None
-        is_authorized = self._callers == "all" and _is_told(exchange, said)
+        is_authorized = self._callers == "all" and self._is_told(exchange, said)
         owner = self._route, version.name, caller
         said = {name: said[name] for name in _CONDITIONS & said.keys()} if said else said
         return CachedRequest(exchange, version, owner, said, control, is_authorized=is_authorized)
+
+    def _is_told(self, exchange: Exchange, said: Head) -> bool:
+        """Whether the service is told who calls."""
+        principal = exchange.principal
+        if b"authorization" in said or exchange.stream.identity:
+            return True
+        if principal is None:
+            return False
+        if self._forwards is None:
+            self._forwards = any(each.forward for each in exchange.snapshot.mesh.auth if each.name in self._ways)
+        return self._forwards or bool(principal.told)
 
     def _caller(self, exchange: Exchange, said: Head) -> bytes | None:
         """A digest of who calls and of what the route says differently to its service for each; b"" for nobody in
@@ -162,12 +176,6 @@ def _control(said: Head) -> Asked:
     if control is None and pragma is None:
         return NOTHING
     return asked(control.decode("latin-1") if control is not None else None, (pragma or b"").decode("latin-1"))
-
-
-def _is_told(exchange: Exchange, said: Head) -> bool:
-    """Whether the service is told who calls."""
-    principal = exchange.principal
-    return b"authorization" in said or bool(principal is not None and principal.told) or bool(exchange.stream.identity)
 
 
 def _digest(told: Sequence[bytes]) -> bytes:

@@ -42,6 +42,15 @@ path = "/told"
 service = "s"
 auth = "told"
 cache = {{ callers = "all", default = "10m" }}
+[[routes]]
+name = "passed"
+path = "/passed"
+service = "s"
+auth = "passed"
+cache = {{ callers = "all", default = "10m" }}
+[auth.passed]
+api_key = {{ header = "x-passed-key" }}
+forward = true
 [auth.told]
 api_key = {{ header = "x-api-key" }}
 headers = {{ x-owner = "owner" }}
@@ -83,6 +92,10 @@ def test_whose_they_are(start_gateway: StartGateway, upstreams: Upstreams, tmp_p
             assert (found, document["headers"]["x-owner"]) == (result, owner)
     # A service that is told who calls must say itself that its answer is for others, too.
     assert [seen("/told", x_api_key=each)[1]["headers"]["x-owner"] for each in (acme, zenith)] == ["acme", "zenith"]
+    assert [seen("/passed", x_passed_key=each)[1]["headers"]["x-passed-key"] for each in (acme, zenith)] == [
+        acme,
+        zenith,
+    ]
     assert [seen("/shared", x_quiet_key=each)[0] for each in (acme, zenith)] == ["miss", "hit"]
     for path in ("/mine", "/shared"):
         assert http.get(gateway.url + path).status_code == 401
