@@ -125,10 +125,11 @@ class Description:
                 yield found
 
     def _parameter(self, place: Place, table: dict[str, Any]) -> Parameter | None:
-        name, where = table.get("name"), table.get("in")
+        name = table.get("name")
+        where: Any = table.get("in")
         if not isinstance(name, str) or not name:
             raise Broken(place, "has no name")
-        if not isinstance(where, str) or where not in _STYLES:
+        if not any(where == each for each in _STYLES):
             expected = ", ".join(map(quoted, _STYLES))
             raise Broken(place, f"parameter {quoted(name)} is in {quoted(where)}", f"in: one of {expected}")
         if where == "header":

@@ -14,6 +14,8 @@ from meshctl.core.parameters import Asked, Parameters
 from meshctl.model.checked import Content, OpenApi, Operation
 
 JSON: Final = ("application/json", "application/*+json")
+_LARGE: Final = 256 * 1024
+"""Characters of all schemas of a document."""
 _FEW: Final = 200
 """Values in a body, about, up to which all that is wrong is told."""
 
@@ -29,9 +31,9 @@ class Unacceptable(ValueError):  # noqa: N818 - a claim about a body
 class Body:
     """What is asked of a body."""
 
-    def __init__(self, content: tuple[Content, ...]) -> None:
+    def __init__(self, content: tuple[Content, ...], *, later: bool = False) -> None:
         ranked = sorted(content, key=lambda each: (each.media.count("*"), -len(each.media)))
-        self._ranked = [(each.media, Schema(each.schema) if each.schema else None) for each in ranked]
+        self._ranked = [(each.media, Schema(each.schema, later=later) if each.schema else None) for each in ranked]
         self.accepted = ", ".join(each.media for each in content)
 
     def schema(self, media: str) -> Schema | None:
@@ -58,12 +60,19 @@ class Checked(NamedTuple):
 
 
 def operations(api: OpenApi) -> Operations[Checked]:
-    """The operations of a document, each compiled."""
-    return Operations(((each.method, each.path, _checked(each)) for each in api.operations), api.root)
+    """The operations of a document. Those of a large one are compiled when they are first asked for: all at once would
+    hold up what is under way."""
+    later = sum(map(_size, api.operations)) > _LARGE
+    return Operations(((each.method, each.path, _checked(each, later)) for each in api.operations), api.root)
 
 
-def _checked(each: Operation) -> Checked:
-    return Checked(each, Parameters(each.parameters), Body(each.body) if each.body is not None else None)
+def _size(each: Operation) -> int:
+    return sum(len(one.schema) for one in each.parameters) + sum(len(one.schema) for one in each.body or ())
+
+
+def _checked(each: Operation, later: bool) -> Checked:
+    body = Body(each.body, later=later) if each.body is not None else None
+    return Checked(each, Parameters(each.parameters, later=later), body)
 
 
 def body_faults(schema: Schema, body: bytes) -> list[Fault]:

@@ -45,16 +45,36 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
 class Schema:
     """A schema that can be asked. Raises `NotASchema` for a text that is none."""
 
-    __slots__ = ("_validator", "multiplies", "takes")
+    __slots__ = ("_made", "_multiplies", "_text", "takes")
 
     takes: Callable[[Any], bool]
     """Whether a value meets the schema."""
 
-    def __init__(self, text: str) -> None:
-        self._validator = _compiled(text)
-        self.takes = self._validator.is_valid
-        self.multiplies = multiplies(msgspec.json.decode(text)) if '"$defs"' in text else False
+    def __init__(self, text: str, *, later: bool = False) -> None:
+        """With `later` it is compiled when it is first asked, for texts that are known to be schemas."""
+        self._text = text
+        self._made: Validator | None = None
+        self._multiplies: bool | None = None
+        self.takes = self._first_taken
+        if not later:
+            self.takes = self._validator.is_valid
+
+    @property
+    def multiplies(self) -> bool:
         """Whether the time that it takes is multiplied by each level of a value."""
+        if self._multiplies is None:
+            self._multiplies = '"$defs"' in self._text and multiplies(msgspec.json.decode(self._text))
+        return self._multiplies
+
+    @property
+    def _validator(self) -> Validator:
+        if self._made is None:
+            self._made = _compiled(self._text)
+            self.takes = self._made.is_valid
+        return self._made
+
+    def _first_taken(self, value: Any) -> bool:
+        return self._validator.is_valid(value)
 
     def faults(self, value: Any, place: str = "body", name: str = "", *, is_small: bool = True) -> list[Fault]:
         """What is wrong with it, at most `MOST` things; nothing for a value that meets the schema. Of a value that is

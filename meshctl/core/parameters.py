@@ -53,8 +53,8 @@ class Parameters:
 
     __slots__ = ("_checks", "_reads_query")
 
-    def __init__(self, parameters: Iterable[Parameter]) -> None:
-        self._checks = tuple(_Check(each) for each in parameters if each.schema or each.required)
+    def __init__(self, parameters: Iterable[Parameter], *, later: bool = False) -> None:
+        self._checks = tuple(_Check(each, later=later) for each in parameters if each.schema or each.required)
         self._reads_query = any(each.place == "query" for each in self._checks)
 
     def faults(self, request: Asked, path: Mapping[str, str]) -> list[Fault]:
@@ -76,10 +76,10 @@ class _Check:
 
     __slots__ = ("_find", "_parameter", "_read", "_schema", "_single", "place")
 
-    def __init__(self, parameter: Parameter) -> None:
+    def __init__(self, parameter: Parameter, *, later: bool) -> None:
         self._parameter = parameter
         self.place = parameter.place
-        self._schema = Schema(parameter.schema) if parameter.schema else None
+        self._schema = Schema(parameter.schema, later=later) if parameter.schema else None
         self._read = _reader(parameter)
         self._find = _FINDERS[parameter.place]
         self._single = _single(self._read)

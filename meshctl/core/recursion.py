@@ -38,9 +38,12 @@ def multiplies(schema: Any) -> bool:
 
 
 def _round_about(definitions: dict[str, Any]) -> dict[str, Any]:
-    """The definitions that may lead back to themselves: without those that lead nowhere, again and again."""
+    """The definitions that may lead back to themselves: without those that lead nowhere, or that nothing leads to,
+    again and again."""
     named = {name: _referred(each) & definitions.keys() for name, each in definitions.items()}
-    while dead := [name for name, names in named.items() if not names]:
+    while dead := [name for name, names in named.items() if not names] or named.keys() - frozenset().union(
+        *named.values()
+    ):
         for name in dead:
             del named[name]
         named = {name: names - frozenset(dead) for name, names in named.items()}

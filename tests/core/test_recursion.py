@@ -41,8 +41,27 @@ def schema(node: Any, **others: Any) -> Any:
         (schema({"items": {"allOf": [OTHER, NODE]}}, other={"$ref": "#/$defs/node"}), True),
         (schema({"not": {"items": NODE}, "items": NODE}), True),
         (schema(NODE), False),
+        (
+            {
+                "$defs": {
+                    f"n{at}": {"properties": {f"{to}": {"$ref": f"#/$defs/n{min(400, at + to)}"} for to in (1, 2, 3)}}
+                    for at in range(401)
+                }
+            },
+            False,
+        ),
+        (
+            {
+                "$defs": {
+                    f"n{at}": {"properties": {f"{to}": {"$ref": f"#/$defs/n{at * to % 307}"} for to in range(1, 9)}}
+                    for at in range(307)
+                }
+            },
+            True,
+        ),
     ],
 )
 def test_ways_back(given: Any, expected: bool) -> None:
-    """Several ways to the same part of a value are seen, ways to different parts are not mistaken for these."""
+    """Several ways to the same part of a value are seen, ways to different parts are not mistaken for these, but for
+    those of schemas that are too much to look at."""
     assert multiplies(given) is expected
