@@ -188,16 +188,12 @@ class Exchange(Filtering):
             return
         if body is not None:
             self.sent = len(body)
-            if (
-                response.block
-                and not route.edits_response
-                and self.stream.send_ready(
-                    response.block,
-                    self.request_id if self.added is None else CRLF.join((self.request_id, self.added)),
-                    body,
-                )
-            ):
-                return
+            if response.block and (not route.edits_response or route.only_adds(response)):
+                last = self.request_id if self.added is None else CRLF.join((self.request_id, self.added))
+                if route.dressing is not None:
+                    last = CRLF.join((last, *route.dressing.lines(self)))
+                if self.stream.send_ready(response.block, last, body):
+                    return
         fields = response.fields
         if response.named or route.edits_response:
             fields = route.edit_response(response, self)

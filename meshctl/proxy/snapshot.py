@@ -97,9 +97,20 @@ class CompiledRoute:
         is_same = self.service is service and self.guard is guard and self.body_bytes == limit
         return is_same and self.config == route
 
+    def only_adds(self, response: Response) -> bool:
+        """Whether an answer whose head is known as bytes goes on with lines behind it and nothing else changed."""
+        dressing = self.dressing
+        if dressing is None or not self._only_dresses:
+            return False
+        if response.edited_by is not dressing:
+            if dressing.is_said(response.block):
+                return False
+            # The same head mostly comes again.
+            response.edited_by = dressing
+        return True
+
     def edit_response(self, response: Response, exchange: Exchange) -> Fields:
-        """The answer's fields that pass to the client of `exchange`, with the route's edits, for nobody
-        to change."""
+        """The answer's fields that pass to the client of `exchange`, with the route's edits, for nobody to change."""
         drop, dressing, fields = self._response_drop, self.dressing, response.fields
         if self._response_renaming is not None:
             fields = self._response_renaming.renamed(fields)
@@ -111,8 +122,6 @@ class CompiledRoute:
                 response.edited = without(fields, drop) + self._response_added
                 response.edited_by = self._response_added
             return response.edited
-        if self._only_dresses and response.block and not response.named and not dressing.is_said(response.block):
-            return response.fields + dressing.lines(exchange)
         return without(fields, drop) + self._response_added + dressing.lines(exchange)
 
 
