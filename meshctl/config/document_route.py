@@ -211,7 +211,8 @@ class RouteTable(Table):
         None, description="Compresses answers for clients that take it; true takes the defaults.", examples=[True]
     )
     openapi: OpenApiSpec | None = Field(
-        None, description="An OpenAPI document: its paths alone are known, and requests must be as it says.",
+        None,
+        description="An OpenAPI document: its paths alone are known, and requests must be as it says.",
         examples=["api.yaml"],
     )
     request_schema: BodySchemaSpec | None = Field(
