@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from meshctl.config.document_auth import NeedSpec, Rules
-from meshctl.config.document_checked import BodySchemaSpec, OpenApiSpec
 from meshctl.config.document_caching import CacheSpec
+from meshctl.config.document_checked import BodySchemaSpec, OpenApiSpec
 from meshctl.config.document_limits import Addresses, Bandwidth, Quotas, RateLimits
-from meshctl.config.document_passing import CompressionSpec, CorsTable, JsonEditsTable, SecuritySpec
 from meshctl.config.document_parts import Parts
+from meshctl.config.document_passing import CompressionSpec, CorsTable, JsonEditsTable, SecuritySpec
 from meshctl.config.document_path import PathSpec
 from meshctl.config.scalars import Duration, HostPattern, Label, PlainHost, PlainText, RouteName, Size
 from meshctl.config.scalars_http import (
