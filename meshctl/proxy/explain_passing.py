@@ -12,8 +12,8 @@ from meshctl.core.route_table import RouteTable
 from meshctl.model.route import QueryEdits
 from meshctl.model.units import format_size
 from meshctl.proxy.codings import there
-from meshctl.proxy.explain_cache import describe_cache
 from meshctl.proxy.dressing import Origins, strict
+from meshctl.proxy.explain_cache import describe_cache
 from meshctl.proxy.explain_checked import describe_checked
 
 if TYPE_CHECKING:

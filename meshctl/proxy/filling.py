@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from meshctl.proxy.service import LiveVersion
 
 _OWN: Final = ("on_response", "answer", "answer_with", "on_response_end", "split")
-EXCUSED: Final = 1.0
+EXCUSED: Final = 5.0
 """Seconds for which a service that has failed is not asked again for an answer that may be given stale."""
 _CONDITIONS: Final = frozenset((b"if-none-match", b"if-modified-since"))
 

@@ -8,8 +8,8 @@ import msgspec
 from hypothesis import strategies as st
 
 from meshctl.model.auth import ApiKey, Auth, Basic, ClientCertificate, ForwardAuth, Introspection, Jwt, Need, Oidc
-from meshctl.model.checked import BodySchema, OpenApi
 from meshctl.model.caching import Caching
+from meshctl.model.checked import BodySchema, OpenApi
 from meshctl.model.limits import By, Quota, RateLimit, RateLimiting
 from meshctl.model.mesh import Access, AccessLog, Allow, Certificate, Gateway, Listener, Mesh
 from meshctl.model.part import Part
