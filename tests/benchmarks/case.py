@@ -49,6 +49,8 @@ class Case:
     tls: TlsFiles | None = None
     policies: bool = False
     """Whether everything that keeps services alive is on: see `gateway`."""
+    spans_port: int = 0
+    """Where the spans of one request in a hundred go; 0 is nowhere."""
     log_folders: tuple[Path, ...] = ()
     """Where else it logs to."""
 

@@ -21,9 +21,17 @@ listen = ["{HOST}:{case.port}"]
 workers = {case.workers}
 access_log = {{ path = "{case.access_log}", format = "json" }}{tls}
 
-{routes}{_policies(case) if case.policies else _plain(case)}""")
+{routes}{_policies(case) if case.policies else _plain(case)}{_tracing(case) if case.spans_port else ""}""")
     home = case.folder / "home"
     return [sys.executable, "-m", "meshctl", "gateway", "up", "-c", str(path), "--home", str(home)]
+
+
+def _tracing(case: Case) -> str:
+    return f"""
+[tracing]
+endpoint = "http://{HOST}:{case.spans_port}"
+sample = "1%"
+"""
 
 
 def _plain(case: Case) -> str:

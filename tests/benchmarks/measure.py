@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from . import load, noise, upstream
+from . import load, noise, onlookers, upstream
 from .case import Case, TlsFiles, free_port, prefix
 from .peers import PEERS
 from .results import Measured, Outcome, Round
@@ -93,14 +93,17 @@ def site(core: int | None) -> Iterator[tuple[Path, Running]]:
             yield folder, running
 
 
-def start(contender: Contender, folder: Path, upstream_port: int, core: int | None, path: str) -> tuple[Running, Case]:
+def start(
+    contender: Contender, folder: Path, upstream_port: int, core: int | None, path: str, spans_port: int = 0
+) -> tuple[Running, Case]:
     """Start a contender, return when it answers `path`; else raise StartFailed with nothing left running."""
     peer = PEERS[contender.peer]
     if not peer.is_present:
         raise StartFailed(f"{peer.binary} is not on this machine")
     own = Path(tempfile.mkdtemp(prefix=f"{contender.peer}-", dir=folder))
     tls = certificate(folder) if contender.tls else None
-    case = Case(own, free_port(), upstream_port, contender.routes, contender.workers, tls, contender.policies)
+    policies = contender.policies
+    case = Case(own, free_port(), upstream_port, contender.routes, contender.workers, tls, policies, spans_port)
     command = peer.configure(case)
     running = Running([command], case.output, case.port, core)
     try:
@@ -128,8 +131,11 @@ def _start(
 ) -> Started:
     paths = contender.paths(scenario.suffix)
     core = PROXY_CORE if is_pinned else None
-    running, case = start(contender, folder, upstream_port, core, paths[-1])
+    spans_port = onlookers.spans(contender.looked_at, stack)
+    running, case = start(contender, folder, upstream_port, core, paths[-1], spans_port)
     stack.enter_context(running)
+    if contender.looked_at == "tapped":
+        stack.enter_context(onlookers.tap(case.folder / "home"))
     load_core = LOAD_CORE if is_pinned else None
     prepared = load.prepare(case.folder, paths, scenario.connections, load_core, scenario.upload, scenario.visits)
     return Started(running, prepared, case)

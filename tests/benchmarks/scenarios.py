@@ -20,6 +20,8 @@ class Contender:
     workers: int = 1
     tls: bool = False
     policies: bool = False
+    looked_at: str = ""
+    """"traced" where one request in a hundred is told to a receiver of spans, "tapped" where all are shown."""
 
     def paths(self, suffix: str) -> list[str]:
         """What to ask for: every route once; wrk scatters the order."""
@@ -91,6 +93,14 @@ SCENARIOS = {
             "policies",
             "meshctl without policies and with all of them",
             own=(Contender("no policies", "meshctl"), Contender("all policies", "meshctl", policies=True)),
+        ),
+        *(
+            Scenario(
+                name,
+                f"meshctl alone and {title}",
+                own=(Contender("alone", "meshctl"), Contender(name, "meshctl", looked_at=name)),
+            )
+            for name, title in (("traced", "with spans of 1 %"), ("tapped", "with every request tapped"))
         ),
     )
 }
