@@ -14,7 +14,7 @@ from meshctl.model.tracing import Traced as Told
 from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.span_words import spans
 from meshctl.proxy.traced import Traced
-from meshctl.wire.trace_fields import Said, read
+from meshctl.wire.trace_fields import B3, Said, read
 from meshctl.wire.tracing import SAMPLED, trace_and_flags, valid_request_id, valid_traceparent
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ class Tracer:
         self._worker = worker
         self._next = worker.identifiers.next
         self._bound = b"g" if config.sample >= 1 else b"%016x" % int(config.sample * 2**64)
-        # Connections show the very same fields again and again; they are kept so that nobody else has their ids.
-        self._heads: dict[int, tuple[Fields, Said]] = {}
+        # Connections show the very same fields again and again: those that say nothing of traces, beside traceparent.
+        # They are kept so that nobody else has their ids.
+        self._silent: dict[int, Fields] = {}
         self._spans: list[Span] = []
         self._dropped = 0
         self._is_due = False
@@ -58,19 +59,26 @@ class Tracer:
         given, value = request.request_id, request.traceparent
         if given and valid_request_id(given):
             exchange.request_id = given
-        known = self._heads.get(id(request.fields))
-        said = known[1] if known is not None else self._read(request.fields)
-        if value is not None:
-            if value[53:] == _UNRECORDED and valid_traceparent(value):
-                # The usual case, with the fewest steps.
-                exchange.traceparent = b"".join((b"00-", value[3:35], fresh[35:]))
-                request.fields = said.fields
+        if id(request.fields) in self._silent:
+            # The usual case, with the fewest steps.
+            if value is None:
+                if fresh[19:35] < self._bound:
+                    self._record(exchange, fresh[3:35], fresh[36:52], b"", SAMPLED, b"")
+                else:
+                    exchange.traceparent = fresh
                 return
+            if value[53:] == _UNRECORDED and valid_traceparent(value):
+                exchange.traceparent = b"".join((b"00-", value[3:35], fresh[35:]))
+                return
+        self._identify(exchange, value, fresh, self._read(request.fields))
+
+    def _identify(self, exchange: Exchange, value: bytes | None, fresh: bytes, said: Said) -> None:
+        if value is not None:
             if self._follow(exchange, value, fresh, said):
                 return
-        elif said.b3 is not None and self._follow_b3(exchange, fresh, said):
+        elif said.b3 is not None and self._follow_b3(exchange, said.b3, fresh, said):
             return
-        request.fields = said.bare
+        exchange.request.fields = said.bare
         asked = said.b3.is_sampled if said.b3 is not None and value is None else None
         if fresh[19:35] < self._bound if asked is None else asked:
             self._record(exchange, fresh[3:35], fresh[36:52], b"", SAMPLED, b"")
@@ -78,10 +86,11 @@ class Tracer:
             exchange.traceparent = fresh
 
     def _read(self, fields: Fields) -> Said:
-        if len(self._heads) >= _MOST_HEADS:
-            self._heads.clear()
         said = read(fields)
-        self._heads[id(fields)] = fields, said
+        if said.b3 is None and said.bare is fields:
+            if len(self._silent) >= _MOST_HEADS:
+                self._silent.clear()
+            self._silent[id(fields)] = fields
         return said
 
     def _follow(self, exchange: Exchange, value: bytes, fresh: bytes, said: Said) -> bool:
@@ -97,10 +106,9 @@ class Tracer:
             exchange.traceparent = b"-".join((b"00", trace, fresh[36:52], b"%02x" % flags))
         return True
 
-    def _follow_b3(self, exchange: Exchange, fresh: bytes, said: Said) -> bool:
+    def _follow_b3(self, exchange: Exchange, b3: B3, fresh: bytes, said: Said) -> bool:
         """Go on with a trace in B3; False where there is no more than whether to record one."""
-        b3 = said.b3
-        if b3 is None or not b3.trace:
+        if not b3.trace:
             return False
         is_sampled = b3.is_sampled if b3.is_sampled is not None else b3.trace[16:] < self._bound
         exchange.request.fields = said.bare

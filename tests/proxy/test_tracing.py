@@ -208,11 +208,12 @@ def test_a_share(passage: TracedPassage) -> None:
     count = 2_000
     with passage.proxy.connect("gateway") as client:
         for _ in range(count):
-            client.send(request("/"))
+            client.send(request("/share"))
             assert client.read_response().status == 200
     sampled = [span.trace for span in passage.spans(count // 5)]
     assert all(int(trace[16:], 16) < 0.25 * 2**64 for trace in sampled)
-    traces = [line["trace_id"] for line in passage.proxy.lines(count)[-count:]]
+    passage.proxy.until(lambda: sum(line["path"] == "/share" for line in passage.proxy.lines(0)) == count)
+    traces = [line["trace_id"] for line in passage.proxy.lines(0) if line["path"] == "/share"]
     wanted = {trace for trace in traces if int(trace[16:], 16) < 0.25 * 2**64}
     assert abs(len(wanted) - count / 4) < count / 20
     while missing := wanted - set(sampled):
