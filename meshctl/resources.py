@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from meshctl.errors import MeshError
 
-Kind = Literal["templates", "templates/grafana", "templates/prometheus", "completions", "man"]
+Kind = Literal["templates", "templates/api", "templates/grafana", "templates/prometheus", "completions", "man"]
 
 _PACKAGE: Final = Path(__file__).parent
 

@@ -28,7 +28,7 @@ def init(
         Path, typer.Argument(metavar="PATH", help="The file or its folder (default: mesh.toml here); - is stdout.")
     ] = Path("mesh.toml"),
     template: Annotated[
-        str, typer.Option("--template", "-t", metavar="minimal|canary|mesh|tls|full", help="What to start from.")
+        str, typer.Option("--template", "-t", metavar="minimal|api|canary|mesh|tls|full", help="What to start from.")
     ] = "minimal",
     from_openapi: Annotated[
         Path | None, typer.Option("--from-openapi", metavar="FILE", help="An OpenAPI document that it is to be for.")
@@ -38,7 +38,7 @@ def init(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
-    """Write a mesh.toml to start from."""
+    """Write a mesh.toml to start from, with the files that a template needs beside it."""
     from meshctl.config import templates
 
     if url is not None and from_openapi is None:
@@ -50,10 +50,11 @@ def init(
     if str(path) == "-":
         session.terminal.data(text)
         return
-    _write(file, text, force=force)
-    # This one has commands of its own, which run as they stand.
-    verb = "up" if template == "mesh" else "gateway up"
-    session.terminal.say(f"wrote {file}; next: meshctl {verb} -c {file}")
+    written = {file: text} | {file.parent / name: each for name, each in templates.beside(template).items()}
+    _write(written, force=force)
+    # These have commands of their own, which run as they stand.
+    verb = "up" if template in {"api", "mesh"} else "gateway up"
+    session.terminal.say(f"wrote {', '.join(map(str, written))}; next: meshctl {verb} -c {file}")
 
 
 @examples("""
@@ -96,14 +97,19 @@ def _from_openapi(document: Path, file: Path, url: str | None) -> str:
     return text
 
 
-def _write(file: Path, text: str, *, force: bool) -> None:
-    try:
-        with file.open("w" if force else "x", encoding="utf-8") as out:
-            out.write(text)
-    except FileExistsError as error:
-        raise MeshError("failed", f'"{file}" is already there', hint="--force replaces it") from error
-    except OSError as error:
-        raise MeshError("failed", f'"{file}" cannot be written: {(error.strerror or str(error)).lower()}') from error
+def _write(files: dict[Path, str], *, force: bool) -> None:
+    """All of the files, or none of them where one is there already."""
+    there = None if force else next(filter(os.path.lexists, files), None)
+    if there is not None:
+        raise MeshError("failed", f'"{there}" is already there', hint="--force replaces it")
+    for file, text in files.items():
+        try:
+            with file.open("w" if force else "x", encoding="utf-8") as out:
+                out.write(text)
+        except OSError as error:
+            raise MeshError(
+                "failed", f'"{file}" cannot be written: {(error.strerror or str(error)).lower()}'
+            ) from error
 
 
 def _summary(loaded: Loaded) -> str:

@@ -22,7 +22,7 @@ endpoints = ["127.0.0.1:99999"]
 """
 
 
-@pytest.mark.parametrize("template", ["minimal", "canary", "mesh", "full"])
+@pytest.mark.parametrize("template", ["minimal", "api", "canary", "mesh", "full"])
 def test_init_writes_what_validate_accepts(template: str, meshctl: Meshctl, folder: Path) -> None:
     """What `init` writes is valid as it is."""
     assert meshctl("init", "--template", template).status == 0
@@ -45,6 +45,17 @@ def test_init_keeps_what_is_there(meshctl: Meshctl, folder: Path) -> None:
     assert "--force" in ended.err
     assert meshctl("init", "--force").status == 0
     assert (folder / "mesh.toml").read_text() == templates.text("minimal")
+
+
+def test_init_writes_all_files_or_none(meshctl: Meshctl, folder: Path) -> None:
+    """A template with files beside its mesh.toml has them written next to it; where one is there, none is."""
+    (folder / "api.py").write_text("mine")
+    ended = meshctl("init", "--template", "api")
+    assert (ended.status, [each.name for each in folder.glob("*.*")]) == (1, ["api.py"])
+    assert "api.py" in ended.err
+    assert meshctl("init", "--template", "api", "--force").status == 0
+    assert (folder / "api.py").read_text() == templates.beside("api")["api.py"]
+    assert sorted(each.name for each in folder.glob("*.*")) == ["api.py", "jwks.json", "mesh.toml", "openapi.json"]
 
 
 def test_init_into_a_folder_and_to_stdout(meshctl: Meshctl, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from meshctl.config import templates
 from meshctl.config.files import load
 from meshctl.config.schema import json_schema
 from meshctl.errors import MeshError
+from meshctl.store.home import write_private
 from tests.config.reading import read
 from tests.config.test_files import certificate_pem, key_pem, new_key
 from tests.e2e.waiting import until
@@ -29,7 +31,7 @@ Start = Callable[..., int]
 
 def test_names() -> None:
     """There is a template for each start, the smallest first."""
-    assert templates.names() == ["minimal", "canary", "mesh", "tls", "full"]
+    assert templates.names() == ["minimal", "api", "canary", "mesh", "tls", "full"]
 
 
 @pytest.mark.parametrize("name", templates.names())
@@ -38,8 +40,27 @@ def test_templates_hold(name: str, tmp_path: Path) -> None:
     key = new_key()
     (tmp_path / "localhost.pem").write_bytes(certificate_pem(key))
     (tmp_path / "localhost-key.pem").write_bytes(key_pem(key))
+    for beside, text in templates.beside(name).items():
+        (tmp_path / beside).write_text(text)
     (tmp_path / "mesh.toml").write_text(templates.text(name))
     assert load(tmp_path / "mesh.toml").warnings == ()
+
+
+def test_what_is_a_comment_in_the_api_template_holds(tmp_path: Path) -> None:
+    """Its further ways to know callers hold when their comment signs are taken away and the secrets are there."""
+    for beside, text in templates.beside("api").items():
+        (tmp_path / beside).write_text(text)
+    for secret in ("oidc.secret", "introspection.secret"):
+        write_private(tmp_path / secret, b"not a guess")
+    kept, _, rest = templates.text("api").partition("# Three more ways to know.")
+    commented, mark, services = rest.partition("# ── The services.")
+    uncommented = re.sub(r"^# (?=\[|\w+ = )", "", commented.partition("\n")[2], flags=re.MULTILINE)
+    (tmp_path / "mesh.toml").write_text(f'{kept}{uncommented}{mark}{services}'.replace(
+        'auth = { any = ["partners", "users"] }', 'auth = { any = ["partners", "users", "people", "opaque", "sso"] }'
+    ))  # fmt: skip
+    found = load(tmp_path / "mesh.toml")
+    assert {way.name for way in found.mesh.auth} == {"partners", "users", "people", "opaque", "sso"}
+    assert found.warnings == ()
 
 
 @pytest.mark.parametrize("name", templates.names())
