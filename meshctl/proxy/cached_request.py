@@ -55,10 +55,14 @@ class CachedRequest:
         return f"<CachedRequest {self.target} of {self.owner[:2]}>"
 
     def select(self, names: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        """The values of its headers of these names."""
+        """The values of its headers of these names, as its service is told them."""
         request = self._exchange.request
         found: list[bytes] = []
         for name in names:
+            if name in request.named:
+                # Its service does not see it: what that says is no answer to those who do send it.
+                found.append(b"")
+                continue
             if name in REQUEST_READ:
                 found.append((request.header(name.decode("latin-1")) or "").encode("latin-1"))
                 continue

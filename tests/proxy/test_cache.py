@@ -194,6 +194,15 @@ def test_variants(passage: Passage) -> None:
     passage.pass_through(request("/", "X-Tenant: 1"), answer(FRESH, vary))
 
 
+def test_what_the_service_does_not_see(passage: Passage) -> None:
+    """A header that a client has dropped on the way names no answer for those whose service sees theirs."""
+    passage.serve(cache=Caching(vary=("x-tenant",)))
+    passage.pass_through(request("/hop", "X-Tenant: 1", "Connection: x-tenant"), answer(FRESH, body=b"nobody's"))
+    passage.pass_through(request("/hop", "X-Tenant: 1"), answer(FRESH, body=b"1"))
+    assert passage.refuse(request("/hop")).body == b"nobody's"
+    assert passage.refuse(request("/hop", "X-Tenant: 1")).body == b"1"
+
+
 def test_revalidation(cached: Passage) -> None:
     """What is stale is asked for by its tag and date; a 304 makes it fresh, with what that says anew."""
     modified = "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT"
