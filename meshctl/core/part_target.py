@@ -62,7 +62,8 @@ class Target:
     def fill(self, values: Values) -> tuple[str, str | None]:
         """The path and the query. Raises Lacking."""
         path = "".join([each if isinstance(each, str) else _in_path(each, values(each)) for each in self._path])
-        if any(segment in _DOTS for segment in path.split("/")):
+        # Some servers take what stands behind ";" out of a segment before they look for dots.
+        if any(segment.partition(";")[0] in _DOTS for segment in path.split("/")):
             variable = next(each for each in self._path if isinstance(each, Variable))
             raise Lacking(variable, 'which would make "." or ".." of a segment')
         if self._params is None:

@@ -52,6 +52,9 @@ REQUEST_READ: Final = (
 RESPONSE_READ: Final = HOP_BY_HOP | {b"content-length", b"x-request-id"}
 """Response fields the proxy reads and writes anew."""
 
+_TELLING: Final = _FORWARDING | {_IDENTITY}
+"""By which a service is told who calls."""
+
 NEVER_NAMED: Final = frozenset(
     (b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization", b"cookie")
 )
@@ -100,6 +103,8 @@ def collector(
             return
         low = name.lower()
         if low not in read:
+            if is_disguised(low):
+                return
             if len(passing) < MOST_NAMES:
                 passing.add(name)
             append(join((name, value)))
@@ -111,6 +116,16 @@ def collector(
             special[low] = value.rstrip(b" ")
 
     return on_header
+
+
+def is_disguised(name: bytes) -> bool:
+    """Whether a field's name (in lower case) is read by CGI and its children as one by which the proxy tells who calls:
+    "_" is "-" to them (RFC 3875 §4.1.18).
+
+    >>> is_disguised(b"x_forwarded-for"), is_disguised(b"x-forwarded-for"), is_disguised(b"x_other")
+    (True, False, False)
+    """
+    return b"_" in name and name.replace(b"_", b"-") in _TELLING
 
 
 def unheard(_name: bytes, _value: bytes) -> None:
@@ -156,7 +171,7 @@ def without(fields: Fields, names: Container[bytes]) -> Fields:
 
 def passing_trailers(fields: Fields) -> Fields:
     """The trailer fields that may pass: none that would frame, route or authorise a message (RFC 9110 §6.5.1)."""
-    return without(fields, _TRAILERS_FORBIDDEN)
+    return [each for each in without(fields, _TRAILERS_FORBIDDEN) if not is_disguised(each[: each.index(b":")].lower())]
 
 
 def make(*texts: str) -> Fields:

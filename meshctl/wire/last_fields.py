@@ -11,7 +11,7 @@ from itertools import compress
 from operator import ne
 from typing import Final
 
-from meshctl.wire.fields import IDENTIFIERS, MOST_NAMES, Fields
+from meshctl.wire.fields import IDENTIFIERS, MOST_NAMES, Fields, is_disguised
 
 # A field's value as llhttp accepts it, without what is rare.
 _PLAIN_VALUE: Final = re.compile(rb"[\t -~]*").fullmatch
@@ -68,7 +68,7 @@ class LastFields:
 
     def sort(self, lines: list[bytes]) -> bool:
         """Read a head from scratch, and leave it to others to judge it; False where a field that the proxy reads
-        repeats, or where lines are more than one head."""
+        repeats or is disguised, or where lines are more than one head."""
         if b"" in lines:
             return False
         fields: Fields = []
@@ -87,6 +87,8 @@ class LastFields:
                     (ids if low in IDENTIFIERS else special)[low] = _value(line, colon + 1)
                     places.append(low)
                     continue
+                if is_disguised(low):
+                    return False
                 if len(names) < MOST_NAMES and len(name) <= _LONGEST_NAME:
                     names.add(name)
             places.append(len(fields))

@@ -51,6 +51,8 @@ def test_filled(target: str, known: dict[str, str], expected: tuple[str, str | N
         ("/u/{query.id}", {}),
         ("/u/{part.a.id}", {"id": ".."}),
         ("/u/.{part.a.id}/x", {"id": "."}),
+        ("/u/{path.id}/x", {"id": "..;"}),
+        ("/u/{path.id}", {"id": ".;a"}),
         ("/u/{part.a.id}{part.b.no}", {"id": ".", "no": "."}),
         ("/u/{part.a.id}", {"id": "a\x00b"}),
         ("/u/{part.a.id}", {"id": "a\r\nb"}),

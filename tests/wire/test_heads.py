@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshctl.wire.fields import passing_trailers
 from meshctl.wire.message import CHUNKED, UNTIL_CLOSE, Request, Response
 from meshctl.wire.target import split_absolute, split_host
 
@@ -88,6 +89,16 @@ def test_fields_and_what_the_proxy_reads_itself() -> None:
     assert as_pairs(got.fields) == [(b"X-B", b"1"), (b"x-a", b"2"), (b"X-b", b"3")]
     assert (got.special[b"via"], got.special[b"x-forwarded-for"]) == (b"a, b", b"1, 2")
     assert (got.authority, got.host) == (b"a.test:80", "a.test")
+
+
+@pytest.mark.parametrize("name", [b"X_Forwarded_For", b"x-forwarded_host", b"X_MESHCTL_IDENTITY"])
+def test_who_calls_in_another_spelling(name: bytes) -> None:
+    """What an app would read as the proxy's own word on who calls does not pass, however it is spelt; the same in a
+    trailer."""
+    got = request(b"X_Other: 1", name + b": a", b"X-Forwarded-For: 1")
+    assert as_pairs(got.fields) == [(b"X_Other", b"1")]
+    assert got.special[b"x-forwarded-for"] == b"1"
+    assert passing_trailers([name + b": a", b"X_Sum: 1"]) == [b"X_Sum: 1"]
 
 
 def test_header_query_and_cookie() -> None:
