@@ -10,7 +10,7 @@ from meshctl.wire.message import Malformed, Request, Response
 from meshctl.wire.request_reader import RequestReader
 from meshctl.wire.response_reader import ResponseReader
 
-SHORTCUTS = {"block", "is_bare", "is_normal"}
+SHORTCUTS = {"block", "edited", "edited_by", "is_bare", "is_normal"}
 """What the short way tells beyond what was read."""
 
 
