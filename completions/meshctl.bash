@@ -14,7 +14,7 @@ _meshctl() {
     COMPREPLY=()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case "${at:+$at }$word" in
-            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"api"|"api ls"|"api callers"|"limits"|"limits ls"|"limits reset"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"stat"|"tap"|"top"|"edges"|"logs"|"metrics"|"metrics show"|"metrics dashboard"|"metrics alerts"|"metrics scrape"|"doctor"|"completions") at=${at:+$at }$word ;;
+            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"api"|"api ls"|"api callers"|"limits"|"limits ls"|"limits reset"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"status"|"stat"|"tap"|"top"|"edges"|"logs"|"metrics"|"metrics show"|"metrics dashboard"|"metrics alerts"|"metrics scrape"|"doctor"|"completions") at=${at:+$at }$word ;;
         esac
     done
     case "$at $previous" in
@@ -28,7 +28,7 @@ _meshctl() {
     case "$previous" in
         --home|--offline-root|--out|--prefix) COMPREPLY=($(compgen -d -- "$current")); return ;;
         --for|--url|--timeout|--expect|-r|--route|-l|--listen|--admin|-n|--lines|-s|--service|--version|-p|--port|-u|--upstream|--grace|--ready-timeout|-g|--gateway|-H|--header|--top|--quota|--key|--to|--steps|--every|--max-errors|--max-p99|--min-requests|--failures|--on-step|--on-promote|--on-rollback|--gate|--number|--percent|--ignore|--delay|--abort|--reset|--throttle|--from|--owner|--scope|--expires|--overlap|--dns|--ip|--days|-w|--window|--method|--status|--slow|--max-rate|--grep|--group) COMPREPLY=(); return ;;
-        -t|--template) COMPREPLY=($(compgen -W "minimal canary mesh tls full" -- "$current")); return ;;
+        -t|--template) COMPREPLY=($(compgen -W "minimal api canary mesh tls full" -- "$current")); return ;;
         --from-openapi|-c|--config|--health|--passphrase-file|--p12-passphrase-file|--out|--path|--bundle) COMPREPLY=($(compgen -f -- "$current")); return ;;
         -o|--output) COMPREPLY=($(compgen -W "table json" -- "$current")); return ;;
         -w|--workers) COMPREPLY=($(compgen -W "auto" -- "$current")); return ;;
@@ -41,7 +41,7 @@ _meshctl() {
         -o|--output) COMPREPLY=($(compgen -W "text openmetrics json" -- "$current")); return ;;
     esac
     case "$at" in
-        "") words="demo init up down validate diff apply gateway sidecar routes services api limits traffic keys certs config stat tap top edges logs metrics doctor completions" flags="--home -q --quiet -V --version -h --help" ;;
+        "") words="demo init up down validate diff apply gateway sidecar routes services api limits traffic keys certs config status stat tap top edges logs metrics doctor completions" flags="--home -q --quiet -V --version -h --help" ;;
         "demo") words="" flags="--for --home -q --quiet -h --help" ;;
         "init") words="" flags="-t --template --from-openapi --url --force --home -q --quiet -h --help" ;;
         "up") words="" flags="-c --config -d --detach --timeout --home -q --quiet -h --help" ;;
@@ -108,6 +108,7 @@ _meshctl() {
         "config schema") words="" flags="--home -q --quiet -h --help" ;;
         "config history") words="" flags="-n --lines -o --output --home -q --quiet -h --help" ;;
         "config rollback") words="" flags="--timeout -o --output --home -q --quiet -h --help" ;;
+        "status") words="" flags="--timeout -o --output --home -q --quiet -h --help" ;;
         "stat") words="" flags="--by -w --window -o --output --home -q --quiet -h --help" ;;
         "tap") words="" flags="--from --to --method --path --status --header --slow --max-rate --hops -n --lines --for -o --output --home -q --quiet -h --help" ;;
         "top") words="" flags="--from --to --method --path --status --header --slow --max-rate --sort --every --for -o --output --home -q --quiet -h --help" ;;

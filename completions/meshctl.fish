@@ -3,7 +3,7 @@ function __meshctl_at
     set -l at ""
     for word in (commandline -opc)[2..-1]
         set -l next (string trim -- "$at $word")
-        if contains -- $next 'demo' 'init' 'up' 'down' 'validate' 'diff' 'apply' 'gateway' 'gateway up' 'gateway status' 'gateway reload' 'gateway down' 'gateway logs' 'sidecar' 'sidecar wrap' 'sidecar ls' 'sidecar drain' 'routes' 'routes ls' 'routes explain' 'services' 'services ls' 'services show' 'api' 'api ls' 'api callers' 'limits' 'limits ls' 'limits reset' 'traffic' 'traffic split' 'traffic shift' 'traffic promote' 'traffic rollback' 'traffic reset' 'traffic history' 'traffic rollout' 'traffic pause' 'traffic resume' 'traffic abort' 'traffic mirror' 'traffic fault' 'keys' 'keys create' 'keys ls' 'keys rotate' 'keys revoke' 'certs' 'certs init' 'certs issue' 'certs ls' 'certs show' 'certs verify' 'certs rotate' 'certs revoke' 'certs bundle' 'certs mtls' 'certs trust' 'certs trust install' 'certs trust uninstall' 'certs trust status' 'config' 'config show' 'config schema' 'config history' 'config rollback' 'stat' 'tap' 'top' 'edges' 'logs' 'metrics' 'metrics show' 'metrics dashboard' 'metrics alerts' 'metrics scrape' 'doctor' 'completions'
+        if contains -- $next 'demo' 'init' 'up' 'down' 'validate' 'diff' 'apply' 'gateway' 'gateway up' 'gateway status' 'gateway reload' 'gateway down' 'gateway logs' 'sidecar' 'sidecar wrap' 'sidecar ls' 'sidecar drain' 'routes' 'routes ls' 'routes explain' 'services' 'services ls' 'services show' 'api' 'api ls' 'api callers' 'limits' 'limits ls' 'limits reset' 'traffic' 'traffic split' 'traffic shift' 'traffic promote' 'traffic rollback' 'traffic reset' 'traffic history' 'traffic rollout' 'traffic pause' 'traffic resume' 'traffic abort' 'traffic mirror' 'traffic fault' 'keys' 'keys create' 'keys ls' 'keys rotate' 'keys revoke' 'certs' 'certs init' 'certs issue' 'certs ls' 'certs show' 'certs verify' 'certs rotate' 'certs revoke' 'certs bundle' 'certs mtls' 'certs trust' 'certs trust install' 'certs trust uninstall' 'certs trust status' 'config' 'config show' 'config schema' 'config history' 'config rollback' 'status' 'stat' 'tap' 'top' 'edges' 'logs' 'metrics' 'metrics show' 'metrics dashboard' 'metrics alerts' 'metrics scrape' 'doctor' 'completions'
             set at $next
         end
     end
@@ -15,7 +15,7 @@ function __meshctl_live
 end
 complete -c meshctl -f
 complete -c meshctl -n '__meshctl_at' -a demo -d 'Run a gateway and two wrapped services, one in two versions, with live traffic'
-complete -c meshctl -n '__meshctl_at' -a init -d 'Write a mesh.toml to start from'
+complete -c meshctl -n '__meshctl_at' -a init -d 'Write a mesh.toml to start from, with the files that a template needs beside it'
 complete -c meshctl -n '__meshctl_at' -a up -d 'Apply a mesh.toml and run all it has: the gateway, and each `command`, wrapped'
 complete -c meshctl -n '__meshctl_at' -a down -d 'End what `meshctl up` has started, and only that'
 complete -c meshctl -n '__meshctl_at' -a validate -d 'Check a mesh.toml and tell every problem at once, each with its line'
@@ -31,6 +31,7 @@ complete -c meshctl -n '__meshctl_at' -a traffic -d 'Which version of a service 
 complete -c meshctl -n '__meshctl_at' -a keys -d 'API keys: made, listed, replaced, revoked; every proxy knows at once'
 complete -c meshctl -n '__meshctl_at' -a certs -d 'The mesh'\''s own certificates: who has which, how long, and new ones for all of them while everything runs'
 complete -c meshctl -n '__meshctl_at' -a config -d 'The configuration in force, its schema, and the way back to an earlier one'
+complete -c meshctl -n '__meshctl_at' -a status -d 'Show how the whole mesh is, on one page, each line with the command that tells more'
 complete -c meshctl -n '__meshctl_at' -a stat -d 'Show how services fare: success, requests per second, latencies, what is under way, and why proxies refused'
 complete -c meshctl -n '__meshctl_at' -a tap -d 'Show requests as they pass, one line each, live from every proxy, until Ctrl-C'
 complete -c meshctl -n '__meshctl_at' -a top -d 'Show which kinds of requests there are most of, live: who calls whom, with what, how often, how fast, how well'
@@ -48,7 +49,7 @@ complete -c meshctl -n '__meshctl_at demo' -l home -r -F -d 'Where the mesh'\''s
 complete -c meshctl -n '__meshctl_at demo' -s q -l quiet -d 'Say nothing but data and errors'
 complete -c meshctl -n '__meshctl_at demo' -s h -l help -d 'Show this text'
 complete -c meshctl -n '__meshctl_at init' -F
-complete -c meshctl -n '__meshctl_at init' -s t -l template -x -a 'minimal canary mesh tls full' -d 'What to start from'
+complete -c meshctl -n '__meshctl_at init' -s t -l template -x -a 'minimal api canary mesh tls full' -d 'What to start from'
 complete -c meshctl -n '__meshctl_at init' -l from-openapi -r -F -d 'An OpenAPI document that it is to be for'
 complete -c meshctl -n '__meshctl_at init' -l url -r -d 'With --from-openapi: where the application is'
 complete -c meshctl -n '__meshctl_at init' -l force -d 'Replace a file that is there'
@@ -462,6 +463,11 @@ complete -c meshctl -n '__meshctl_at config rollback' -s o -l output -x -a 'tabl
 complete -c meshctl -n '__meshctl_at config rollback' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
 complete -c meshctl -n '__meshctl_at config rollback' -s q -l quiet -d 'Say nothing but data and errors'
 complete -c meshctl -n '__meshctl_at config rollback' -s h -l help -d 'Show this text'
+complete -c meshctl -n '__meshctl_at status' -l timeout -r -d 'What a proxy gets to answer'
+complete -c meshctl -n '__meshctl_at status' -s o -l output -x -a 'table json' -d 'A table for people, or one JSON document'
+complete -c meshctl -n '__meshctl_at status' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
+complete -c meshctl -n '__meshctl_at status' -s q -l quiet -d 'Say nothing but data and errors'
+complete -c meshctl -n '__meshctl_at status' -s h -l help -d 'Show this text'
 complete -c meshctl -n '__meshctl_at stat' -a '(__meshctl_live services)'
 complete -c meshctl -n '__meshctl_at stat' -l by -x -a 'service version route edge' -d 'What a row stands for'
 complete -c meshctl -n '__meshctl_at stat' -s w -l window -r -d 'How far back: 10s to 15m'

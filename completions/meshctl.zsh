@@ -11,7 +11,7 @@ _meshctl() {
     typed=("${(@)words[1,CURRENT-1]}")
     for (( index = 2; index < CURRENT; index++ )); do
         case "${at:+$at }${words[index]}" in
-            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"api"|"api ls"|"api callers"|"limits"|"limits ls"|"limits reset"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"stat"|"tap"|"top"|"edges"|"logs"|"metrics"|"metrics show"|"metrics dashboard"|"metrics alerts"|"metrics scrape"|"doctor"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
+            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"api"|"api ls"|"api callers"|"limits"|"limits ls"|"limits reset"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"status"|"stat"|"tap"|"top"|"edges"|"logs"|"metrics"|"metrics show"|"metrics dashboard"|"metrics alerts"|"metrics scrape"|"doctor"|"completions") at="${at:+$at }${words[index]}"; last=$index ;;
         esac
     done
     words=(meshctl "${(@)words[last+1,-1]}")
@@ -19,7 +19,7 @@ _meshctl() {
     case "$at" in
         "")
             commands+=('demo:Run a gateway and two wrapped services, one in two versions, with live traffic')
-            commands+=('init:Write a mesh.toml to start from')
+            commands+=('init:Write a mesh.toml to start from, with the files that a template needs beside it')
             commands+=('up:Apply a mesh.toml and run all it has: the gateway, and each `command`, wrapped')
             commands+=('down:End what `meshctl up` has started, and only that')
             commands+=('validate:Check a mesh.toml and tell every problem at once, each with its line')
@@ -35,6 +35,7 @@ _meshctl() {
             commands+=('keys:API keys: made, listed, replaced, revoked; every proxy knows at once')
             commands+=('certs:The mesh'\''s own certificates: who has which, how long, and new ones for all of them while everything runs')
             commands+=('config:The configuration in force, its schema, and the way back to an earlier one')
+            commands+=('status:Show how the whole mesh is, on one page, each line with the command that tells more')
             commands+=('stat:Show how services fare: success, requests per second, latencies, what is under way, and why proxies refused')
             commands+=('tap:Show requests as they pass, one line each, live from every proxy, until Ctrl-C')
             commands+=('top:Show which kinds of requests there are most of, live: who calls whom, with what, how often, how fast, how well')
@@ -58,7 +59,7 @@ _meshctl() {
                 '*:: :' ;;
         "init")
             _arguments \
-                '*-t[What to start from]:minimal canary mesh tls full:(minimal canary mesh tls full)' '*--template[What to start from]:minimal canary mesh tls full:(minimal canary mesh tls full)' \
+                '*-t[What to start from]:minimal api canary mesh tls full:(minimal api canary mesh tls full)' '*--template[What to start from]:minimal api canary mesh tls full:(minimal api canary mesh tls full)' \
                 '*--from-openapi[An OpenAPI document that it is to be for]:FILE:_files' \
                 '*--url[With --from-openapi\: where the application is]:URL: ' \
                 '*--force[Replace a file that is there]' \
@@ -639,6 +640,14 @@ _meshctl() {
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:REVISION: _meshctl_live revisions' ;;
+        "status")
+            _arguments \
+                '*--timeout[What a proxy gets to answer]:DURATION: ' \
+                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
+                '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
+                '*-h[Show this text]' '*--help[Show this text]' \
+                '*:: :' ;;
         "stat")
             _arguments \
                 '*--by[What a row stands for]:service version route edge:(service version route edge)' \

@@ -76,6 +76,9 @@ def rows_by(asked: Asked, by: By, services: Sequence[str], meshed: Iterable[tupl
     from meshctl.observe.reading import Row, flows, rows
 
     def is_wanted(flow: Flow) -> bool:
+        # What a callee tells of its callers' requests beside counting them is of no route of theirs.
+        if by is By.ROUTE and not flow.series.requests:
+            return False
         return not services or flow.service in services or (by is By.EDGE and flow.caller in services)
 
     found = rows(filter(is_wanted, flows(asked.readings)), _NAMES[by])
@@ -141,7 +144,7 @@ def why(row: Row) -> str:
     """The most frequent reasons for which proxies answered themselves, with their shares of all requests."""
     first = list(row.reasons.items())[:2]
     more = len(row.reasons) - len(first)
-    words = [f"{reason} {share(count / row.requests)}" for reason, count in first]
+    words = [f"{reason} {share(count / row.requests) if row.requests else count}" for reason, count in first]
     return ", ".join([*words, *([f"{more} more"] if more else [])])
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meshctl.control.apis import caller_views
+from meshctl.control.health import health
 from meshctl.control.metrics import mesh_metrics, own_metrics, told
 from meshctl.control.readings import reading
 from meshctl.control.reception import Reception
@@ -50,7 +51,11 @@ class Admin:
             supervisor.loop,
             self._up_to,
             self._serve,
-            {"/v1/stat": lambda query: reading(supervisor, query), "/v1/metrics": lambda _query: told(supervisor)},
+            {
+                "/v1/stat": lambda query: reading(supervisor, query),
+                "/v1/metrics": lambda _query: told(supervisor),
+                "/v1/health": lambda _query: health(supervisor),
+            },
             {"/v1/tap": tapping.show},
         )
         self._runner: web.AppRunner | None = None

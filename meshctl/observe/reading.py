@@ -99,14 +99,20 @@ def flows(readings: Sequence[Reading]) -> Iterator[Flow]:
 
 
 def _arrived(reading: Reading, series: SeriesSample, asked: set[str]) -> Iterator[Flow]:
-    """Those of a sidecar's own requests that nobody else tells of."""
+    """Those of a sidecar's own requests that nobody else tells of, and why it answered others itself: their callers'
+    proxies only know with what status."""
     own = series
+    # What was refused before it came to the app has no version yet.
+    version = series.version or next((load.version for load in reading.loads if load.service == reading.local), "")
     for caller, theirs in series.callers.items():
         own = without(own, theirs)
         if caller not in asked:
-            yield Flow(caller, "", reading.service, series.version, theirs, reading.seconds, MTLS)
+            yield Flow(caller, "", reading.service, version, theirs, reading.seconds, MTLS)
+        elif theirs.reasons:
+            why = SeriesSample(*theirs.key, reasons=theirs.reasons)
+            yield Flow(caller, "", reading.service, version, why, reading.seconds, MTLS)
     if own.requests:
-        yield Flow("", "", reading.service, series.version, own, reading.seconds, PLAIN)
+        yield Flow("", "", reading.service, version, own, reading.seconds, PLAIN)
 
 
 def without(whole: SeriesSample, part: SeriesSample) -> SeriesSample:

@@ -12,13 +12,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def issue(folder: Path, *, serial: int) -> tuple[Path, Path]:
-    """The paths of a new certificate for localhost and its new key; those of an earlier call are replaced."""
+def issue(folder: Path, *, serial: int, days: float = 30) -> tuple[Path, Path]:
+    """The paths of a new certificate for localhost, valid since a day ago and for `days` from now, and its new key; those
+    of an earlier call are replaced."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
     made = (
-        x509.CertificateBuilder(name, name, key.public_key(), serial, now - timedelta(1), now + timedelta(30))
+        x509.CertificateBuilder(name, name, key.public_key(), serial, now - timedelta(1), now + timedelta(days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .sign(key, hashes.SHA256())
     )

@@ -62,6 +62,15 @@ def test_a_silent_proxy_is_told_of_by_those_it_calls() -> None:
     assert ("gateway", "web", "v1", 1, MTLS) in told(WEB, ORDERS)
 
 
+def test_why_a_callee_refused_is_told_with_its_callers_requests() -> None:
+    """The caller's proxy knows the status and counts the request; the reason is the callee's, of whatever version."""
+    refused = series("inbound", "local:orders", "", callers=("web", "web"), status=503)
+    orders = Reading("orders-1", "orders", "local:orders", 10.0, (refused,), (Load("local:orders", "v1"),))
+    row = rows(flows([WEB, orders]), lambda flow: (flow.caller, flow.service, flow.version))["web", "orders", "v1"]
+    assert (row.requests, row.reasons, row.tls) == (1, {"no_endpoint": 2}, MTLS)
+    assert rows(flows([orders]), lambda flow: (flow.caller,))["web",].requests == 2
+
+
 def test_rows_add_counts_and_rates_and_merge_latencies() -> None:
     """A row has the sum of all rates, each over its proxy's own time, and percentiles of all requests together."""
     slow, fast = series("a", "s", callers=("",), ms=1000), series("a", "s", callers=("",) * 99, ms=10)

@@ -79,10 +79,11 @@ def files(facts: Facts) -> Finding:
     pairs = dict.fromkeys((each.certificate, each.key) for listener in listeners for each in listener.tls)
     if not pairs:
         raise Unknown("no listener has a certificate from a file")
-    return worst((_judge_file(*pair, facts.now) for pair in pairs), counted(len(pairs), "file"))
+    return worst((judge_file(*pair, facts.now) for pair in pairs), counted(len(pairs), "file"))
 
 
-def _judge_file(certificate: str, key: str, now: float) -> Finding:
+def judge_file(certificate: str, key: str, now: float) -> Finding:
+    """See `files`; one certificate and the key that should be its own."""
     hint = f"renew it, then: meshctl gateway reload (file {certificate})"
     try:
         found = _read(Path(certificate))
