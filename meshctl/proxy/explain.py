@@ -18,9 +18,9 @@ from meshctl.model.route import Route
 from meshctl.model.service import Service, Version
 from meshctl.model.units import format_duration, format_percent, format_size
 from meshctl.model.views import EndpointView, ExplainView, LoserView, ServiceView
-from meshctl.proxy.described import describe_conditions, describe_login, describe_match, describe_target
-from meshctl.proxy.explain_limits import describe_limits
-from meshctl.proxy.explain_passing import describe_passing, forwarded_query, table_for
+from meshctl.proxy.described import describe_conditions, describe_match, describe_target
+from meshctl.proxy.explain_filters import Asked, describe_filters
+from meshctl.proxy.explain_passing import describe_security_headers, forwarded_query, table_for
 from meshctl.proxy.keys import request_key
 from meshctl.proxy.shaping import target
 from meshctl.wire.fields import REQUEST_READ
@@ -82,18 +82,14 @@ def explain(
             method, request.host, request.path, reason=f"no_route: {REASONS['no_route'][1]}", losers=losers
         )
     route = routes[told.winner]
-    said = describe_passing(route, request) + _auth(mesh, route, request, vouched)
-    said += describe_limits(mesh, route, request, meters)
-    if route.parts:
-        from meshctl.proxy.explain_parts import describe_parts
-
-        services = {each.name: each for each in mesh.services}
-        said += describe_parts(
-            route, request, lambda part: _destination(services[part.service], request, live, part.version)
-        )
+    services = {each.name: each for each in mesh.services}
+    service = services[route.service] if route.service is not None else None
+    said = describe_filters(
+        Asked(mesh, route, service, request, vouched, meters,
+              lambda part: _destination(services[part.service], request, live, part.version))
+    )  # fmt: skip
     version, endpoint = "", ""
-    if route.service is not None:
-        service = next(each for each in mesh.services if each.name == route.service)
+    if service is not None:
         version, endpoint = _destination(service, request, live, route.version)
     return ExplainView(
         method,
@@ -103,21 +99,11 @@ def explain(
         match=describe_match(route.match),
         target=describe_target(route),
         forwarded=_forwarded(route, request) if route.service else "",
-        policies=said + _policies(mesh, route),
+        policies=(*said, *describe_security_headers(route), *_policies(mesh, route)),
         version=version,
         endpoint=endpoint,
         losers=losers,
     )
-
-
-def _auth(mesh: Mesh, route: Route, request: Request, vouched: Vouched | None) -> tuple[str, ...]:
-    if route.login:
-        return (describe_login(mesh, route),)
-    if route.auth is None and not route.require:
-        return ()
-    from meshctl.proxy.explain_auth import Vouched, describe_auth
-
-    return describe_auth(mesh, route, request, vouched or Vouched())
 
 
 def _request(method: str, url: str, headers: Sequence[tuple[str, str]]) -> Request:
@@ -221,6 +207,8 @@ def _policies(mesh: Mesh, route: Route) -> tuple[str, ...]:
         ):
             if names:
                 said.append(f"{direction} headers: {verb} {', '.join(names)}")
+    if route.response_bytes:
+        said.append(f"answer: at most {format_size(route.response_bytes)}")
     if route.parts and route.timeout:
         said.append(f"timeout: {format_duration(route.timeout)} in all")
     if route.service is None:

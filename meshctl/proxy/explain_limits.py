@@ -16,6 +16,7 @@ from meshctl.model.route import Route
 from meshctl.model.units import format_count_per, format_duration, format_size
 from meshctl.proxy.counted import counted, salt, shown
 from meshctl.proxy.filters.addresses import verdict
+from meshctl.proxy.filters.rate_limits import asks_callers
 from meshctl.proxy.meters import Meters
 from meshctl.wire.message import Request
 
@@ -36,26 +37,35 @@ class _Asked:
         self.stream = self
 
 
-def describe_limits(mesh: Mesh, route: Route, request: Request, meters: Meters | None = None) -> tuple[str, ...]:
-    """A line for each limit that the request would meet, in that order."""
-    lines = [*_addresses(mesh, route)]
+def describe_rates(route: Route, request: Request, meters: Meters | None, *, of_callers: bool) -> Iterator[str]:
+    """A line for each rate, where the route's are kept before it is known who calls, or after that (`of_callers`)."""
+    if asks_callers(route) is not of_callers:
+        return
     asked = _Asked(request)
     for limit in route.rate_limits:
         said = f"rate limit {limit.name}: {format_count_per(limit.count, limit.window)}, {limit.burst} at once"
-        lines.append(f"{said}, by {_by(limit.by)}{_rate_now(route.written, limit, asked, meters)}")
+        yield f"{said}, by {_by(limit.by)}{_rate_now(route.written, limit, asked, meters)}"
+
+
+def describe_quotas(route: Route, request: Request, meters: Meters | None) -> Iterator[str]:
+    """A line for each quota."""
+    asked = _Asked(request)
     for quota in route.quotas:
         said = f"quota {quota.name}: {quota.limit} in a {quota.per}, by {_by(quota.by)}"
-        lines.append(said + _quota_now(route.written, quota, asked, meters))
-    if route.response_bytes:
-        lines.append(f"answer: at most {format_size(route.response_bytes)}")
+        yield said + _quota_now(route.written, quota, asked, meters)
+
+
+def describe_bandwidth(route: Route) -> Iterator[str]:
+    """How fast answers go out."""
     if route.bandwidth:
-        lines.append(f"bandwidth: {format_size(route.bandwidth)}/s for the body of an answer")
-    return tuple(lines)
+        yield f"bandwidth: {format_size(route.bandwidth)}/s for the body of an answer"
 
 
-def _addresses(mesh: Mesh, route: Route) -> Iterator[str]:
+def describe_addresses(mesh: Mesh, route: Route) -> Iterator[str]:
+    """Whether the gateway, and the route, let clients from here in."""
     for where, of in (("gateway.", mesh.gateway), ("", route)):
-        if of.allow_addresses or of.deny_addresses:
+        # The gateway's hold for what comes in there, not for calls between services.
+        if (of.allow_addresses or of.deny_addresses) and (not where or route.entry == "gateway"):
             rule = verdict(of.allow_addresses, of.deny_addresses)(HERE)
             name = "gateway addresses" if where else "addresses"
             yield f"{name}: from {HERE} " + (f"denied:{where}{rule}" if rule else "let in")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from meshctl.config.render_api import moment
 from meshctl.core.accept_encoding import preferred
@@ -13,17 +13,18 @@ from meshctl.model.route import QueryEdits
 from meshctl.model.units import format_size
 from meshctl.proxy.codings import there
 from meshctl.proxy.dressing import Origins, strict
-from meshctl.proxy.explain_cache import describe_cache
-from meshctl.proxy.explain_checked import describe_checked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from meshctl.core.match import Matchable
     from meshctl.model.api import ApiRoute
-    from meshctl.model.passing import Compression, Cors
+    from meshctl.model.passing import Compression, Cors, JsonEdits
     from meshctl.model.route import Route
     from meshctl.wire.message import Request
+
+_EDITS: Final = ("keep", "remove", "rename", "move", "set")
+"""The kinds of edits of JSON, in the order in which they are made."""
 
 
 def table_for(routes: Sequence[Route], request: Request) -> tuple[RouteTable[Route], Matchable]:
@@ -39,23 +40,36 @@ def table_for(routes: Sequence[Route], request: Request) -> tuple[RouteTable[Rou
     return RouteTable([(each.match, each) for each in routes]), request
 
 
-def describe_passing(route: Route, request: Request) -> tuple[str, ...]:
-    """A line for each thing."""
-    said = [f"api: {_api(route.api)}"] if route.api is not None else []
+def describe_api(route: Route) -> Iterator[str]:
+    """Which version of an API the request means."""
+    if route.api is not None:
+        yield f"api: {_api(route.api)}"
+
+
+def describe_cors(route: Route, request: Request) -> Iterator[str]:
+    """Which pages may read the answer."""
     if route.cors is not None:
-        said.append(f"cors: {_cors(route.cors, request)}")
+        yield f"cors: {_cors(route.cors, request)}"
+
+
+def describe_security_headers(route: Route) -> Iterator[str]:
+    """The names of those that the answer gets."""
     if route.security_headers is not None:
         names = ", ".join(name for name, _ in strict(route.security_headers))
-        said.append(f"security headers: {names or 'none'}")
+        yield f"security headers: {names or 'none'}"
+
+
+def describe_compression(route: Route, request: Request) -> Iterator[str]:
+    """The coding that this client would get."""
     if route.compression is not None:
-        said.append(f"compression: {_compression(route.compression, request)}")
-    said += describe_checked(route, request)
-    for name, edits in (("request body", route.request_body), ("answer's body", route.response_body)):
-        if edits is not None:
-            words = ("keep", "remove", "rename", "move", "set")
-            what = ", ".join(word for word in words if getattr(edits, word)) or "nothing"
-            said.append(f"{name}: {what} in JSON of up to {format_size(edits.limit)}")
-    return (*said, *describe_cache(route, request))
+        yield f"compression: {_compression(route.compression, request)}"
+
+
+def describe_json(name: str, edits: JsonEdits | None) -> Iterator[str]:
+    """Which edits of JSON there are of what is called `name`, and up to which size."""
+    if edits is not None:
+        what = ", ".join(word for word in _EDITS if getattr(edits, word)) or "nothing"
+        yield f"{name}: {what} in JSON of up to {format_size(edits.limit)}"
 
 
 def forwarded_query(route: Route, request: Request) -> str | None:

@@ -51,6 +51,6 @@ def test_json_bodies() -> None:
     """Which edits there are, and up to where."""
     edits = JsonEdits(remove=("$.a",), set=(("$.b", "1"),))
     assert policies(request_body=edits, response_body=JsonEdits(keep=("$.a",), limit=2048)) == (
-        "request body: remove, set in JSON of up to 1MiB",
         "answer's body: keep in JSON of up to 2KiB",
+        "request body: remove, set in JSON of up to 1MiB",
     )

@@ -24,15 +24,16 @@ OF_CALLERS = frozenset(("key", "claim"))
 
 def before_auth(route: Route, _service: Service | None, _guard: Filter | None) -> Filter | None:
     """The filter of a route whose limits ask nothing of its callers."""
-    return None if not route.rate_limits or _asks_callers(route) else _made(route)
+    return None if not route.rate_limits or asks_callers(route) else _made(route)
 
 
 def after_auth(route: Route, _service: Service | None, _guard: Filter | None) -> Filter | None:
     """The filter of a route with a limit that does."""
-    return _made(route) if _asks_callers(route) else None
+    return _made(route) if asks_callers(route) else None
 
 
-def _asks_callers(route: Route) -> bool:
+def asks_callers(route: Route) -> bool:
+    """Whether any limit of the route counts by who calls: then all of them come after that is known."""
     return any(limit.by.kind in OF_CALLERS for limit in route.rate_limits)
 
 
