@@ -56,6 +56,8 @@ GOALS = (
     Goal("wrap-memory: idle ÷ envoy", 0.75, 0.6),
     Goal("discovery: worst ms", 150.0, 100.0),
     Goal("discovery: idle % of a core", 1.0, 0.5),
+    Goal("stat: stat median ms", 1000.0, 500.0),
+    Goal("stat: status median ms", 1000.0, 500.0),
     Goal("startup: --version ÷ python", 5.0, 5.0),
     Goal("startup: --help ÷ python", 12.0, 12.0),
 )

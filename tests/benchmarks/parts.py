@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from . import discovery, filters, footprint, handshakes, hop, report, report_mesh, wrap_memory
+from . import discovery, filters, footprint, handshakes, hop, looking, report, report_mesh, wrap_memory
 from .measure import Effort, Say, compare
 from .scenarios import SCENARIOS, with_connections
 
@@ -85,6 +85,14 @@ def _discovery(asked: argparse.Namespace, say: Say) -> Found:
     return Found(report_mesh.discovery_table(found), remarks, asdict(found), report_mesh.discovery_figures(found))
 
 
+def _stat(asked: argparse.Namespace, say: Say) -> Found:
+    found = looking.measure(say)
+    remarks = report_mesh.looking_remarks(found)
+    if found.disturbance is not None:
+        remarks.append(str(found.disturbance))
+    return Found(report_mesh.looking_table(found), remarks, asdict(found), report_mesh.looking_figures(found))
+
+
 def _filters(asked: argparse.Namespace, say: Say) -> Found:
     rows, first = filters.measure(say)
     document = {"rows": [asdict(row) for row in rows], "first_sight": asdict(first)}
@@ -98,6 +106,7 @@ _OTHERS: dict[str, Callable[[argparse.Namespace, Say], Found]] = {
     "memory": _memory,
     "wrap-memory": _wrap_memory,
     "discovery": _discovery,
+    "stat": _stat,
     "startup": _startup,
 }
 PARTS = (*SCENARIOS, *_OTHERS)

@@ -12,6 +12,8 @@ from rich.table import Table
 from .discovery import ENDPOINTS, KINDS, NEW_EVERY, OTHERS, PROXIES, SERVICES, Discovery
 from .handshakes import HandshakeRow, Handshakes, rate_ratio
 from .hop import HopOutcome, HopRow, added, added_ratio, p50, p99
+from .looking import PROXIES as LOOKED_AT
+from .looking import TIMES, Looks
 from .report import number, table
 from .results import cpu, ratio, throughput
 from .wrap_memory import Wrapped
@@ -134,6 +136,32 @@ def discovery_figures(found: Discovery) -> dict[str, float]:
         "discovery: worst ms": found.worst,
         "discovery: idle % of a core": found.busiest,
     }
+
+
+def looking_table(found: Looks) -> Table:
+    """How long somebody waits who looks at a large mesh."""
+    cells = [
+        [command, number(median(times), 0), number(max(times), 0), number(median(found.used[command]), 0)]
+        for command, times in found.took.items()
+        if times
+    ]
+    title = f"stat: commands that ask {LOOKED_AT} sidecars, from start to end"
+    return table(title, ["median ms", "worst ms", "own CPU ms"], cells)
+
+
+def looking_remarks(found: Looks) -> list[str]:
+    """What does not fit into a table."""
+    if found.error:
+        return [found.error]
+    return [
+        f"{found.rows} rows in stat; in {TIMES} rounds {found.silent} answers came too late",
+        f"all {LOOKED_AT} sidecars together used {found.cpu:.0f} ms of CPU to answer one command, what they do anyway included",
+    ]
+
+
+def looking_figures(found: Looks) -> dict[str, float]:
+    """Milliseconds of processes from start to end, Python's own included."""
+    return {f"stat: {command} median ms": median(times) for command, times in found.took.items() if times}
 
 
 def _hop_shares(outcome: HopOutcome, row: HopRow) -> dict[str, float | None]:

@@ -16,11 +16,12 @@ from .handshakes import HandshakeRound, HandshakeRow, rate_ratio
 from .hop import HopRow, added_ratio
 from .hotspots import self_and_inclusive
 from .load import HEADERS, Answered, LoadFailed, parse, prepare
+from .looking import Looks
 from .noise import Disturbance, Mark
 from .parts import PARTS
 from .peers import PEERS
 from .report import outcome_document, outcome_figures
-from .report_mesh import discovery_figures, wrap_figures
+from .report_mesh import discovery_figures, looking_figures, wrap_figures
 from .results import Measured, Outcome, Round, ratio, throughput
 from .running import Running
 from .tree import Memory, members, memory
@@ -201,6 +202,13 @@ def test_the_slowest_registration_of_either_kind_counts() -> None:
     expected = {"discovery: median ms": 12.0, "discovery: worst ms": 50.0, "discovery: idle % of a core": 0.4}
     assert discovery_figures(found) == expected
     assert discovery_figures(Discovery(error="none started")) == {}
+
+
+def test_a_look_at_the_mesh_takes_its_middle_time() -> None:
+    """One odd look does not decide; a command that was never run has no figure."""
+    found = Looks({"stat": [100.0, 4000.0, 120.0], "status": []})
+
+    assert looking_figures(found) == {"stat: stat median ms": 120.0}
 
 
 def test_envoys_of_a_hop_ask_for_each_other(tmp_path: Path) -> None:

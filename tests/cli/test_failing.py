@@ -34,6 +34,8 @@ from .conftest import Meshctl, command
         (["validate", "absent.toml"], 3, "absent.toml: no such file"),
         (["validate"], 4, "there is no mesh.toml here"),
         (["gateway", "up"], 4, "meshctl init"),
+        (["status"], 4, "nothing runs"),
+        (["status", "--timeout", "soon"], 2, "--timeout: "),
         (["gateway", "status"], 4, "nothing runs"),
         (["gateway", "down"], 4, "nothing runs"),
         (["gateway", "reload"], 4, "nothing runs"),
