@@ -55,9 +55,9 @@ ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answers).serve_forev
 
 @dataclass(slots=True)
 class Looks:
-    """What was found: the milliseconds that each command took, each time, and those of CPU that it used itself; `cpu` is
-    what all sidecars together used for one of them. How many rows `stat` had, and how often a proxy did not answer in
-    time."""
+    """What was found: the milliseconds that each command took, each time, and those of CPU that it used itself; `cpu`
+    is what all sidecars together used for one of them. How many rows `stat` had, and how often a proxy did not answer
+    in time."""
 
     took: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in COMMANDS})
     used: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in COMMANDS})

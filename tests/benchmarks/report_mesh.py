@@ -155,7 +155,7 @@ def looking_remarks(found: Looks) -> list[str]:
         return [found.error]
     return [
         f"{found.rows} rows in stat; in {TIMES} rounds {found.silent} answers came too late",
-        f"all {LOOKED_AT} sidecars together used {found.cpu:.0f} ms of CPU to answer one command, what they do anyway included",
+        f"all sidecars together used {found.cpu:.0f} ms of CPU while one command ran, what they do anyway included",
     ]
 
 
