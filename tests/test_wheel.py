@@ -55,6 +55,7 @@ def test_the_wheel_has_what_belongs_in_it(wheel: Path) -> None:
     assert {f"meshctl/_data/completions/meshctl.{shell}" for shell in ("bash", "zsh", "fish")} <= names
     assert "meshctl/py.typed" in names
     assert [name for name in names if name.endswith("/licenses/LICENSE")]
+    assert {f"meshctl/_data/templates/api/{name}" for name in resources.names("templates/api")} <= names
     assert {f"meshctl/_data/templates/grafana/{name}" for name in resources.names("templates/grafana")} <= names
     assert {f"meshctl/_data/templates/prometheus/{name}" for name in resources.names("templates/prometheus")} <= names
     manual = {name for name in names if name.endswith(".1")}
