@@ -13,8 +13,8 @@ from cryptography.x509.oid import NameOID
 
 
 def issue(folder: Path, *, serial: int, days: float = 30) -> tuple[Path, Path]:
-    """The paths of a new certificate for localhost, valid since a day ago and for `days` from now, and its new key; those
-    of an earlier call are replaced."""
+    """The paths of a new certificate for localhost, valid since a day ago and for `days` from now, and its new key;
+    those of an earlier call are replaced."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
