@@ -179,6 +179,7 @@ def test_each_fault_is_found_by_one_command(mesh: Mesh) -> None:
             file.write('[[routes]]\nname = "new"\npath = "/new"\nrespond = { status = 204 }\n')
         applied = meshctl(mesh.home, "apply", "-c", mesh.folder / "mesh.toml", "--timeout", "0.5")
         assert applied.status == 1, applied.err
+        until(lambda: mesh.get("/new").status_code == 204, "the gateway to serve it")
         issue(mesh.folder, serial=2, days=-0.5)
         assert mesh.finds("expired certificate")
         # A busy machine may keep others from answering in time, too.
