@@ -64,7 +64,9 @@ class LiveLimits:
 
     def adopt(self, mesh: Mesh) -> None:
         """Keep the limits of what is served from now on."""
-        self._quotas = {(route.written, each.name): (each.per, each.by) for route in mesh.routes for each in route.quotas}
+        self._quotas = {
+            (route.written, each.name): (each.per, each.by) for route in mesh.routes for each in route.quotas
+        }
         if self._quotas:
             self._known.clear()
             self._periods = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from meshctl.model.mesh import Mesh
 from meshctl.core.api_version import VERSION
 from meshctl.model.api import ApiMatch
+from meshctl.model.mesh import Mesh
 from meshctl.model.route import Match, Redirect, Route, ValueMatch
 
 

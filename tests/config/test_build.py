@@ -286,7 +286,7 @@ VERSIONS = (Version("default", (Endpoint("h", 1),)),)
         ('limit = { wait = "50ms" }', {"limit": Limit(wait=0.05)}),
         ('slow_start = "1m"', {"slow_start": 60.0}),
         ('timeouts = { connect = "1s" }', {"timeouts": UpstreamTimeouts(connect=1.0)}),
-        ('timeouts = {}', {"timeouts": UpstreamTimeouts()}),
+        ("timeouts = {}", {"timeouts": UpstreamTimeouts()}),
         ('tls = { ca = "ca.pem", verify = false }', {"tls": UpstreamTls("/etc/mesh/ca.pem", verify=False)}),
         ('command = "python a.py"', {"command": "python a.py"}),
         ("command = '''\nset -e\n\tpython a.py\n'''", {"command": "set -e\n\tpython a.py\n"}),
