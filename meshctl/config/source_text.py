@@ -22,6 +22,10 @@ _BOOL: Final = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 _INT: Final = re.compile(r"^[-+]?[0-9]{1,400}$")
 
 
+MOST_VALUES: Final = 1_000_000
+"""Values in a document whose aliases are written out: what they stand for is looked at each time."""
+
+
 def parse(data: bytes, name: str) -> Any:
     """The document in a file's bytes. Raises Wrong, with the line."""
     try:
@@ -71,7 +75,12 @@ def _yaml(text: str) -> Any:
     import yaml
 
     try:
-        return yaml.load(text, Loader=_loader())  # noqa: S506 - a safe one
+        found = yaml.load(text, Loader=_loader())  # noqa: S506 - a safe one
+        if "*" in text and _weight(found, {}) > MOST_VALUES:
+            raise Wrong("is too large a document", expected=f"at most {MOST_VALUES:,} values, aliases written out")
+        return found
+    except Wrong:
+        raise
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -80,6 +89,17 @@ def _yaml(text: str) -> Any:
         raise Wrong(f"is not YAML: {str(error).partition(chr(10))[0]}") from error
     except RecursionError:
         raise Wrong("is nested too deeply") from None
+
+
+def _weight(value: Any, known: dict[int, int]) -> int:
+    """How many values that is; what aliases share is counted each time, and looked at once."""
+    if not isinstance(value, dict | list):
+        return 1
+    found = known.get(id(value))
+    if found is None:
+        members = value.values() if isinstance(value, dict) else value
+        found = known[id(value)] = 1 + sum(_weight(each, known) for each in members)
+    return found
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -344,6 +345,9 @@ def test_bombs(tmp_path: Path) -> None:
     lines += [f"a{n}: &a{n} {{allOf: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 8)]
     (tmp_path / "s.yaml").write_text("\n".join([*lines, "allOf: [*a7]"]))
     assert "too large a document" in said(tmp_path, 'request_schema = "s.yaml"')[0]
+    values = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    (tmp_path / "s.yaml").write_text("\n".join(["a0: &a0 x", *values, "enum: *a9"]))
+    assert "too large a document" in said(tmp_path, 'request_schema = "s.yaml"')[0]
 
 
 JUNK: tuple[Any, ...] = (
@@ -369,7 +373,7 @@ def test_any_damage(data: st.DataObject) -> None:
         holder = document
         for step in path:
             holder = holder[step]
-        holder[last] = data.draw(st.sampled_from(JUNK))
+        holder[last] = deepcopy(data.draw(st.sampled_from(JUNK)))
     text = json.dumps(document).encode()
 
     def read(name: str) -> bytes:
