@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_PATIENCE: Final = 5.0
+"""Seconds; even on a machine that is all busy a healthy proxy needs less."""
+
 _NONE_RUNS: Final = "start one with `meshctl gateway up`, or look into a file with -c FILE where the command takes it"
 
 
@@ -48,7 +51,8 @@ def ask_running(session: Session, target: str, kind: type[T]) -> list[tuple[Prox
 
     from meshctl.control.client import ask_all
 
-    answers = ask_all(running(session), "GET", target)
+    # Somebody waits for just this: it is worth more time than a look at everybody.
+    answers = ask_all(running(session), "GET", target, timeout=_PATIENCE)
     errors = [answer.error for answer in answers if answer.error]
     if len(errors) == len(answers):
         raise errors[0]
