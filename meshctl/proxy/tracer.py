@@ -14,7 +14,7 @@ from meshctl.model.tracing import Traced as Told
 from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.span_words import spans
 from meshctl.proxy.traced import Traced
-from meshctl.wire.trace_fields import B3, Said, read
+from meshctl.wire.trace_fields import B3, Said, is_silent, read
 from meshctl.wire.tracing import SAMPLED, trace_and_flags, valid_request_id, valid_traceparent
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Tracer:
         given, value = request.request_id, request.traceparent
         if given and valid_request_id(given):
             exchange.request_id = given
-        if id(request.fields) in self._silent:
+        if id(request.fields) in self._silent or self._is_silent(exchange):
             # The usual case, with the fewest steps.
             if value is None:
                 if fresh[19:35] < self._bound:
@@ -70,7 +70,7 @@ class Tracer:
             if value[53:] == _UNRECORDED and valid_traceparent(value):
                 exchange.traceparent = b"".join((b"00-", value[3:35], fresh[35:]))
                 return
-        self._identify(exchange, value, fresh, self._read(request.fields))
+        self._identify(exchange, value, fresh, read(request.fields))
 
     def _identify(self, exchange: Exchange, value: bytes | None, fresh: bytes, said: Said) -> None:
         if value is not None:
@@ -85,13 +85,16 @@ class Tracer:
         else:
             exchange.traceparent = fresh
 
-    def _read(self, fields: Fields) -> Said:
-        said = read(fields)
-        if said.b3 is None and said.bare is fields:
+    def _is_silent(self, exchange: Exchange) -> bool:
+        fields = exchange.request.fields
+        if not is_silent(fields):
+            return False
+        # One that came a second time will come again; to keep others would only fill the processor's caches.
+        if exchange.stream.forwarding.fields is fields:
             if len(self._silent) >= _MOST_HEADS:
                 self._silent.clear()
             self._silent[id(fields)] = fields
-        return said
+        return True
 
     def _follow(self, exchange: Exchange, value: bytes, fresh: bytes, said: Said) -> bool:
         """Go on with the trace of a traceparent; False where that is none."""

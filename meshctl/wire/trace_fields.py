@@ -46,6 +46,13 @@ class Said(NamedTuple):
     """The same without any, for a trace that is not its own."""
 
 
+def is_silent(fields: Fields) -> bool:
+    """Whether no field of a request can say anything of its trace, which is mostly so."""
+    # Asked of each head that is not the last one again: three looks at all of it cost a third of a look at each line.
+    head = b"\n".join((b"", *fields)).lower()
+    return b"\ntracestate" not in head and b"\nb3" not in head and b"\nx-b3-" not in head
+
+
 def read(fields: Fields) -> Said:
     """Read the fields of a request."""
     states: list[bytes] = []
