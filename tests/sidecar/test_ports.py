@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from meshctl.errors import MeshError
 from meshctl.sidecar.ports import check_port, choose_port, is_free
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """One that nobody else on this machine takes meanwhile."""
+    chosen = choose_port()
+    yield chosen.number
+    chosen.release()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -35,14 +44,13 @@ def test_each_is_given_once() -> None:
 @pytest.mark.parametrize(
     ("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET, ""), (socket.AF_INET6, "::1")]
 )
-def test_a_taken_port_names_its_holder(family: socket.AddressFamily, host: str) -> None:
+def test_a_taken_port_names_its_holder(family: socket.AddressFamily, host: str, port: int) -> None:
     """A port on which somebody listens, on whichever address of this machine, is refused with who that is."""
     if family == socket.AF_INET6 and not socket.has_dualstack_ipv6():
         pytest.skip("needs IPv6")
     with socket.socket(family) as taken:
-        taken.bind((host, 0))
+        taken.bind((host, port))
         taken.listen()
-        port = taken.getsockname()[1]
         assert not is_free(port)
         with pytest.raises(MeshError, match=rf"port {port} is taken by .*process {os.getpid()}") as refused:
             check_port(port)
@@ -50,10 +58,9 @@ def test_a_taken_port_names_its_holder(family: socket.AddressFamily, host: str) 
     check_port(port)
 
 
-def test_what_just_ended_is_no_hindrance() -> None:
+def test_what_just_ended_is_no_hindrance(port: int) -> None:
     """A port whose last connections are still being forgotten by the system is free."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    with socket.create_server(("127.0.0.1", port)) as server:
         client = socket.create_connection(("127.0.0.1", port))
         accepted, _ = server.accept()
         accepted.close()
