@@ -11,6 +11,7 @@ from meshctl.config.document_oidc import OidcTable
 from meshctl.config.document_path import PathTable
 from meshctl.config.endpoints import resolve
 from meshctl.config.naming import Names
+from meshctl.config.table import Table
 from meshctl.model.auth import (
     FORWARDED,
     ApiKey,
@@ -75,44 +76,30 @@ def path_match(table: PathTable) -> PathMatch:
 
 
 def _jwt(table: JwtTable, folder: str) -> Jwt:
-    given = table.given()
-    for key in ("audience", "algorithms"):
-        if key in given:
-            given[key] = tuple(dict.fromkeys(given[key]))
-    if "keys" in given:
-        given["keys"] = resolve(given["keys"], folder)
-    return Jwt(**given)
+    return Jwt(**_given(table, folder, "keys"))
 
 
 def _introspection(table: IntrospectionTable, folder: str) -> Introspection:
-    given = table.given()
-    if "audience" in given:
-        given["audience"] = tuple(dict.fromkeys(given["audience"]))
-    return Introspection(**_resolved(given, folder, "client_secret_file", "ca"))
+    return Introspection(**_given(table, folder, "client_secret_file", "ca"))
 
 
 def _forward_auth(table: ForwardAuthTable, folder: str) -> ForwardAuth:
+    return ForwardAuth(**_given(table, folder, "ca"))
+
+
+def _oidc(table: OidcTable, folder: str) -> Oidc:
+    return Oidc(**_given(table, folder, "client_secret_file"))
+
+
+def _given(table: Table, folder: str, *files: str) -> dict[str, Any]:
+    """What is said, each word of a list once, and `files` from where the file stands."""
     given = table.given()
     lists = {key: tuple(dict.fromkeys(each)) for key, each in given.items() if isinstance(each, list)}
-    return ForwardAuth(**_resolved(given | lists, folder, "ca"))
-
-
-def _resolved(given: dict[str, Any], folder: str, *files: str) -> dict[str, Any]:
-    return given | {key: resolve(given[key], folder) for key in files if key in given}
+    return given | lists | {key: resolve(given[key], folder) for key in files if key in given}
 
 
 def _api_key(table: ApiKeyTable) -> ApiKey:
     return ApiKey(**table.given())
-
-
-def _oidc(table: OidcTable, folder: str) -> Oidc:
-    given = table.given()
-    for key in ("scopes", "algorithms"):
-        if key in given:
-            given[key] = tuple(dict.fromkeys(given[key]))
-    if "client_secret_file" in given:
-        given["client_secret_file"] = resolve(given["client_secret_file"], folder)
-    return Oidc(**given)
 
 
 def _rule(table: RequireTable, names: Names) -> Require:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from meshctl.config.build_parts import METHODS
-from meshctl.config.checks_passing import known_names
+from meshctl.config.checks_passing import stands_for_nothing
 from meshctl.config.decode import Decoded
 from meshctl.config.document_parts import PartTable
 from meshctl.config.document_route import RouteTable
@@ -64,19 +64,13 @@ def _services(decoded: Decoded, path: Path, parts: Sequence[PartTable], mesh: Me
 
 
 def _variables(path: Path, table: RouteTable, parts: Sequence[PartTable]) -> Iterator[Finding]:
-    known, names = known_names(table), list(dict.fromkeys(part.name for part in parts))
+    names = list(dict.fromkeys(part.name for part in parts))
     for number, part in enumerate(parts):
         where: Path = (*path, "parts", number, "path")
         for each in Target(part.path).variables:
             first = each.name.partition(".")[0]
-            if each.kind == "path" and each.name and each.name not in known:
-                expected = one_of(sorted(known)) or 'a path such as "/users/{id}"'
-                hint = did_you_mean(each.name, sorted(known))
-                yield Finding(where, f"the route's path has no name {quoted(each.name)}", expected, hint)
-            elif each.kind == "claim" and table.auth is None:
-                message = "nobody has claims: the route does not ask who calls"
-                yield Finding(where, message, hint="give the route auth", severity="warning")
-            elif each.kind == PART and first not in names:
+            yield from stands_for_nothing(where, table, each, 'a path such as "/users/{id}"')
+            if each.kind == PART and first not in names:
                 hint = did_you_mean(first, names)
                 yield Finding(where, f"{shown(each)}: there is no part {quoted(first)}", one_of(names), hint)
 

@@ -9,7 +9,7 @@ from meshctl.config.document_passing import CorsTable
 from meshctl.config.document_route import RouteTable
 from meshctl.config.problems import Finding, Path, did_you_mean, one_of, quoted
 from meshctl.core.path_template import names
-from meshctl.core.template import variables
+from meshctl.core.template import Variable, variables
 
 _ANY = "*"
 
@@ -39,16 +39,21 @@ def _cors(path: Path, table: CorsTable) -> Iterator[Finding]:
 
 def _variables(path: Path, table: RouteTable) -> Iterator[Finding]:
     """Variables that nothing stands behind: names that the route's path does not have, claims of nobody."""
-    known = known_names(table)
     for where, said in _texts(path, table):
         for each in variables(said):
-            if each.kind == "path" and each.name and each.name not in known:
-                expected = one_of(sorted(known)) or 'a path such as { template = "/users/{id}" }'
-                hint = did_you_mean(each.name, sorted(known))
-                yield Finding(where, f"the route's path has no name {quoted(each.name)}", expected, hint)
-            if each.kind == "claim" and table.auth is None:
-                message = "nobody has claims: the route does not ask who calls"
-                yield Finding(where, message, hint="give the route auth", severity="warning")
+            yield from stands_for_nothing(where, table, each, 'a path such as { template = "/users/{id}" }')
+
+
+def stands_for_nothing(where: Path, table: RouteTable, each: Variable, example: str) -> Iterator[Finding]:
+    """A variable of a segment that the route's path does not name, or of claims that nobody has."""
+    if each.kind == "path" and each.name:
+        known = sorted(known_names(table))
+        if each.name not in known:
+            message = f"the route's path has no name {quoted(each.name)}"
+            yield Finding(where, message, one_of(known) or example, did_you_mean(each.name, known))
+    elif each.kind == "claim" and table.auth is None:
+        message = "nobody has claims: the route does not ask who calls"
+        yield Finding(where, message, hint="give the route auth", severity="warning")
 
 
 def known_names(table: RouteTable) -> frozenset[str]:

@@ -17,7 +17,7 @@ def auth(value: Auth) -> Table:
     """One [auth.NAME] table."""
     table: Table = {}
     if value.jwt is not None:
-        table["jwt"] = _jwt(value.jwt)
+        table["jwt"] = _said(value.jwt, "leeway")
     if value.api_key is not None:
         table["api_key"] = msgspec.structs.asdict(value.api_key) | {"header": value.api_key.header or False}
         if not value.api_key.query:
@@ -31,7 +31,7 @@ def auth(value: Auth) -> Table:
     if value.forward_auth is not None:
         table["forward_auth"] = forward_auth(value.forward_auth)
     if value.oidc is not None:
-        table["oidc"] = _oidc(value.oidc)
+        table["oidc"] = _said(value.oidc, "leeway", "session")
     if value.headers:
         table["headers"] = dict(value.headers)
     return table | {"forward": value.forward}
@@ -66,43 +66,27 @@ def path(value: PathMatch) -> Any:
     return value.value if value.kind == "prefix" else {value.kind: value.value}
 
 
-def _jwt(value: Jwt) -> Table:
-    table = msgspec.structs.asdict(value) | {
-        "audience": list(value.audience),
-        "algorithms": list(value.algorithms),
-        "leeway": format_duration(value.leeway),
-    }
-    return {key: each for key, each in table.items() if each not in ("", [])}
-
-
-def _oidc(value: Oidc) -> Table:
-    table = msgspec.structs.asdict(value) | {
-        "scopes": list(value.scopes),
-        "algorithms": list(value.algorithms),
-        "leeway": format_duration(value.leeway),
-        "session": format_duration(value.session),
-    }
-    return {key: each for key, each in table.items() if each not in ("", [])}
-
-
 def introspection(value: Introspection) -> Table:
     """A way's `introspection`."""
-    table = msgspec.structs.asdict(value) | {
-        "audience": list(value.audience),
-        "cache": format_duration(value.cache),
-        "timeout": format_duration(value.timeout),
-    }
-    return {key: each for key, each in table.items() if each not in ("", [])}
+    return _said(value, "cache", "timeout")
 
 
 def forward_auth(value: ForwardAuth) -> Table:
     """A way's `forward_auth`."""
-    table = msgspec.structs.asdict(value) | {
-        "send_headers": list(value.send_headers),
-        "copy_headers": list(value.copy_headers),
-        "timeout": format_duration(value.timeout),
-        "path": value.path if value.service else "",
-    }
+    table = _said(value, "timeout")
+    if not value.service:
+        table.pop("path", None)
+    return table
+
+
+def _said(value: Jwt | Oidc | Introspection | ForwardAuth, *durations: str) -> Table:
+    """All that is not empty, with lists for tuples."""
+    table = msgspec.structs.asdict(value)
+    for key, each in table.items():
+        if isinstance(each, tuple):
+            table[key] = list(each)
+        elif key in durations:
+            table[key] = format_duration(each)
     return {key: each for key, each in table.items() if each not in ("", [])}
 
 

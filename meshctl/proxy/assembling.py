@@ -21,12 +21,13 @@ from meshctl.core.json_edits import decode, encode
 from meshctl.core.part_target import Lacking, look
 from meshctl.core.template import PART, Variable
 from meshctl.proxy.exchange import Exchange
+from meshctl.proxy.filters.reply import refusal
 from meshctl.proxy.silent import Noting
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.dates import date_line
 from meshctl.wire.fields import Fields, make
 from meshctl.wire.message import Request, Response
-from meshctl.wire.reasons import CLIENT_GONE_STATUS, problem, reason_told, status_of
+from meshctl.wire.reasons import CLIENT_GONE_STATUS, reason_told, status_of
 
 if TYPE_CHECKING:
     from meshctl.proxy.planning import Plan, Step
@@ -234,18 +235,11 @@ class Assembly:
     def _refuse(self, step: Step, why: str, detail: str, status: int, fields: Sequence[bytes]) -> None:
         exchange, reason = self._exchange, f"part_failed:{step.name}"
         self._end("part_called_off")
-        body = problem(
-            reason,
-            detail=f'part "{step.name}": {detail}',
-            request_id=exchange.request_id.decode(),
-            instance=exchange.request.path,
-            status=status,
-            more={"part": step.name, "part_reason": why},
-        )
-        said = make("Content-Type", "application/problem+json", "X-Meshctl-Reason", reason)
+        more = {"part": step.name, "part_reason": why}
+        answer = refusal(exchange, reason, f'part "{step.name}": {detail}', status=status, more=more)
         if status in (401, 429, 503):
-            said += [line for line in fields if line[: line.index(b":")].lower() in _ABOUT_WAITING]
-        exchange.answer_with(status, said, body, reason)
+            answer.fields.extend(line for line in fields if line[: line.index(b":")].lower() in _ABOUT_WAITING)
+        exchange.reply_with(answer)
 
     def _call_off(self) -> None:
         """The exchange ends without an answer of ours: its client has left, or its time is over."""

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
 from meshctl.proxy.exchange import Exchange
-from meshctl.wire.fields import Fields, make
+from meshctl.proxy.filters.reply import refusal
+from meshctl.wire.fields import Fields
 from meshctl.wire.message import Response
-from meshctl.wire.reasons import problem
 
 if TYPE_CHECKING:
     from meshctl.model.steering import Fault
@@ -94,15 +94,8 @@ def _count(exchange: Exchange, kind: str) -> None:
 
 def _abort(exchange: Exchange, status: int) -> None:
     name = exchange.service.name if exchange.service is not None else ""
-    body = problem(
-        REASON,
-        detail=f'`meshctl traffic fault {name}` shows it, and "--clear" ends it',
-        request_id=exchange.request_id.decode(),
-        instance=exchange.request.path,
-        status=status,
-    )
-    fields = make("Content-Type", "application/problem+json", "X-Meshctl-Reason", REASON)
-    exchange.answer_with(status, fields, body, REASON)
+    detail = f'`meshctl traffic fault {name}` shows it, and "--clear" ends it'
+    exchange.reply_with(refusal(exchange, REASON, detail, status=status))
 
 
 def throttle(exchange: Exchange, rate: int) -> None:

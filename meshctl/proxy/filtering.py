@@ -88,8 +88,12 @@ class Filtering(Answering):
             # Those before it have had their say.
             self.filters = self.filters[self.filters.index(apply) :]
         else:
-            self.answer_with(answer.status, answer.fields, answer.body, answer.reason)
+            self.reply_with(answer)
         return False
+
+    def reply_with(self, answer: Reply) -> None:
+        """Answer with a reply, in the place of an endpoint."""
+        self.answer_with(answer.status, answer.fields, answer.body, answer.reason)
 
 
 class Waiting:

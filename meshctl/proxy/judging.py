@@ -46,7 +46,7 @@ class Judging(Gathering):
         if not faults:
             return body
         refusal = invalid(self._exchange, faults)
-        self._exchange.answer_with(refusal.status, refusal.fields, refusal.body, refusal.reason)
+        self._exchange.reply_with(refusal)
         return None
 
 

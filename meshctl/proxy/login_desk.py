@@ -113,7 +113,7 @@ class Desk(Stripping):
             answer = self._failed(exchange, "the provider says more than fits into cookies", pending)
         if not exchange.finished and exchange.pending is waiting:
             exchange.pending = None
-            exchange.answer_with(answer.status, answer.fields, answer.body, answer.reason)
+            exchange.reply_with(answer)
 
     def _done(self, pending: Pending, *, secure: bool) -> Fields:
         """The login is over: its cookie goes, so that nobody comes back by it again."""

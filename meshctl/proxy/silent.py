@@ -9,27 +9,21 @@ from typing import TYPE_CHECKING
 
 from meshctl.proxy.keys import NOT_STUCK
 from meshctl.proxy.stream import NOTHING_FORWARDED, Forwarded, Stream
+from meshctl.proxy.through import Alike
 from meshctl.wire.fields import Fields
 
 if TYPE_CHECKING:
     from meshctl.proxy.known import Known
 
 
-class Silent:
+class Silent(Alike):
     """A client that is not there: who the original's was, and no ear for anything."""
 
     stuck = NOT_STUCK
     known: Known | None = None
 
     def __init__(self, original: Stream) -> None:
-        self.client = original.client
-        self.scheme = original.scheme
-        self.listener = original.listener
-        self.entry = original.entry
-        self.is_outgoing = original.is_outgoing
-        self.peer = original.peer
-        self.identity = original.identity
-        self.trusted = original.trusted
+        super().__init__(original)
         self.forwarding: Forwarded = NOTHING_FORWARDED
 
     def __repr__(self) -> str:

@@ -184,7 +184,7 @@ class Snapshot:
         answer = self.fence(exchange) if self.fence is not None and exchange.stream.entry == "gateway" else None
         if answer is not None:
             exchange.path = exchange.request.path
-            exchange.answer_with(answer.status, answer.fields, answer.body, answer.reason)
+            exchange.reply_with(answer)
         return answer is None
 
     def trusts(self, client: str) -> bool:

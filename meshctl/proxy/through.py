@@ -12,11 +12,10 @@ if TYPE_CHECKING:
     from meshctl.proxy.known import Known
 
 
-class Through:
-    """See the module."""
+class Alike:
+    """Who a client is, as another stream says it."""
 
     def __init__(self, stream: Stream) -> None:
-        self.stream = stream
         self.client = stream.client
         self.scheme = stream.scheme
         self.listener = stream.listener
@@ -25,6 +24,14 @@ class Through:
         self.peer = stream.peer
         self.identity = stream.identity
         self.trusted = stream.trusted
+
+
+class Through(Alike):
+    """See the module."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(stream)
+        self.stream = stream
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.stream!r}>"
