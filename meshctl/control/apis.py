@@ -114,11 +114,7 @@ def find_version(api: Api, name: str) -> ApiVersion:
 
 
 def _requests(mesh: Mesh, readings: Sequence[Reading]) -> Mapping[tuple[str, str], int]:
+    from meshctl.observe.api_metrics import counted
+
     by_route = {route.name: (route.api.api, route.api.version) for route in mesh.routes if route.api is not None}
-    found: dict[tuple[str, str], int] = {}
-    for reading in readings:
-        for series in reading.series:
-            key = by_route.get(series.route)
-            if key is not None:
-                found[key] = found.get(key, 0) + series.requests
-    return found
+    return counted(by_route, (each for reading in readings for each in reading.series))

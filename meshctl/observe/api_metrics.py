@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from meshctl.observe.sample import Sample
+from meshctl.observe.sample import Sample, SeriesSample
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -25,15 +25,16 @@ def api_requests(sample: Sample, parts: Sequence[Part]) -> Iterator[Metric]:
         "Requests finished by version of an API; without one, those that asked for none there is.",
         labels=("api", "version"),
     )
-    for (api, version), count in counted({route: (api, version) for route, api, version in parts}, sample).items():
+    by_route = {route: (api, version) for route, api, version in parts}
+    for (api, version), count in counted(by_route, sample.series).items():
         found.add_metric((api, version), count)
     yield found
 
 
-def counted(by_route: dict[str, tuple[str, str]], sample: Sample) -> dict[tuple[str, str], int]:
+def counted(by_route: Mapping[str, tuple[str, str]], series: Iterable[SeriesSample]) -> dict[tuple[str, str], int]:
     """Requests by API and version, 0 where there were none."""
     found = dict.fromkeys(by_route.values(), 0)
-    for series in sample.series:
-        if series.route in by_route:
-            found[by_route[series.route]] += series.requests
+    for each in series:
+        if each.route in by_route:
+            found[by_route[each.route]] += each.requests
     return found

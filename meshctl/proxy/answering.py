@@ -196,6 +196,10 @@ class Answering(Attempt):
         self.answer_with(status, fields, body, reason)
         return False
 
+    def say(self, lines: bytes) -> None:
+        """Add lines to the head of the answer, behind those there are."""
+        self.added = lines if self.added is None else CRLF.join((self.added, lines))
+
     def answer_with(self, status: int, fields: Fields, body: bytes, reason: str) -> None:
         """Answer without any endpoint."""
         self.status = status

@@ -46,6 +46,8 @@ class Attempt(Timing):
     route: CompiledRoute | None = None
     service: LiveService | None = None
     version: LiveVersion | None = None
+    chosen: LiveVersion | None = None
+    """The only one that it may go to, where that was settled before its turn came."""
     endpoint: LiveEndpoint | None = None
     trial: Trial | None = None
     """What is decided by the outcome of this attempt, if anything."""

@@ -14,7 +14,6 @@ from meshctl.proxy.caching import MOST_WAITS, Herd, LiveCaching, live_caching
 from meshctl.proxy.filling import Filling
 from meshctl.proxy.filters.reply import LATER, Reply, refusal
 from meshctl.proxy.refreshing import refresh
-from meshctl.wire.fields import CRLF
 
 if TYPE_CHECKING:
     from meshctl.model.caching import Caching
@@ -105,8 +104,7 @@ class CacheFilter:
         """Have the service answer, and say so; what it changes is kept no longer."""
         live.note(self._route, "bypass")
         exchange.cached = "bypass"
-        line = b"Cache-Status: meshctl; " + status
-        exchange.added = line if exchange.added is None else CRLF.join((exchange.added, line))
+        exchange.say(b"Cache-Status: meshctl; " + status)
         method = exchange.request.method
         if method not in _READING and method not in _SAFE:
             _Changing(exchange, live, target_of(exchange)).begin()

@@ -133,7 +133,7 @@ class Exchange(Filtering):
         # Whoever has to wait chooses nobody before its turn.
         if service.admission is not None and self.admission is None and not service.admission.enter(self):
             return False
-        version = self.version = service.only or service.choose(self.request, self.stream)
+        version = self.version = service.only or self.chosen or service.choose(self.request, self.stream)
         if version is None:
             return self.reply("no_endpoint", f'service "{service.name}" has no version that takes traffic')
         return True

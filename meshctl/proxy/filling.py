@@ -11,14 +11,13 @@ Nothing waits for the copy, and one that becomes too long or is cut is dropped.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from meshctl import clock
 from meshctl.core.caching import ERRORS, Keeping, Refusal, stands_in, varies_by
 from meshctl.proxy.kept_answer import Heard, KeptAnswer, heard, keeping_of, made
 from meshctl.proxy.through import Through
-from meshctl.wire.fields import CRLF, Fields, without
+from meshctl.wire.fields import Fields, without
 from meshctl.wire.message import UNTIL_CLOSE, Response
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.service import LiveVersion
 
-_OWN: Final = ("on_response", "answer", "answer_with", "on_response_end", "split")
+_OWN: Final = ("on_response", "answer", "answer_with", "on_response_end")
 EXCUSED: Final = 5.0
 """Seconds for which a service that has failed is not asked again for an answer that may be given stale."""
 _CONDITIONS: Final = frozenset((b"if-none-match", b"if-modified-since"))
@@ -63,13 +62,12 @@ class Filling(Through):
     def begin(self) -> None:
         """Take the place of the client, and ask whether what is kept still holds."""
         exchange: Any = self._exchange
-        request, service = exchange.request, exchange.service
+        request = exchange.request
         exchange.stream = self
         exchange.cached = self.label or "miss"
         exchange.on_response = self.on_response
         exchange.answer = self.answer
-        if service.only is None:
-            exchange.split = partial(_split, exchange, self._request.version)
+        exchange.chosen = self._request.version
         if self._key is not None and self._herd is not None:
             self._live.herds[self._key] = self._herd
         if self._stale is None:
@@ -96,8 +94,7 @@ class Filling(Through):
             self._give_stale(response.status)
             return
         self._judge(response, has_length=body is not None or response.length != UNTIL_CLOSE)
-        line = b"Cache-Status: meshctl; " + self._status(response.status)
-        exchange.added = line if exchange.added is None else CRLF.join((exchange.added, line))
+        exchange.say(b"Cache-Status: meshctl; " + self._status(response.status))
         type(exchange).answer(exchange, response, body)
 
     def answer_with(self, status: int, fields: Fields, body: bytes, reason: str) -> None:
@@ -263,13 +260,3 @@ class Filling(Through):
         own = vars(self._exchange)
         for name in _OWN:
             own.pop(name, None)
-
-
-def _split(exchange: Exchange, version: LiveVersion) -> bool:
-    """The phase `split` of a request whose version is known: what is kept is kept for that one."""
-    service = exchange.service
-    assert service is not None
-    if service.steering is not None and not service.steering.passes(exchange):
-        return False
-    exchange.version = version
-    return True

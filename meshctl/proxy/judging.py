@@ -14,9 +14,8 @@ from meshctl.core.instances import Fault
 from meshctl.model.checked import Content
 from meshctl.model.units import format_size
 from meshctl.proxy.editing import Gathering
-from meshctl.proxy.filters.reply import LATER, Filter, Reply
+from meshctl.proxy.filters.reply import LATER, Filter, Reply, refusal
 from meshctl.wire.fields import Fields, make
-from meshctl.wire.reasons import problem, status_of
 
 if TYPE_CHECKING:
     from meshctl.core.instances import Schema
@@ -45,8 +44,7 @@ class Judging(Gathering):
         faults = body_faults(self._schema, body) if body else [MISSING] if self._is_needed else []
         if not faults:
             return body
-        refusal = invalid(self._exchange, faults)
-        self._exchange.reply_with(refusal)
+        self._exchange.reply_with(invalid(self._exchange, faults))
         return None
 
 
@@ -144,12 +142,10 @@ def refused(
 ) -> Reply:
     """A refusal with a field that says what would do, or a list of what is wrong."""
     more = None if errors is None else {"errors": msgspec.to_builtins(errors)}
-    request_id = exchange.request_id.decode()
-    body = problem(reason, detail=detail, request_id=request_id, instance=exchange.request.path, more=more)
-    fields = make("Content-Type", "application/problem+json", "X-Meshctl-Reason", reason)
+    reply = refusal(exchange, reason, detail, more=more)
     if field:
-        fields += make(field, value)
-    return Reply(status_of(reason), fields, body, reason)
+        reply.fields.extend(make(field, value))
+    return reply
 
 
 def said(fault: Fault) -> str:

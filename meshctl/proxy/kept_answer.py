@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from meshctl import clock
 from meshctl.core.caching import Head, Keeping, Refusal, first_age, holds_still, kept
 from meshctl.wire.dates import date_line, moment
-from meshctl.wire.fields import CRLF, Fields
+from meshctl.wire.fields import CRLF, Fields, without
 from meshctl.wire.message import UNTIL_CLOSE, Response
 from meshctl.wire.reasons import status_line
 
@@ -66,16 +66,14 @@ class KeptAnswer:
 
     def confirmed(self, response: Response) -> Heard:
         """What it says as a 304 brings that up to date (RFC 9111 §3.2)."""
-        said = [line for line in response.fields if line[: line.index(b":")].lower() not in _OF_BODY]
+        said = without(response.fields, _OF_BODY)
         names = {line[: line.index(b":")].lower() for line in said} | {b"date"}
-        older = [line for line in self.fields if line[: line.index(b":")].lower() not in names]
-        return heard(self.response.status, older + said, response.named)
+        return heard(self.response.status, without(self.fields, names) + said, response.named)
 
     def give(self, exchange: Exchange, said: Head, status: bytes, now: float) -> None:
         """Answer a request with what it says in `said`, with `status` as Cache-Status has it."""
         age = self.age + now - self.at
-        line = b"Age: %d\r\nCache-Status: meshctl; %b; ttl=%d" % (age, status, self.keeping.lifetime - age)
-        exchange.added = line if exchange.added is None else CRLF.join((exchange.added, line))
+        exchange.say(b"Age: %d\r\nCache-Status: meshctl; %b; ttl=%d" % (age, status, self.keeping.lifetime - age))
         response, body = self.response, self.body
         if said and self._is_known(said):
             few = [line for line in self.fields if line[: line.index(b":")].lower() in _UNCHANGED]

@@ -149,8 +149,7 @@ class LoginWay(Way):
             lines = self.cookie_lines(session, present, secure=origin_of(exchange)[1], now=clock.wall())
         except ValueError:
             return  # Its tokens have grown. It goes on here, and elsewhere ends with the old ones.
-        added = CRLF.join(lines)
-        exchange.added = added if exchange.added is None else exchange.added + CRLF + added
+        exchange.say(CRLF.join(lines))
 
     def _opened(self, sealed: str) -> Session | None:
         digest = sha256(sealed.encode("latin-1")).digest()

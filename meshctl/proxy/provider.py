@@ -14,6 +14,7 @@ from meshctl.core.oidc import Provider, read_provider
 from meshctl.core.principal import Refused
 from meshctl.proxy.filtering import Waiting
 from meshctl.proxy.sources import PATIENCE, RemoteSource
+from meshctl.proxy.tasks import rest
 
 if TYPE_CHECKING:
     from meshctl.core.jwk import VerifyingKey
@@ -46,9 +47,6 @@ class ProviderSource(RemoteSource):
         """The keys, looked for anew where none has this id and that is due."""
         if not has_kid(self.keys, kid) and self.may_know_more():
             self._told.clear()
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    await self._told.wait()
-            except TimeoutError:
-                pass  # Then it is a key that is not known.
+            # Where nothing comes it is a key that is not known.
+            await rest(self._told, PATIENCE)
         return self.keys

@@ -7,7 +7,7 @@ new epoch begins: whatever was found before has to be found again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from meshctl.model.auth import Auth, Jwt, Need, Oidc
 from meshctl.model.login import LoginMessage, Sealing
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from meshctl.proxy.sources import FileSource, RemoteSource, Source
     from meshctl.proxy.ways import Way
     from meshctl.proxy.worker import Worker
+
+_Remote = TypeVar("_Remote", bound="RemoteSource")
 
 GuardKey = tuple[Need, tuple[Auth, ...], frozenset[bytes], str, frozenset[bytes]]
 
@@ -133,25 +135,17 @@ class Vouching:
 
     def _login(self, config: Auth, oidc: Oidc) -> Way:
         from meshctl.proxy.login import LoginWay
-        from meshctl.proxy.messages import Wanted
         from meshctl.proxy.provider import ProviderSource
         from meshctl.proxy.sessions import Sessions
 
-        worker, name = self._worker, oidc.source
+        worker = self._worker
         if self._sessions is None:
             self._sessions = Sessions(worker, self.ended)
             if self._sealing is not None:
                 self._sessions.take(self._sealing, {})
-        source = self._remote.get(name)
-        if not isinstance(source, ProviderSource):
-            source = ProviderSource(name, worker.loop, lambda name: worker.orders.send(Wanted(name)))
-            self._remote[name] = source
-            if name in self._told:
-                source.take(self._told[name])
-        return LoginWay(config, source, self._sessions, worker)
+        return LoginWay(config, self._fetched(oidc.source, ProviderSource), self._sessions, worker)
 
     def _source(self, config: Jwt) -> Source:
-        from meshctl.proxy.messages import Wanted
         from meshctl.proxy.sources import FileSource, RemoteSource
 
         if config.keys:
@@ -162,13 +156,19 @@ class Vouching:
                 return file
             file = self._files[config.keys, is_secret] = FileSource(config.keys, self.change, with_secrets=is_secret)
             return file
-        found = self._remote.get(config.source)
-        if found is None:
+        return self._fetched(config.source, RemoteSource)
+
+    def _fetched(self, name: str, kind: type[_Remote]) -> _Remote:
+        """What the supervisor fetches from there, as a source of this kind or of one that is more."""
+        from meshctl.proxy.messages import Wanted
+
+        found = self._remote.get(name)
+        if not isinstance(found, kind):
             worker = self._worker
-            found = RemoteSource(config.source, worker.loop, lambda name: worker.orders.send(Wanted(name)))
-            self._remote[config.source] = found
-            if config.source in self._told:
-                found.take(self._told[config.source])
+            found = kind(name, worker.loop, lambda name: worker.orders.send(Wanted(name)))
+            self._remote[name] = found
+            if name in self._told:
+                found.take(self._told[name])
         return found
 
     def _way(self, config: Auth) -> Way:

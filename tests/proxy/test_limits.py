@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from meshctl.core.gradient import FEWEST, FIRST
+from meshctl.model.caching import Caching
 from meshctl.model.mesh import Mesh
 from meshctl.model.policy import Breaker, Limit, Retry
 from meshctl.model.route import Match, Route, ValueMatch
@@ -43,7 +44,8 @@ class Counter:
         hosts = ("127.0.0.1", "localhost")[: route.pop("count", 1)]
         endpoints = tuple(Endpoint(host, self.app.port) for host in hosts)
         settings = {name: route.pop(name) for name in ("protocol", "breaker") if name in route}
-        service = Service("app", (Version("v1", endpoints),), limit=limit, **settings)
+        versions = tuple(Version(f"v{number + 1}", endpoints) for number in range(route.pop("versions", 1)))
+        service = Service("app", versions, limit=limit, **settings)
         routes = [
             Route(priority, _asking(priority), service="app", priority=priority, **({"retry": Retry(0)} | route))
             for priority in ("high", "normal", "low")
@@ -179,6 +181,16 @@ def test_no_line_at_all(counter: Counter) -> None:
     counter.ask(b"/now")
     counter.hear()
     assert read_refusal(counter.ask(b"/more", b"high"), 503, "limit_reached").get("retry-after") == b"1"
+
+
+def test_what_is_kept_is_limited_too(counter: Counter) -> None:
+    """A request whose answer is to be kept takes a place as any other, also where its version was settled before."""
+    counter.limit(Limit(1, 0), cache=Caching(), versions=2)
+    first = counter.ask(b"/1")
+    wire, _ = counter.hear()
+    read_refusal(counter.ask(b"/2"), 503, "limit_reached")
+    wire.send(OK)
+    assert first.read_response().status == 200
 
 
 def test_a_wait_ends(counter: Counter) -> None:

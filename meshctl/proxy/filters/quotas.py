@@ -9,7 +9,7 @@ from meshctl import clock
 from meshctl.core.calendar import period
 from meshctl.core.concurrency import whole_seconds
 from meshctl.proxy.filters.reply import Filter, Reply, refusal
-from meshctl.wire.fields import CRLF, make
+from meshctl.wire.fields import make
 
 if TYPE_CHECKING:
     from meshctl.core.cells import Cells
@@ -103,5 +103,4 @@ def _refused(exchange: Exchange, quota: Allowance) -> Reply:
 
 def _tell(exchange: Exchange, quotas: tuple[Allowance, ...], left: bytes) -> None:
     policies = b", ".join([each.policy for each in quotas])
-    said = b"RateLimit-Policy: %b\r\nRateLimit: %b" % (policies, left)
-    exchange.added = said if exchange.added is None else CRLF.join((exchange.added, said))
+    exchange.say(b"RateLimit-Policy: %b\r\nRateLimit: %b" % (policies, left))
