@@ -38,6 +38,7 @@ class Names:
         self._listed = listed
         self._file = file
         self._mesh: Configured | None = None
+        self._read: dict[str, Documents] = {}
 
     def services(self) -> Iterable[str]:
         """Those configured and those that wrapped apps serve."""
@@ -108,7 +109,9 @@ class Names:
         return [name for name, each in self._documents("auth/keys/").items() if not each.get("revoked")]
 
     def _documents(self, prefix: str) -> Documents:
-        return {name: json.loads(value) for name, value in self._listed(prefix).items()}
+        if prefix not in self._read:
+            self._read[prefix] = {name: json.loads(value) for name, value in self._listed(prefix).items()}
+        return self._read[prefix]
 
     def _configured(self) -> Configured:
         """The current revision, else the file."""
