@@ -96,16 +96,20 @@ class Described:
 
     def _schema(self, path: Path, named: str, folder: str) -> None:
         file = resolve(named, folder)
+        if file in self._schemas:
+            return
         sources = Sources(file.rpartition("/")[2], lambda name: self._read(file, name))
         place: Place = sources.name, ()
         try:
             schemas = Schemas(sources, dialect_of(sources))
             text = schemas.text(place)
-            self._schemas[file] = text
-            for problem in _not_schemas(schemas, {text: place}):
-                self._say(path, named, sources, problem)
+            problems: list[Wrong | Broken] = list(_not_schemas(schemas, {text: place}))
         except (Wrong, Broken) as error:
-            self._say(path, named, sources, error)
+            problems = [error]
+        for problem in problems:
+            self._say(path, named, sources, problem)
+        if not problems:
+            self._schemas[file] = text
 
     def _say(self, path: Path, named: str, sources: Sources, error: Wrong | Broken, severity: Any = "error") -> None:
         message = described_at(named, sources, error)
