@@ -60,9 +60,9 @@ def _keyed(mesh: Mesh) -> dict[str, Any]:
         for key in ("rate_limits", "quotas", "parts"):
             if key in table:
                 table[key] = {each.pop("name"): each for each in table[key]}
-    for route in (*mesh.routes, *mesh.versioned):
+    for route in mesh.written_routes:
         for key, said in contents(route).items():
-            document["routes"].get(route.name, {}).get(key, {})["content"] = said
+            document["routes"][route.name][key]["content"] = said
     document["allow"] = {table.pop("name"): table for table in document["allow"]}
     for service in mesh.services:
         table = document["services"][service.name]
