@@ -39,18 +39,38 @@ def parse(data: bytes, name: str) -> Any:
     return _yaml(text)
 
 
-def line_of(data: bytes, pointer: Pointer) -> int:
-    """The line of the part at `pointer`, or of the nearest one around it; 0 where that is not known."""
+def composed(data: bytes) -> Any:
+    """The document in a file's bytes as nodes that know their places, None where there is none, for `line_of`."""
     if find_spec("yaml") is None:
-        return 0
+        return None
     import yaml
 
     try:
         # YAML knows JSON, too, but for tabs.
-        node = yaml.compose(data.decode("utf-8-sig").replace("\t", " "), Loader=yaml.CSafeLoader)
+        return yaml.compose(data.decode("utf-8-sig").replace("\t", " "), Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+
+
+def line_of(node: Any, pointer: Pointer) -> int:
+    """The line of the part of `node` at `pointer`, or of the nearest one around it; 0 where that is not known."""
+    if node is None:
         return 0
-    return _line(node, pointer) if node is not None else 0
+    import yaml
+
+    line = int(node.start_mark.line)
+    for step in pointer:
+        if isinstance(node, yaml.MappingNode):
+            found = next((pair for pair in node.value if pair[0].value == step), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line, found[1]
+        elif isinstance(node, yaml.SequenceNode) and step.isdecimal() and int(step) < len(node.value):
+            node = node.value[int(step)]
+            line = node.start_mark.line
+        else:
+            break
+    return line + 1
 
 
 def _json(text: str) -> Any:
@@ -128,21 +148,3 @@ def _loader() -> Any:
     Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
     Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(str(node.value)))
     return Loader
-
-
-def _line(node: Any, pointer: Pointer) -> int:
-    import yaml
-
-    line = int(node.start_mark.line)
-    for step in pointer:
-        if isinstance(node, yaml.MappingNode):
-            found = next((pair for pair in node.value if pair[0].value == step), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line, found[1]
-        elif isinstance(node, yaml.SequenceNode) and step.isdecimal() and int(step) < len(node.value):
-            node = node.value[int(step)]
-            line = node.start_mark.line
-        else:
-            break
-    return line + 1

@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urldefrag, urljoin
 
 from meshctl.config.problems import Wrong, quoted
-from meshctl.config.source_text import Pointer, line_of, parse
+from meshctl.config.source_text import Pointer, composed, line_of, parse
 
 Place = tuple[str, Pointer]
 """A file, by its name relative to the folder, and a part of it."""
@@ -40,6 +40,7 @@ class Sources:
         self._read = read
         self._bytes: dict[str, bytes] = {}
         self._documents: dict[str, Any] = {}
+        self._nodes: dict[str, Any] = {}
         self._ids: dict[str, dict[str, Pointer]] = {}
 
     @property
@@ -98,7 +99,10 @@ class Sources:
 
     def line(self, place: Place) -> int:
         """The line of a place in its file, 0 where that is not known."""
-        return line_of(self._bytes.get(place[0], b""), place[1])
+        file, pointer = place
+        if file not in self._nodes:
+            self._nodes[file] = composed(self._bytes.get(file, b""))
+        return line_of(self._nodes[file], pointer)
 
     def _document(self, file: str) -> Any:
         if file not in self._documents:
