@@ -147,7 +147,7 @@ def _pair(path: KeyPath, table: CertificateTable, folder: Path, now: float) -> l
     certificate = key = None
     where = (*path, "certificate")
     try:
-        certificate = certificates.read_certificate(_pem(folder / table.certificate))
+        certificate = certificates.read_certificate(_content(folder / table.certificate))
         if complaint := certificates.validity(certificate, now):
             findings.append(Finding(where, f"{quoted(table.certificate)} {complaint}", severity="warning"))
     except Wrong as error:
@@ -155,7 +155,7 @@ def _pair(path: KeyPath, table: CertificateTable, folder: Path, now: float) -> l
     if table.key is None:
         return findings  # said by the checks
     try:
-        key = certificates.read_key(_pem(folder / table.key))
+        key = certificates.read_key(_content(folder / table.key))
     except Wrong as error:
         findings.append(Finding((*path, "key"), f"{quoted(table.key)} {error.message}", error.expected, error.hint))
     if certificate and key and not certificates.fits(certificate, key):
@@ -169,7 +169,7 @@ def _authority(path: KeyPath, file: Path, now: float) -> list[Finding]:
     from meshctl.config import certificates
 
     try:
-        found = certificates.read_certificates(_pem(file))
+        found = certificates.read_certificates(_content(file))
     except Wrong as error:
         return [Finding(path, f"{quoted(file.name)} {error.message}", error.expected, error.hint)]
     complaints = [complaint for each in found if (complaint := certificates.validity(each, now))]
@@ -189,10 +189,10 @@ def _credentials(document: Document, folder: Path) -> list[Finding]:
             if way.jwt is not None and way.jwt.keys:
                 path, file = (*path, "jwt", "keys"), way.jwt.keys
                 is_secret = any(each.startswith("HS") for each in way.jwt.algorithms or ())
-                read_keys(_pem(folder / file), with_secrets=is_secret)
+                read_keys(_content(folder / file), with_secrets=is_secret)
             elif way.basic is not None:
                 path, file = (*path, "basic", "users"), way.basic.users
-                read_users(_pem(folder / file).decode())
+                read_users(_content(folder / file, "").decode())
         except Wrong as error:
             findings.append(Finding(path, f"{quoted(file)} {error.message}", error.expected, error.hint))
         except ValueError as error:
@@ -213,10 +213,9 @@ def _tracing(document: Document, folder: Path) -> list[Finding]:
     path: KeyPath = ("tracing", "headers_file")
     if file := document.tracing.headers_file:
         try:
-            read_fields(_pem(folder / file).decode())
+            read_fields(_content(folder / file, "").decode())
         except Wrong as error:
-            expected = "" if "PEM" in error.expected else error.expected
-            findings.append(Finding(path, f"{quoted(file)} {error.message}", expected, error.hint))
+            findings.append(Finding(path, f"{quoted(file)} {error.message}", error.expected, error.hint))
         except ValueError as error:
             findings.append(Finding(path, f"{quoted(file)}: {error}"))
     return findings
@@ -252,16 +251,13 @@ def _beside(document: str, name: str) -> bytes:
     path = folder / name
     if Path(document).name != name and not path.resolve().is_relative_to(folder):
         raise Wrong("leads out of the document's folder")
-    try:
-        data = _pem(path)
-    except Wrong as error:
-        raise Wrong(error.message, hint=error.hint) from error
+    data = _content(path, "")
     if len(data) >= LARGEST:
         raise Wrong("is larger than 16 MiB")
     return data
 
 
-def _pem(path: Path) -> bytes:
+def _content(path: Path, expected: str = "a PEM file") -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(LARGEST)
@@ -270,6 +266,6 @@ def _pem(path: Path) -> bytes:
     except PermissionError as error:
         raise Wrong("may not be read: permission denied") from error
     except IsADirectoryError as error:
-        raise Wrong("is a folder", expected="a PEM file") from error
+        raise Wrong("is a folder", expected=expected) from error
     except (OSError, ValueError) as error:
         raise Wrong(f"cannot be read: {str(error).lower()}") from error
