@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 from urllib.parse import urlsplit
 
 from meshctl.config.decode import Decoded
 from meshctl.config.problems import Finding, Path, did_you_mean, one_of, quoted
 from meshctl.model.auth import Auth, ForwardAuth
 from meshctl.model.mesh import Mesh
-
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+from meshctl.model.names import LOOPBACK_HOSTS
 
 
 def check(decoded: Decoded, mesh: Mesh) -> Iterator[Finding]:
@@ -28,7 +26,7 @@ def check(decoded: Decoded, mesh: Mesh) -> Iterator[Finding]:
 
 def _url(path: Path, url: str, ca: str) -> Iterator[Finding]:
     parts = urlsplit(url)
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
         message = "credentials go there in the clear, and the answer can be replaced on its way"
         yield Finding((*path, "url"), message, 'a URL with "https://"', severity="warning")
     if parts.scheme == "http" and ca:

@@ -13,8 +13,8 @@ from meshctl.config.document_route import RouteTable
 from meshctl.config.problems import Finding, Path, did_you_mean, one_of, quoted
 from meshctl.model.auth import KINDS, Auth, Jwt
 from meshctl.model.mesh import Mesh
+from meshctl.model.names import LOOPBACK_HOSTS
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ASKED = ("scopes", "roles", "claims", "subjects", "owners", "identities", "addresses")
 # What is known of a caller whom nobody asks.
 _FOR_ANYBODY = frozenset(("identities", "addresses"))
@@ -90,7 +90,7 @@ def _jwt(path: Path, jwt: Jwt) -> Iterator[Finding]:
     key = "jwks" if jwt.jwks else "issuer"
     if source and (parts.scheme not in ("https", "http") or not parts.hostname):
         yield Finding((*path, key), f"{quoted(source)} is no URL, so its keys are not known", "keys or jwks")
-    elif parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    elif parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
         message = "keys that come in the clear can be replaced on their way"
         yield Finding((*path, key), message, 'a URL with "https://"', severity="warning")
     if not jwt.audience:

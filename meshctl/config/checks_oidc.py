@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from meshctl.config.problems import Finding, Path, quoted
 from meshctl.model.auth import Auth, Oidc
 from meshctl.model.mesh import Mesh
+from meshctl.model.names import LOOPBACK_HOSTS
 
 LONGEST_SESSION: Final = 30 * 86_400.0
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
 def check(mesh: Mesh) -> Iterator[Finding]:
@@ -29,7 +29,7 @@ def _login(path: Path, oidc: Oidc) -> Iterator[Finding]:
     parts = urlsplit(oidc.issuer)
     if parts.query:
         yield Finding((*path, "issuer"), f"{quoted(oidc.issuer)} has a query", "the issuer as the provider names it")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
         message = "whoever stands in between can sign in as anybody"
         yield Finding((*path, "issuer"), message, 'a URL with "https://"', severity="warning")
     if not oidc.client_id:

@@ -13,10 +13,10 @@ from meshctl.config.endpoints import split_url
 from meshctl.config.openapi import Description
 from meshctl.config.sources import Sources
 from meshctl.model.checked import Operation
+from meshctl.model.names import LOOPBACK_HOSTS
 
 URL: Final = "http://127.0.0.1:8000"
 """Where the application is, where nobody says."""
-_OURS: Final = ("127.0.0.1", "localhost", "::1")
 _WIDTH: Final = 110
 
 
@@ -103,7 +103,7 @@ def _own(top: Any) -> str:
         url = each.get("url") if isinstance(each, dict) else None
         try:
             parts = urlsplit(url) if isinstance(url, str) else None
-            if parts and parts.scheme in ("http", "https") and parts.hostname in _OURS:
+            if parts and parts.scheme in ("http", "https") and parts.hostname in LOOPBACK_HOSTS:
                 return f"{parts.scheme}://{parts.netloc}"
         except ValueError:
             continue

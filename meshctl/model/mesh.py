@@ -10,6 +10,7 @@ import msgspec
 from meshctl.model.api import Api
 from meshctl.model.auth import Auth
 from meshctl.model.limits import RateLimiting
+from meshctl.model.names import LOOPBACK_HOSTS
 from meshctl.model.policy import DownstreamTimeouts, Limits, Overload
 from meshctl.model.route import Match, PathMatch, Route
 from meshctl.model.service import Service
@@ -147,7 +148,7 @@ class Mesh(msgspec.Struct, frozen=True):
         """Whom the gateway's certificate from the mesh's CA is for: the hosts and host patterns of its routes, else
         this machine by its own names."""
         hosts = (host.strip("[]") for route in self.routes if route.entry == "gateway" for host in route.match.hosts)
-        return tuple(dict.fromkeys(hosts)) or ("localhost", "127.0.0.1", "::1")
+        return tuple(dict.fromkeys(hosts)) or LOOPBACK_HOSTS
 
 
 def _login_routes(way: Auth, routes: tuple[Route, ...]) -> Iterator[Route]:

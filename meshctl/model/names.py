@@ -13,6 +13,8 @@ LOCAL: Final = "local"
 """`local:orders` is a wrapped app itself, as its own proxy sees it: service `orders` is all of its instances."""
 TAKEN: Final = {GATEWAY: "the gateway's own name", EGRESS: "the name of what leaves the mesh"}
 """Names that no service may have, and whose they are."""
+LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
+"""This machine by its own names."""
 
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _PRINTABLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", re.ASCII)

@@ -19,11 +19,11 @@ from meshctl import __version__
 from meshctl.control.checks.facts import Facts
 from meshctl.control.checks.finding import Finding, Unknown, counted, failed, passed, warned
 from meshctl.control.checks.requirements import Requirement, installed, requirements
+from meshctl.model.names import LOOPBACK_HOSTS
 
 OLDEST: Final = (3, 11)
 
 _PROXIES: Final = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _INSTALL: Final = f"{sys.executable} -m pip install --force-reinstall meshctl"
 _TRY: Final = 0.5
 
@@ -142,7 +142,7 @@ def http_proxy(facts: Facts) -> Finding:
     for name in _PROXIES:
         value = facts.environ.get(name, "")
         host, port = _place(value)
-        if host in _LOOPBACK and port and not _listens(host, port):
+        if host in LOOPBACK_HOSTS and port and not _listens(host, port):
             detail = f"{name} is {host}:{port}, where nobody listens: every request of this shell fails"
             return failed(detail, f"unset {' '.join(each for each in _PROXIES if facts.environ.get(each))}")
     found = [name for name in _PROXIES if facts.environ.get(name)]
@@ -156,7 +156,7 @@ def no_proxy(facts: Facts) -> Finding:
 
 def judge_no_proxy(environ: Mapping[str, str]) -> Finding:
     """See `no_proxy`."""
-    away = [name for name in _PROXIES if environ.get(name) and _place(environ[name])[0] not in _LOOPBACK]
+    away = [name for name in _PROXIES if environ.get(name) and _place(environ[name])[0] not in LOOPBACK_HOSTS]
     if not away:
         return passed("no proxy elsewhere is set")
     excepted = (environ.get("no_proxy") or environ.get("NO_PROXY") or "").replace(" ", "").split(",")
