@@ -25,6 +25,7 @@ UNREADABLE: Final = frozenset(
     (
         *(b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded", b"via"),
         *(b"x-request-id", b"traceparent", b"x-request-timeout", b"grpc-timeout", b"x-meshctl-identity"),
+        b"x-meshctl-mirror",
     )
 )
 """What the proxy itself tells a service anew with each request: an answer that varies by it fits no other request."""

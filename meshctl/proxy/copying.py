@@ -25,12 +25,11 @@ if TYPE_CHECKING:
     from meshctl.proxy.service import LiveVersion
     from meshctl.proxy.stream import Stream
 
-MARK: Final = "x-meshctl-mirror"
-"""The field by which an app can tell a copy; what carries it is not copied again."""
 LONGEST: Final = 30.0
 """Seconds a copy may take where its route does not say."""
 
 _MARKED: Final = b"X-Meshctl-Mirror: 1"
+"""The field by which an app can tell a copy; what carries it is not copied again."""
 _NO_RETRY: Final = Retry(0, ())
 
 

@@ -9,7 +9,7 @@ from meshctl.core.deadline import GRPC_TIMEOUT, REQUEST_TIMEOUT, encode, encode_
 from meshctl.proxy.shaping import made
 from meshctl.proxy.stream import Forwarded
 from meshctl.proxy.timers import NEVER
-from meshctl.wire.fields import CRLF, without
+from meshctl.wire.fields import CRLF, MIRROR, without
 from meshctl.wire.message import CHUNKED
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ VIA: Final = b"Via: 1.1 meshctl"
 """RFC 9110 §7.6.3: what passes a gateway says so."""
 
 _WHO_WAS_IT: Final = (b"X-Forwarded-For", b"X-Forwarded-Proto", b"X-Forwarded-Host", b"Forwarded")
-_SAID: Final = tuple((name.lower(), name + b": ") for name in (*_WHO_WAS_IT, b"Via"))
-_TOLD_ON: Final = frozenset((*(name.lower() for name in _WHO_WAS_IT), b"via"))
+_MIRROR: Final = b"X-Meshctl-Mirror"
+_SAID: Final = tuple((name.lower(), name + b": ") for name in (*_WHO_WAS_IT, _MIRROR, b"Via"))
+_TOLD_ON: Final = frozenset((*(name.lower() for name in _WHO_WAS_IT), MIRROR, b"via"))
 
 
 def encode_request(exchange: Exchange) -> bytes:
@@ -162,7 +163,7 @@ def _own_lines(special: dict[bytes, bytes]) -> bytes:
     if _TOLD_ON.isdisjoint(special):
         return VIA
     passed = special.get(b"via")
-    said = [b"%b: %b" % (name, special[name.lower()]) for name in _WHO_WAS_IT if name.lower() in special]
+    said = [b"%b: %b" % (name, special[name.lower()]) for name in (*_WHO_WAS_IT, _MIRROR) if name.lower() in special]
     return CRLF.join([*said, b"Via: %b, 1.1 meshctl" % passed if passed else VIA])
 
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 from meshctl import clock
 from meshctl.model.steering import Mirror, MirrorCount, Shown
 from meshctl.proxy.attempt import REPLAY_LIMIT
-from meshctl.proxy.copying import MARK, Copy, Recorder
+from meshctl.proxy.copying import Copy, Recorder
 from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.messages import Answered
-from meshctl.wire.fields import pairs
+from meshctl.wire.fields import MIRROR, pairs
 
 if TYPE_CHECKING:
     from meshctl.proxy.copying import Record
@@ -64,7 +64,8 @@ class LiveMirror:
             return
         if config.share < 1 and clock.draw() >= config.share:
             return
-        if request.header(MARK) is not None:
+        stream = exchange.stream
+        if MIRROR in request.special and (stream.is_outgoing or stream.identity):
             return
         exchange.stream = Recorder(exchange.stream, self, exchange, BODY_LIMIT if config.diff else 0)
 

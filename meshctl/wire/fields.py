@@ -36,6 +36,9 @@ _DEADLINES: Final = frozenset((b"x-request-timeout", b"grpc-timeout"))
 
 _IDENTITY: Final = b"x-meshctl-identity"
 """Says to an app which member of the mesh calls it. Read only so that what a client sends of it never passes."""
+MIRROR: Final = b"x-meshctl-mirror"
+"""Marks the copy of a request. Believed of wrapped apps and of members of the mesh alone: an app may do less for a copy,
+and a copy is not copied, neither of which is for a stranger to ask for."""
 
 IDENTIFIERS: Final = frozenset((b"x-request-id", b"traceparent"))
 """By what a request is followed: another one each time, where the rest of a head mostly repeats."""
@@ -45,15 +48,15 @@ REQUEST_READ: Final = (
     | _FORWARDING
     | _DEADLINES
     | IDENTIFIERS
-    | {b"host", b"content-length", b"expect", b"via", b"user-agent", _IDENTITY}
+    | {b"host", b"content-length", b"expect", b"via", b"user-agent", _IDENTITY, MIRROR}
 )
 """Request fields the proxy reads and writes anew; everything else passes untouched."""
 
 RESPONSE_READ: Final = HOP_BY_HOP | {b"content-length", b"x-request-id"}
 """Response fields the proxy reads and writes anew."""
 
-_TELLING: Final = _FORWARDING | {_IDENTITY}
-"""By which a service is told who calls."""
+_TELLING: Final = _FORWARDING | {_IDENTITY, MIRROR}
+"""By which a service is told who calls, and whether for real."""
 
 NEVER_NAMED: Final = frozenset(
     (b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization", b"cookie")
@@ -66,6 +69,7 @@ _TRAILERS_FORBIDDEN: Final = (
     | _FORWARDING
     | {
         _IDENTITY,
+        MIRROR,
         b"host",
         b"content-length",
         b"content-encoding",
@@ -105,7 +109,7 @@ def collector(
         if low not in read:
             if is_disguised(low):
                 return
-            if len(passing) < MOST_NAMES:
+            if len(passing) < MOST_NAMES and len(name) <= LONGEST_NAME:
                 passing.add(name)
             append(join((name, value)))
         elif low in special:

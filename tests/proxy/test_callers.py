@@ -76,7 +76,7 @@ def test_a_member_is_served(sidecar: LoneProxy, authority: Authority, app: Upstr
         client.send(
             b"GET /items HTTP/1.1\r\nHost: orders\r\nX-Forwarded-For: 203.0.113.7\r\nx-forwarded-proto: https\r\n"
             b"Forwarded: for=203.0.113.7\r\nVia: 1.1 meshctl\r\nX-Meshctl-Identity: spiffe://shop.mesh/service/bank\r\n"
-            b"X-Other: kept\r\n\r\n"
+            b"X-Meshctl-Mirror: 1\r\nX-Other: kept\r\n\r\n"
         )
         wire = app.hear()
         request = wire.read_request()
@@ -86,6 +86,7 @@ def test_a_member_is_served(sidecar: LoneProxy, authority: Authority, app: Upstr
         assert request.get("x-forwarded-host") is None
         assert request.get("forwarded") == b"for=203.0.113.7"
         assert request.get("via") == b"1.1 meshctl"
+        assert request.get("x-meshctl-mirror") == b"1"
         assert request.get("x-other") == b"kept"
         wire.send(OK)
         assert client.read_response().body == b"ok"
@@ -137,11 +138,12 @@ def test_nobody_names_itself_in_the_clear(authority: Authority, app: Upstream, t
     with running.connect("inbound/permissive") as client:
         client.send(
             b"GET / HTTP/1.1\r\nHost: orders\r\nX-Meshctl-Identity: spiffe://shop.mesh/service/bank\r\n"
-            b"X-Forwarded-For: 203.0.113.7\r\n\r\n"
+            b"X-Forwarded-For: 203.0.113.7\r\nX-Meshctl-Mirror: 1\r\n\r\n"
         )
         wire = app.hear()
         request = wire.read_request()
         assert request.get("x-meshctl-identity") is None
+        assert request.get("x-meshctl-mirror") is None
         assert request.get("x-forwarded-for") == b"127.0.0.1"
         assert request.get("x-forwarded-proto") == b"http"
         wire.send(OK)

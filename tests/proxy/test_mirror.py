@@ -14,7 +14,7 @@ import pytest
 
 from meshctl.model.mesh import Mesh
 from meshctl.model.policy import Retry
-from meshctl.model.route import Rewrite, Route
+from meshctl.model.route import Match, Rewrite, Route
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.model.steering import Mirror, MirrorCount, Shown, Steering
 from meshctl.proxy.messages import Answered, Steered
@@ -32,7 +32,8 @@ class Two:
 
     def __init__(self, folder: Path) -> None:
         self.v1, self.v2 = Upstream("v1"), Upstream("v2")
-        self.proxy = LoneProxy(folder, self.mesh(), "gateway")
+        self.last = Message(b"", ())
+        self.proxy = LoneProxy(folder, self.mesh(), "gateway", "outbound")
 
     def mesh(self, **rewrite: Any) -> Mesh:
         """The mesh, with a route that changes requests so."""
@@ -41,7 +42,8 @@ class Two:
             for each, weight in ((self.v1, 1.0), (self.v2, 0.0))
         )
         route = Route("all", service="shop", retry=Retry(0), rewrite=Rewrite(**rewrite))
-        return mesh_of(Service("shop", versions), routes=(route,))
+        app = Route("app", Match(hosts=("shop",)), service="shop", entry="outbound", retry=Retry(0))
+        return mesh_of(Service("shop", versions), routes=(route, app))
 
     def mirror(self, **settings: Any) -> None:
         """Have v2 get copies."""
@@ -49,12 +51,12 @@ class Two:
         self.proxy.tell(Steered(Steering(mirrors=(told,))))
         self.proxy.ask("commit")
 
-    def ask(self, request: bytes = GET, answer: bytes = OK) -> Message:
+    def ask(self, request: bytes = GET, answer: bytes = OK, entry: str = "gateway") -> Message:
         """A request's answer, for which v1 says `answer`."""
-        with self.proxy.connect("gateway") as client:
+        with self.proxy.connect(entry) as client:
             client.send(request)
             wire = self.v1.hear()
-            wire.read_request()
+            self.last = wire.read_request()
             wire.send(answer)
             return client.read_response(method=request.split(b" ")[0].decode())
 
@@ -165,13 +167,30 @@ def test_methods(two: Two, framing: bytes, body: bytes) -> None:
 def test_what_is_not_copied(two: Two) -> None:
     """Neither copies themselves, nor bodies that are not kept, nor upgrades."""
     two.mirror(all_methods=True)
-    two.ask(b"GET / HTTP/1.1\r\nHost: shop.test\r\nX-Meshctl-Mirror: 1\r\n\r\n")
+    two.ask(b"GET / HTTP/1.1\r\nHost: shop\r\nX-Meshctl-Mirror: 1\r\n\r\n", entry="outbound")
+    assert two.last.get("x-meshctl-mirror") == b"1"
     two.ask(b"GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
     assert two.count().dropped == 0
     long = b"POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 70000\r\n\r\n" + bytes(70_000)
     two.ask(long)
     two.until(copied=0, dropped=1)
     assert two.v2.is_untouched()
+
+
+@pytest.mark.parametrize("name", [b"X-Meshctl-Mirror", b"x_meshctl-mirror", b"X_MESHCTL_MIRROR"])
+def test_nobody_outside_marks_a_request(two: Two, name: bytes) -> None:
+    """A client of the gateway can neither have its request taken for a copy by the service, in no spelling that CGI
+    reads alike and not behind the body, nor keep it from being copied."""
+    two.mirror(all_methods=True)
+    two.ask(
+        b"POST / HTTP/1.1\r\nHost: shop.test\r\n%b: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"1\r\nx\r\n0\r\n%b: 1\r\n\r\n" % (name, name)
+    )
+    assert not any(b"mirror" in each for each in two.last.names)
+    assert two.last.trailers == ()
+    copy = two.copied()
+    assert [each for each in copy.names if b"mirror" in each] == [b"x-meshctl-mirror"]
+    assert copy.all("x-meshctl-mirror") == [b"1"]
 
 
 def test_dead_version(own: Two) -> None:
