@@ -37,7 +37,7 @@ _DEADLINES: Final = frozenset((b"x-request-timeout", b"grpc-timeout"))
 _IDENTITY: Final = b"x-meshctl-identity"
 """Says to an app which member of the mesh calls it. Read only so that what a client sends of it never passes."""
 MIRROR: Final = b"x-meshctl-mirror"
-"""Marks the copy of a request. Believed of wrapped apps and of members of the mesh alone: an app may do less for a copy,
+"""Marks the copy of a request. Believed of wrapped apps and of members of the mesh alone: an app may do less for one,
 and a copy is not copied, neither of which is for a stranger to ask for."""
 
 IDENTIFIERS: Final = frozenset((b"x-request-id", b"traceparent"))
@@ -85,6 +85,8 @@ _TRAILERS_FORBIDDEN: Final = (
 
 MOST_NAMES: Final = 4_096
 """Spellings of field names remembered, so that clients cannot make the proxy remember without bound."""
+LONGEST_NAME: Final = 128
+"""Of those."""
 
 CRLF: Final = b"\r\n"
 
