@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
+
+_LONGEST: Final = 256
+"""Of what is remembered: whoever sends more sends another each time."""
 
 
-@lru_cache(maxsize=512)
 def preferred(accepted: str, offered: tuple[str, ...]) -> str:
     """The coding of `offered`, best first, that the client likes best; "" where it had rather have none.
 
     >>> preferred("gzip, deflate, br;q=0.9", ("zstd", "br", "gzip"))
     'gzip'
     """
+    return _known(accepted, offered) if len(accepted) <= _LONGEST else _preferred(accepted, offered)
+
+
+def _preferred(accepted: str, offered: tuple[str, ...]) -> str:
     weights = _weights(accepted)
     others = weights.get("*", 0.0)
     best, most = "", weights.get("identity", 0.0)
@@ -22,6 +29,9 @@ def preferred(accepted: str, offered: tuple[str, ...]) -> str:
         if weight > most or (weight == most and weight > 0 and not best):
             best, most = coding, weight
     return best
+
+
+_known: Final = lru_cache(maxsize=512)(_preferred)
 
 
 def _weights(accepted: str) -> dict[str, float]:

@@ -44,7 +44,9 @@ def encode_request(exchange: Exchange) -> bytes:
         fields = request.fields if edits is None else edits.steady(request.fields)
         said = last.said if is_known else _said(exchange, authority, route.request_drop)
         block = CRLF.join((said, *fields))
-        stream.forwarding = Forwarded(authority, request.special, said, request.fields, edits, block)
+        if request.is_bare:
+            # What the full reader reads never comes again as the same objects, and may be long.
+            stream.forwarding = Forwarded(authority, request.special, said, request.fields, edits, block)
     if edits is not None and edits.lines:
         block = CRLF.join((block, *made(edits.lines, exchange)))
     is_usual = not (exchange.attempt or exchange.deadline_reason or exchange.is_hurried)

@@ -174,7 +174,7 @@ class Guard(Stripping):
         passing += principal.told
         exchange.principal = principal
         exchange.user = user = principal.subject[:_LONGEST_USER]
-        if not self._queries:
+        if not self._queries and request.is_bare:
             exchange.stream.known = Known(self, self._vouching.moment, principal, user, fields, passing)
         request.claims = principal.claims
         request.fields = passing

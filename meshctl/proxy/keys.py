@@ -63,7 +63,7 @@ class Sticky:
             return last.bucket
         key = request_key(self._key, request, stream, self._worker.service)
         found = None if key is None else bucket(key, self._service)
-        if self._is_lasting:
+        if self._is_lasting and request.is_bare:
             stream.stuck = Stuck(self, request.fields, request.special, found)
         return found
 

@@ -11,11 +11,10 @@ from itertools import compress
 from operator import ne
 from typing import Final
 
-from meshctl.wire.fields import IDENTIFIERS, MOST_NAMES, Fields, is_disguised
+from meshctl.wire.fields import IDENTIFIERS, LONGEST_NAME, MOST_NAMES, Fields, is_disguised
 
 # A field's value as llhttp accepts it, without what is rare.
 _PLAIN_VALUE: Final = re.compile(rb"[\t -~]*").fullmatch
-_LONGEST_NAME: Final = 128
 _MOST_CHANGED: Final = 4
 
 
@@ -89,7 +88,7 @@ class LastFields:
                     continue
                 if is_disguised(low):
                     return False
-                if len(names) < MOST_NAMES and len(name) <= _LONGEST_NAME:
+                if len(names) < MOST_NAMES and len(name) <= LONGEST_NAME:
                     names.add(name)
             places.append(len(fields))
             fields.append(line)

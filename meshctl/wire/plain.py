@@ -36,6 +36,10 @@ _MOST_DIGITS: Final = 18
 _LONG: Final = 65_536
 """Bytes from which a body is not copied to be had without its head."""
 
+_LONGEST: Final = 8_192
+"""Of the heads that are kept, so that ten thousand connections that rest do not keep a gigabyte of them. Longer ones
+are read by the full reader, which keeps nothing."""
+
 _BLANK: Final = b"\r\n\r\n"
 _SILENT: Final = object()
 """What the judging parsers call back: nothing, for it has no such methods."""
@@ -125,7 +129,7 @@ class PlainRequests:
     def _learn(self, block: bytes) -> bool:
         """Read fields that are not those of the last head; False where they are not plain."""
         self._block = self._stem = b""
-        if not block.endswith(_BLANK):
+        if len(block) > _LONGEST or not block.endswith(_BLANK):
             return False
         fields = self._fields
         lines = block[2:-4].split(b"\r\n")
@@ -187,6 +191,8 @@ class PlainResponses:
     def _learn(self, head: bytes) -> bool:
         """Read a head that is not the last one again; False where it is not plain."""
         self._head = b""
+        if len(head) > _LONGEST:
+            return False
         fields = self._fields
         line, *lines = head[:-4].split(b"\r\n")
         start = _STATUS_LINE(line)

@@ -11,17 +11,27 @@ _HOST: Final = re.compile(
 )
 
 
-@lru_cache(maxsize=1024)
+_LONGEST: Final = 300
+"""Of what is remembered: the longest name of a host has 253 octets. Whoever sends more sends another each time."""
+
+
 def split_host(value: str) -> str | None:
     """The host of a Host field or authority in lower case, without its port; None where it is not valid.
 
     Remembered, because clients ask for few hosts and reading one costs as much as three header fields. A trailing dot
     is dropped, so that "a.example." and "a.example" are one host. User information is refused.
     """
+    return _known(value) if len(value) <= _LONGEST else _split(value)
+
+
+def _split(value: str) -> str | None:
     found = _HOST.fullmatch(value)
     if not found or (found[2] and int(found[2]) > 65535):
         return None
     return found[1].lower().removesuffix(".").strip("[]")
+
+
+_known: Final = lru_cache(maxsize=1024)(_split)
 
 
 def split_port(value: str) -> int | None:

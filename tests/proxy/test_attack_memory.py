@@ -1,0 +1,99 @@
+"""What strangers can make a proxy remember: nothing long, however many of them say it."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from meshctl.core.accept_encoding import preferred
+from meshctl.core.cache_control import directives
+from meshctl.model.policy import Key, Retry
+from meshctl.model.route import Match, Respond, Route
+from meshctl.model.service import Service, Version
+from meshctl.wire.message import Request
+from meshctl.wire.request_reader import RequestReader
+from meshctl.wire.target import split_host
+
+from .lone_proxy import LoneProxy, mesh_of
+from .pieces import Piece
+
+MANY = 150
+LONG = 60_000
+SMALL = 30_000
+"""Bytes that a resting connection may cost on average, far below what it was sent."""
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoneProxy]:
+    """A proxy that sends on, chooses by a header, and answers by itself."""
+    piece = Piece("a")
+    service = Service(
+        "a", (Version("v1", (piece.endpoint,)), Version("v2", (piece.endpoint,))), sticky=Key("header", "x-user")
+    )
+    routes = (
+        Route("own", match=Match(hosts=("own",)), respond=Respond(body="own")),
+        Route("sent", service="a", retry=Retry(0)),
+    )
+    proxy = LoneProxy(tmp_path_factory.mktemp("gateway"), mesh_of(service, routes=routes), "gateway")
+    yield proxy
+    assert proxy.end() == []
+    piece.close()
+
+
+@pytest.mark.parametrize("host", [b"own", b"sent"])
+def test_resting_connections_keep_no_long_head(gateway: LoneProxy, host: bytes) -> None:
+    """A connection that rests after a request with a long head costs as much as any other."""
+    process = psutil.Process(gateway.process.pid)
+    before = 0
+    clients = []
+    try:
+        for number in range(MANY + 10):
+            client = gateway.connect("gateway")
+            clients.append(client)
+            if number == 10:
+                before = process.memory_full_info().uss
+            client.send(
+                b"GET / HTTP/1.1\r\nHost: %b\r\nX-User: %d\r\nX-Long: %06d%b\r\n\r\n"
+                % (host, number, number, b"a" * LONG)
+            )
+            assert client.read_response().status == 200
+        assert (process.memory_full_info().uss - before) / MANY < SMALL
+    finally:
+        for each in clients:
+            each.close()
+
+
+class Reader(RequestReader):
+    """Reads requests and forgets them."""
+
+    def on_request(self, request: Request) -> None:
+        """See `RequestReader`."""
+
+    def on_message_complete(self) -> None:
+        """See `RequestReader`."""
+        self.take_trailers()
+
+
+def read(name: str) -> None:
+    """A request with a field of this name."""
+    Reader().feed(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n%b: y\r\n\r\n" % name.encode())
+
+
+@pytest.mark.parametrize(
+    "meet",
+    [split_host, lambda said: preferred(said, ("gzip", "br")), directives, read],
+    ids=["hosts", "codings", "directives", "names"],
+)
+def test_nothing_long_is_remembered(meet: Callable[[str], object]) -> None:
+    """What is looked up because most say the same is not kept of those who say something long, and each another."""
+    meet("a" * LONG)
+    tracemalloc.start()
+    try:
+        for number in range(300):
+            meet(f"{number:06}{'a' * LONG}")
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
