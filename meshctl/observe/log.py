@@ -1,4 +1,4 @@
-"""What a proxy tells of itself: one event name and fields, on standard error, as text or JSON lines.
+"""What a proxy tells of itself: one event name and fields, on standard error, a line each.
 
 Built on `logging`, so libraries' warnings come out the same way, and on `Sink`, so a terminal or pipe that nobody reads
 cannot stop the proxy. Nothing is formatted unless it is written. Requests are told of by the access log, not here.
@@ -10,10 +10,7 @@ cannot stop the proxy. Nothing is formatted unless it is written. Requests are t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Final, Literal
-
-import msgspec
 
 from meshctl import clock
 from meshctl.errors import MeshError
@@ -21,7 +18,7 @@ from meshctl.observe.quoting import escaped, quoted
 from meshctl.observe.sink import Sink
 
 _ROOT: Final = "meshctl"
-Level = Literal["debug", "info", "warning", "error"]
+Level = Literal["info", "warning", "error"]
 
 
 class Events:
@@ -34,10 +31,6 @@ class Events:
 
     def __repr__(self) -> str:
         return f"<Events {self._logger.name}>"
-
-    def debug(self, event: str, /, **fields: object) -> None:
-        """Tell what only helps to find a fault."""
-        self._tell(logging.DEBUG, event, fields)
 
     def info(self, event: str, /, **fields: object) -> None:
         """Tell what happens in the ordinary course of things."""
@@ -56,7 +49,7 @@ class Events:
             self._logger.log(level, event, extra={"fields": fields})
 
 
-def configure(*, form: Literal["text", "json"] = "text", level: Level = "info", fd: int = 2) -> None:
+def configure(*, level: Level = "info", fd: int = 2) -> None:
     """Send events from `level` on, and other libraries' warnings, to what `fd` is open for; nowhere if it is closed.
 
     Called again, as in a process that was forked, it takes the place of the earlier call."""
@@ -66,7 +59,7 @@ def configure(*, form: Literal["text", "json"] = "text", level: Level = "info", 
         handler.close()
     logging.getLogger(_ROOT).setLevel(level.upper())
     try:
-        root.addHandler(_Lines(Sink(None, fd=fd), _as_json if form == "json" else _as_text))
+        root.addHandler(_Lines(Sink(None, fd=fd)))
     except MeshError:
         root.addHandler(logging.NullHandler())
 
@@ -74,14 +67,13 @@ def configure(*, form: Literal["text", "json"] = "text", level: Level = "info", 
 class _Lines(logging.Handler):
     """Gives each record to a sink as one line."""
 
-    def __init__(self, sink: Sink, render: Callable[[logging.LogRecord], str]) -> None:
+    def __init__(self, sink: Sink) -> None:
         super().__init__()
         self._sink = sink
-        self._render = render
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._sink.write(self._render(record).encode("utf-8", "backslashreplace") + b"\n")
+            self._sink.write(_text(record).encode("utf-8", "backslashreplace") + b"\n")
         except Exception:  # a field that cannot be written must not end what told of it
             self.handleError(record)
 
@@ -93,34 +85,17 @@ class _Lines(logging.Handler):
         super().close()
 
 
-def _as_text(record: logging.LogRecord) -> str:
+def _text(record: logging.LogRecord) -> str:
     words = [clock.timestamp(record.created), f"{record.levelname.lower():<7}", escaped(record.getMessage())]
-    words += (f"{name}={quoted(value)}" for name, value in _fields(record).items())
-    return " ".join(words)
-
-
-def _as_json(record: logging.LogRecord) -> str:
-    head = {
-        "time": clock.timestamp(record.created),
-        "level": record.levelname.lower(),
-        "event": record.getMessage(),
-        "part": record.name.removeprefix(f"{_ROOT}."),
-        "pid": record.process,
-    }
-    return msgspec.json.encode({**head, **_fields(record), **head}, enc_hook=str).decode()
-
-
-def _fields(record: logging.LogRecord) -> dict[str, object]:
     fields: dict[str, object] = getattr(record, "fields", {})
     if record.exc_info and record.exc_info[1] is not None:
         fields = {**fields, "error": record.exc_info[1], "traceback": _traceback(record.exc_info[1])}
-    return {name: _plain(value) for name, value in fields.items()}
+    words += (f"{name}={quoted(_said(value))}" for name, value in fields.items())
+    return " ".join(words)
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, BaseException):
-        value = f"{type(value).__name__}: {value}"
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+def _said(value: object) -> object:
+    return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else value
 
 
 def _traceback(error: BaseException) -> str:

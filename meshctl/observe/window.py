@@ -81,13 +81,6 @@ class Window:
         """Each route that finished a request in the ten seconds before `now`. The route "" took what no other did."""
         return {route: self._fare(tally) for route, tally in self._routes.sums(now).items()}
 
-    def overall(self, now: float) -> Fare:
-        """All routes together."""
-        total = Tally()
-        for tally in self._routes.sums(now).values():
-            total = total.plus(tally)
-        return self._fare(total)
-
     def versions(self, now: float, service: str) -> list[VersionTally]:
         """What was counted of each version of `service` that ever had a request, as of the last sample."""
         minute = self._versions.sums(now)

@@ -7,7 +7,7 @@ import pytest
 from meshctl.observe.counters import Counters
 from meshctl.observe.histogram import Distribution
 from meshctl.observe.marks import Marks
-from meshctl.observe.window import Fare, Window
+from meshctl.observe.window import Window
 
 
 def serve(counters: Counters, count: int, *, route: str = "r", status: int = 200, seconds: float = 0.01) -> None:
@@ -29,7 +29,6 @@ def test_rates_of_a_steady_stream() -> None:
     assert fare.p50 == pytest.approx(0.010, rel=0.07)
     assert fare.p95 == pytest.approx(1.0, rel=0.07)
     assert fare.p99 == pytest.approx(1.0, rel=0.07)
-    assert fare == window.overall(130.0)
 
 
 def test_the_past_is_forgotten() -> None:
@@ -40,7 +39,6 @@ def test_the_past_is_forgotten() -> None:
     window.add(1.0, counters.export())
     assert window.fares(10.9)["r"].requests == 50
     assert window.fares(11.0) == {}
-    assert Fare() == window.overall(11.0)
 
 
 def test_what_was_counted_before_the_first_sample_is_not_a_rate() -> None:
@@ -76,7 +74,6 @@ def test_routes_are_told_apart_and_versions_are_not() -> None:
     fares = window.fares(2.0)
     assert {"r", "other"} == set(fares)
     assert (fares["r"].requests, fares["r"].rps, fares["r"].errors) == (2, 1.0, 0.5)
-    assert window.overall(2.0).requests == 4
 
 
 def test_a_series_that_begins_anew() -> None:
