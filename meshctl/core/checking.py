@@ -8,12 +8,11 @@ from typing import Final, NamedTuple
 import msgspec
 
 from meshctl.core.instances import SHALLOW, Fault, Schema
-from meshctl.core.json_edits import decode, is_deeper
+from meshctl.core.json_edits import MEDIA, decode, is_deeper
 from meshctl.core.operations import Operations
 from meshctl.core.parameters import Asked, Parameters
 from meshctl.model.checked import Content, OpenApi, Operation
 
-JSON: Final = ("application/json", "application/*+json")
 _LARGE: Final = 256 * 1024
 """Characters of all schemas of a document."""
 _FEW: Final = 200
@@ -40,7 +39,7 @@ class Body:
         """The schema for bodies of that media type, None where none is checked. Raises Unacceptable."""
         for known, schema in self._ranked:
             if media == known or fits(media, known):
-                return schema if schema is not None and any(fits(media, each) for each in JSON) else None
+                return schema if schema is not None and any(fits(media, each) for each in MEDIA) else None
         said = f"the body is {media[:60]}" if media else "the request does not say what its body is"
         raise Unacceptable(said, self.accepted)
 

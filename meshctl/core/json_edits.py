@@ -15,6 +15,8 @@ from meshctl.core.json_path import Path, parse
 from meshctl.model.passing import JsonEdits
 
 DEEPEST: Final = 64
+MEDIA: Final = ("application/json", "application/*+json")
+"""The media types of JSON."""
 _NOTHING: Final = object()
 
 

@@ -118,11 +118,7 @@ def host_fits(host: str, pattern: str) -> bool:
 
 def path_fits(path: str, condition: PathMatch) -> bool:
     """True where the normalised `path` meets `condition`."""
-    if condition.kind == "prefix":
-        return is_under(path, condition.value)
-    if condition.kind == "exact":
-        return path == condition.value
-    return re.fullmatch(path_pattern(condition), path) is not None
+    return bool(path_test(condition)(path))
 
 
 def path_test(condition: PathMatch) -> PathTest:

@@ -6,15 +6,16 @@ to whom is not known here, and what is random is an argument.
 from __future__ import annotations
 
 import json
-from base64 import b64encode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
+from meshctl.core.introspection import basic
 from meshctl.model.auth import Oidc
 
 LONGEST_BACK: Final = 1_024
@@ -141,9 +142,7 @@ def token_request(
     if not secret:
         form["client_id"] = oidc.client_id
     elif "client_secret_basic" in methods:
-        # Each is form-encoded first (RFC 6749 §2.3.1).
-        both = f"{quote_plus(oidc.client_id)}:{quote_plus(secret)}"
-        headers.append(("Authorization", f"Basic {b64encode(both.encode()).decode()}"))
+        headers.append(("Authorization", basic(oidc.client_id, secret).decode()))
     elif "client_secret_post" in methods:
         form |= {"client_id": oidc.client_id, "client_secret": secret}
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from meshctl.core.json_edits import Edits
+from meshctl.core.json_edits import MEDIA, Edits
 from meshctl.model.units import format_size
 from meshctl.proxy.compressing import is_among
 from meshctl.proxy.through import Through
@@ -19,7 +19,6 @@ from meshctl.wire.message import CHUNKED
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
 
-_JSON: Final = ("application/json", "application/*+json")
 _BODILESS: Final = frozenset((204, 205, 304))
 _GONE: Final = frozenset((b"etag", b"accept-ranges", b"content-digest", b"repr-digest", b"digest", b"content-md5"))
 """What is true of the body as it came alone."""
@@ -30,7 +29,7 @@ def is_json(fields: Fields) -> bool:
     """Whether a message says that its body is JSON."""
     for name, value in pairs(fields):
         if name.lower() == b"content-type":
-            return is_among(value.decode("latin-1").partition(";")[0].strip().lower(), _JSON)
+            return is_among(value.decode("latin-1").partition(";")[0].strip().lower(), MEDIA)
     return False
 
 

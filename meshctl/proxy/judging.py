@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from meshctl.core.checking import JSON, Body, Unacceptable, body_faults, media_type, operations
+from meshctl.core.checking import Body, Unacceptable, body_faults, media_type, operations
 from meshctl.core.instances import Fault
+from meshctl.core.json_edits import MEDIA
 from meshctl.model.checked import Content
 from meshctl.model.units import format_size
 from meshctl.proxy.editing import Gathering
@@ -78,7 +79,7 @@ def by_document(api: OpenApi, body_bytes: int, *, has_cors: bool) -> Filter:
 
 def by_schema(settings: BodySchema, body_bytes: int) -> Filter:
     """The filter of a route whose bodies meet a schema."""
-    body = Body(tuple(Content(each, settings.schema or "{}") for each in JSON))
+    body = Body(tuple(Content(each, settings.schema or "{}") for each in MEDIA))
     limit = min(settings.limit, body_bytes or settings.limit)
 
     def check(exchange: Exchange) -> Reply | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from meshctl.wire.fields import Fields
+from meshctl.wire.fields import Fields, without
 
 MOST_MEMBERS: Final = 32
 """Of a tracestate (W3C Trace Context §3.3.1.1)."""
@@ -69,7 +69,7 @@ def read(fields: Fields) -> Said:
     b3 = _single(older[b"b3"]) if b"b3" in older else _several(older) if older else None
     if not states:
         return Said(b3, b"", fields, fields)
-    bare = [line for line in fields if line[: line.index(b":")].lower() != _STATE]
+    bare = without(fields, (_STATE,))
     state = combined(states)
     if len(states) == 1 and states[0] == state:
         return Said(b3, state, fields, bare)
