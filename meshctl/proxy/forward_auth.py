@@ -47,6 +47,8 @@ _OTHERS: Final = frozenset((
 ))  # fmt: skip
 _TELLING: Final = b"x-forwarded-"
 _is_name: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_is_value: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*").fullmatch
+"""Whether it may stand in a field (RFC 9110 §5.5)."""
 _NOT_PASSED_ON: Final = HOP_BY_HOP | {b"content-length", b"date", b"x-request-id", b"x-meshctl-reason"}
 
 
@@ -178,7 +180,7 @@ class ForwardAuthWay(Way):
         lines, values = [], {name: list[str]() for name in self._config.copy_headers}
         for name, value in pairs(fields):
             copied = self._copied.get(name.lower())
-            if copied is not None and value and _is_printable(value):
+            if copied is not None and value and _is_value(value):
                 lines.append(b"%b: %b" % (copied.encode(), value))
                 values[copied] += [each.strip() for each in value.decode("utf-8", "replace").split(",")]
         claims: dict[str, object] = {
@@ -223,10 +225,5 @@ def passed_on(fields: Fields) -> Fields:
     return [
         b"%b: %b" % (name, value)
         for name, value in pairs(fields)
-        if name.lower() not in _NOT_PASSED_ON and name.lower() not in named and _is_name(name) and _is_printable(value)
+        if name.lower() not in _NOT_PASSED_ON and name.lower() not in named and _is_name(name) and _is_value(value)
     ]
-
-
-def _is_printable(value: bytes) -> bool:
-    """Whether it may stand in a field (RFC 9110 §5.5)."""
-    return all((each >= 0x20 and each != 0x7F) or each == 0x09 for each in value)
