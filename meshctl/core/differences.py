@@ -79,7 +79,7 @@ def _document(shown: Shown) -> object:
         return _ABSENT
     try:
         document: object = msgspec.json.decode(shown.body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _ABSENT
     return document
 

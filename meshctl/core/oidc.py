@@ -27,8 +27,13 @@ _OWN: Final = frozenset(("iss", "sub", "aud", "exp", "nbf", "iat", "azp", "nonce
 """Claims that the ID token alone may make."""
 
 
+# What the library says of bytes that are no JSON, of no text, and of what is nested too deep.
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
 class Failed(Exception):  # noqa: N818 - a claim about a login
     """A login that leads to nothing; says why without a word that anybody could have planted."""
+
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -62,7 +67,7 @@ def check_provider(document: bytes, issuer: str) -> Provider:
     """The provider that an OpenID configuration describes. Raises ValueError where it is another's or of no use."""
     try:
         found = msgspec.json.decode(document, type=Provider)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise ValueError("the issuer's OpenID configuration does not say what a login needs") from error
     if found.issuer != issuer:
         raise ValueError("the OpenID configuration there is of another issuer")
@@ -87,7 +92,7 @@ def read_provider(document: bytes) -> Provider | None:
     """The provider in such a document."""
     try:
         return msgspec.json.decode(document, type=_Document).provider
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return None
 
 
@@ -182,7 +187,7 @@ def read_tokens(status: int, body: bytes) -> Tokens:
             error = msgspec.json.decode(body, type=dict[str, Any]).get("error")
             raise Failed(f"the provider says {shown(error)}" if isinstance(error, str) else f"the provider: {status}")
         found = msgspec.json.decode(body, type=Tokens, strict=False)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise Failed(f"the provider answers {status} with what is no answer to a login") from error
     if found.token_type.lower() != "bearer" or not found.access_token:
         raise Failed("the provider gives no bearer token")
@@ -207,7 +212,7 @@ def with_userinfo(claims: Mapping[str, Any], status: int, body: bytes) -> dict[s
     """The claims with those of the userinfo endpoint (OpenID Connect Core 1.0 §5.3.2). Raises Failed."""
     try:
         found = msgspec.json.decode(body, type=dict[str, Any]) if status == 200 else {}
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise Failed("the provider's userinfo is no JSON") from error
     if status != 200:
         raise Failed(f"the provider's userinfo answers {status}")

@@ -87,7 +87,7 @@ def test_status_and_fields() -> None:
     )
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 100_000, b""])
+@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b'{"a": "\xff"}', b"[" * 100_000, b""])
 def test_no_json(body: bytes) -> None:
     """A body that only says that it is JSON is compared by its bytes."""
     (found,) = differences(Shown(200, JSON, b"{}"), Shown(200, JSON, body))

@@ -31,6 +31,7 @@ from meshctl.model.auth import Oidc
 
 ISSUER = "https://id.example.com/realm"
 GOOD = {"issuer": ISSUER, "authorization_endpoint": ISSUER + "/auth", "token_endpoint": ISSUER + "/token"}
+DEEP = b'{"a": ' * 100_000
 PROVIDER = Provider(ISSUER, ISSUER + "/auth", ISSUER + "/token")
 
 
@@ -66,7 +67,7 @@ def test_a_provider_that_is_not_safe_is_none(changes: dict[str, Any]) -> None:
 
 def test_what_is_no_configuration() -> None:
     """HTML and other JSON are refused."""
-    for document in (b"<html>", b"[]", b"", b"\xff"):
+    for document in (b"<html>", b"[]", b"", b"\xff", DEEP):
         with pytest.raises(ValueError, match="does not say"):
             check_provider(document, ISSUER)
 
@@ -136,6 +137,17 @@ def test_tokens_are_read() -> None:
     for seconds in (b"-1", b"1e300"):
         with pytest.raises(Failed, match="long"):
             read_tokens(200, b'{"access_token": "a", "token_type": "Bearer", "expires_in": %b}' % seconds)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"error": "\xff"}', DEEP])
+def test_what_a_provider_cannot_have_meant(body: bytes) -> None:
+    """Neither HTML, nor what is no text, nor JSON of any depth is an answer to a login; nor does any do more harm."""
+    for status in (200, 400):
+        with pytest.raises(Failed, match="answer"):
+            read_tokens(status, body)
+    with pytest.raises(Failed, match="userinfo"):
+        with_userinfo({"sub": "a"}, 200, body)
+    assert read_provider(body) is None
 
 
 def test_whose_an_id_token_is() -> None:
