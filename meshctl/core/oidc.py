@@ -35,7 +35,6 @@ class Failed(Exception):  # noqa: N818 - a claim about a login
     """A login that leads to nothing; says why without a word that anybody could have planted."""
 
 
-
 class Provider(msgspec.Struct, frozen=True):
     """What an OpenID provider says of itself (OpenID Connect Discovery 1.0 §3)."""
 
