@@ -86,9 +86,10 @@ class CacheFilter:
         """Have the service asked, or wait for what another request has asked it for."""
         herd = None
         if self._may_wait(exchange, request, kept):
-            known = live.herds.get(live.key(request))
+            key = live.key(request)
+            known = live.herds.get(key)
             if known is None:
-                herd = Herd(self._config.coalesce)
+                herd = Herd(key, self._config.coalesce)
             elif not live.passes_by(request, now):
                 return known.hold(exchange)
         Filling(exchange, live, self._config, request, kept, herd).begin()

@@ -40,10 +40,11 @@ HerdKey = tuple[str, "Owner", tuple[bytes, ...]]
 
 
 class Herd(Waiting):
-    """Requests that wait for the answer to the first of them."""
+    """Requests that wait for the answer to the first of them. `key` is what they have in common."""
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, key: HerdKey, patience: float) -> None:
         super().__init__("upstream_timeout", patience)
+        self.key = key
 
     def hold(self, exchange: Filtering) -> Reply:
         """See `Waiting`. Thousands may wait: those that have gone are told from the others in the end."""

@@ -49,7 +49,6 @@ class Filling(Through):
         self._herd = herd
         self.label = ""
         """What the exchange is called in log and metrics whatever becomes of it."""
-        self._key = live.key(request) if herd is not None else None
         current = live.worker.snapshot
         self._mark = live.mark(request.owner[0]) if exchange.snapshot is current else None
         self._since = clock.monotonic()
@@ -68,8 +67,8 @@ class Filling(Through):
         exchange.on_response = self.on_response
         exchange.answer = self.answer
         exchange.chosen = self._request.version
-        if self._key is not None and self._herd is not None:
-            self._live.herds[self._key] = self._herd
+        if self._herd is not None:
+            self._live.herds[self._herd.key] = self._herd
         if self._stale is None:
             return
         exchange.answer_with = self.answer_with
@@ -248,9 +247,9 @@ class Filling(Through):
     def _end_herd(self, *, is_lost: bool) -> None:
         """Have those who wait ask again, or with `is_lost` go on by themselves."""
         herd, self._herd = self._herd, None
-        if herd is None or self._key is None:
+        if herd is None:
             return
-        self._live.herds.pop(self._key, None)
+        self._live.herds.pop(herd.key, None)
         if is_lost:
             herd.disperse(self._live.worker.loop)
         else:
