@@ -26,11 +26,11 @@ _CHUNK: Final = re.compile(rb"[0-9A-Fa-f]+\r\n")
 
 
 def is_json(fields: Fields) -> bool:
-    """Whether a message says that its body is JSON."""
-    for name, value in pairs(fields):
-        if name.lower() == b"content-type":
-            return is_among(value.decode("latin-1").partition(";")[0].strip().lower(), MEDIA)
-    return False
+    """Whether a message says that its body is JSON, also where it says something else, too."""
+    return any(
+        name.lower() == b"content-type" and is_among(value.decode("latin-1").partition(";")[0].strip().lower(), MEDIA)
+        for name, value in pairs(fields)
+    )
 
 
 def coding(fields: Fields) -> str:

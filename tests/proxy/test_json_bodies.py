@@ -46,6 +46,21 @@ def test_both_ways(passage: Passage) -> None:
     assert (got.body, got.framing, got.get("etag")) == (EDITED, "length", None)
 
 
+def test_two_media_types(passage: Passage) -> None:
+    """A body that is also said to be something else is edited all the same: nobody knows by which the service goes."""
+    sent = request("/", "Content-Type: text/plain", JSON, method="POST", body=BODY)
+    app = passage.app
+    app.forget()
+    with passage.proxy.connect("gateway") as client:
+        client.send(sent)
+        wire = app.accept()
+        head = wire.read_until(b"\r\n\r\n")
+        assert b"Content-Length: %d\r\n" % len(EDITED) in head
+        assert wire.read_exactly(len(EDITED)) == EDITED
+        wire.send(OK)
+        assert client.read_response().status == 200
+
+
 def test_pieces(passage: Passage) -> None:
     """However a body comes, it is edited as a whole."""
     passage.app.forget()
