@@ -77,7 +77,8 @@ def history(
         )
         for each in found
     ]
-    session.terminal.table(["REVISION", "APPLIED", "BY", "FROM", "HASH"], rows, empty="nothing has been applied yet")
+    columns = ["REVISION", "APPLIED", "BY", "FROM", "HASH"]
+    session.terminal.table(columns, rows, empty="nothing has been applied yet", spare=("HASH",))
 
 
 @examples("""

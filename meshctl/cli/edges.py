@@ -75,6 +75,7 @@ def edges(
                 for name, row in found
             ],
             empty=f"nobody called anybody in the last {window}",
+            spare=("TO ID", "FROM ID"),
         )
     return settle(session, asked)
 

@@ -195,16 +195,29 @@ class Terminal:
     def _rich_table(self, columns: Sequence[str], texts: list[list[str]], spare: Sequence[str]) -> None:
         from rich.console import Console
 
-        from meshctl.cli.columns import kept, widths
-
         console = Console(file=self.out, highlight=False)
-        lines = [[column.rstrip(">") for column in columns], *texts]
-        shown = kept(lines, spare, console.width)
-        lines = [[line[at] for at in shown] for line in lines]
-        console.print(rich_table([columns[at] for at in shown], lines[1:], widths(lines, console.width)))
-        if len(shown) < len(columns):
-            left = ", ".join(columns[at].rstrip(">") for at in range(len(columns)) if at not in shown)
-            self.say(f"the terminal is too narrow for {left}; -o json has all")
+        table, left = fitted_table(columns, texts, console.width, spare)
+        console.print(table)
+        if left:
+            self.say(f"the terminal is too narrow for {', '.join(left)}; -o json has all")
+
+
+def fitted_table(
+    columns: Sequence[str], texts: list[list[str]], width: int, spare: Sequence[str] = ()
+) -> tuple[Any, list[str]]:
+    """The rows as a rich table that fits into `width`, and the names of the `spare` columns that had to go for it."""
+    from meshctl.cli.columns import folded, kept, widths
+
+    names = [column.rstrip(">") for column in columns]
+    shown = kept([names, *texts], spare, width)
+    lines = [[line[at] for at in shown] for line in [names, *texts]]
+    sides = [columns[at] for at in shown]
+    solid = [at for at, column in enumerate(sides) if column.endswith(">")]
+    found = widths(lines, width, solid)
+    if found:
+        lines = [[folded(cell, most) for cell, most in zip(line, found, strict=True)] for line in lines]
+        sides = [head + side[len(side.rstrip(">")) :] for head, side in zip(lines[0], sides, strict=True)]
+    return rich_table(sides, lines[1:], found), [name for at, name in enumerate(names) if at not in shown]
 
 
 def rich_table(columns: Sequence[str], texts: Iterable[Sequence[str]], widths: Sequence[int] | None = None) -> Any:

@@ -110,7 +110,8 @@ def _show(
         *(["IN FLIGHT>", "TCP>"] if has_load else []),
         *("BYTES>", "WHY"),
     ]
-    session.terminal.table(columns, lines, empty="no requests, and no services that could get any")
+    empty = "no requests, and no services that could get any"
+    session.terminal.table(columns, lines, empty=empty, spare=("TCP", "BYTES", "P95", "IN FLIGHT"))
 
 
 def _shown(by: By, name: Name) -> Name:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from meshctl.cli.command import Output, OutputOption, duration, examples
-from meshctl.cli.render import Row, clean, number, rich_table, share
+from meshctl.cli.render import Row, clean, fitted_table, number, share
 from meshctl.cli.session import Session
 from meshctl.cli.tap_options import (
     FromOption,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 COLUMNS: Final = ("SOURCE", "DESTINATION", "METHOD", "PATH", "COUNT>", "BEST>", "WORST>", "LAST>", "SUCCESS>")
 KEYS: Final = "q quit · p pause · s sort · / filter · r begin anew"
 _TICK: Final = 0.25
+_TIMES: Final = slice(5, 8)
 _SORTS: Final = ("count", "best", "worst", "last", "success")
 
 
@@ -148,8 +149,11 @@ def microseconds(count: int) -> str:
     return f"{number(count / 1e3)}ms" if count < 1_000_000 else f"{number(count / 1e6)}s"
 
 
-def table(found: Busiest, sort: str, text: str, most: int) -> Any:
-    """The first `most` rows as a rich table."""
+def table(found: Busiest, sort: str, text: str, most: int, width: int) -> Any:
+    """The first `most` rows as a rich table that fits into `width`."""
     texts = [[clean(str(cell)) for cell in row] for row in rows(found, sort, text)[:most]]
+    for row in texts:
+        # Latencies come and go by a digit: columns are not to jump with them, nor to be there now and gone then.
+        row[_TIMES] = [cell.rjust(len("14.3ms")) for cell in row[_TIMES]]
     columns = [name.replace(">", " ▾>") if name.lower().rstrip(">") == sort else name for name in COLUMNS]
-    return rich_table(columns, texts)
+    return fitted_table(columns, texts, width, spare=("LAST", "BEST"))[0]

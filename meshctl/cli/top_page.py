@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from meshctl import clock
@@ -36,7 +37,6 @@ class Page:
         self.is_paused = False
         self.is_typing = False
         self.is_over = False
-        self._height = 0
 
     def __repr__(self) -> str:
         return f"<Page by {self.sort}, {len(self._found)} kinds>"
@@ -81,11 +81,8 @@ class Page:
         from rich.console import Group
         from rich.text import Text
 
-        if not self._height:
-            import shutil
-
-            self._height = shutil.get_terminal_size().lines
-        shown = table(self._found, self.sort, self.text, max(self._height - _OTHER_LINES, 1))
+        size = shutil.get_terminal_size()
+        shown = table(self._found, self.sort, self.text, max(size.lines - _OTHER_LINES, 1), size.columns)
         return Group(shown, Text(""), Text(clean(self._footer()), style="dim", no_wrap=True))
 
     def _take(self, heard: Heard) -> None:

@@ -139,6 +139,7 @@ def _show(session: Session, found: Sequence[Fault]) -> None:
             for each in views(found)
         ],
         empty="no faults are injected",
+        spare=("SINCE",),
     )
 
 

@@ -151,6 +151,7 @@ def _show(session: Session, found: Sequence[MirrorView]) -> None:
             for view in found
         ],
         empty="nothing is mirrored",
+        spare=("BY",),
     )
 
 

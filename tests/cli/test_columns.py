@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshctl.cli.columns import GAP, kept, widths
+from meshctl.cli.columns import GAP, folded, kept, widths
 
 LINES = [
     ["SIDECAR", "STATE", "INBOUND", "RESTARTS"],
@@ -28,6 +29,40 @@ def test_short_ones_stay_whole() -> None:
         found = widths(LINES, width)
         assert found is not None
         assert (found[1], found[3]) == (8, 8)
+
+
+def test_half_a_number_is_another_number() -> None:
+    """Columns of numbers keep them whole, blanks and all, while names give way; where nothing else helps spare ones go,
+    and one that the table does not have is no matter."""
+    lines = [["SUBJECT", "LEFT", "USED BY"], ["intermediate 1", "3649d 23h", "orders-v2-8d8e98"]]
+    assert widths(lines, 37, solid=[1]) == [14, 9, 10]
+    assert widths(lines, 30, solid=[1]) == [8, 9, 9]
+    assert kept(lines, ("NOWHERE", "LEFT"), 32) == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "lines"),
+    [
+        ("v1 90% v2 10%", 9, ["v1 90% v2", "10%"]),
+        ("orders-v1-0397bb", 12, ["orders-v1-", "0397bb"]),
+        ("/v1/orders/*", 8, ["/v1/", "orders/*"]),
+        ("spiffe://demo.mesh/service/web", 18, ["spiffe://demo.", "mesh/service/web"]),
+        ("127.0.0.1:38401", 12, ["127.0.0.1:", "38401"]),
+        ("0123456789", 4, ["0123", "4567", "89"]),
+        ("client_gone 17.9%", 11, ["client_gone", "17.9%"]),
+    ],
+)
+def test_folds_where_names_have_joints(text: str, width: int, lines: list[str]) -> None:
+    """Long texts end at blanks, or behind what joins the parts of a name, before any part is broken."""
+    assert folded(text, width).split("\n") == lines
+
+
+@given(st.text(st.sampled_from("ab1 /.-"), max_size=30), st.integers(1, 12))
+def test_folding_loses_nothing(text: str, width: int) -> None:
+    """No line is too long, and but for blanks all of the text is there."""
+    lines = folded(text, width).split("\n")
+    assert all(len(line) <= width for line in lines)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
 
 
 def test_hopeless() -> None:
