@@ -23,6 +23,7 @@ from meshctl.wire.message import Response
 if TYPE_CHECKING:
     from meshctl.proxy.mirror import LiveMirror
     from meshctl.proxy.service import LiveVersion
+    from meshctl.proxy.snapshot import CompiledRoute
     from meshctl.proxy.stream import Stream
 
 LONGEST: Final = 30.0
@@ -110,10 +111,7 @@ class Copy(Exchange):
         self._answer = Record(limit)
         route = original.route
         assert route is not None
-        # Its own edits and no retries; nothing else of a route is asked for from here on.
-        self.route = copy(route)
-        self.route.edits = (route.edits or NO_EDITS).marked(_MARKED)
-        self.route.retry = _NO_RETRY
+        self.route = route.copied or _for_copies(route)
         self.service = original.service
         self.version = version
         self.request_id, self.traceparent = original.request_id, original.traceparent
@@ -212,3 +210,11 @@ class Copy(Exchange):
         if self.endpoint is not None:
             self.endpoint.in_flight -= 1
         self._mirror.on_copied(self, None if self.reason else self._answer)
+
+
+def _for_copies(route: CompiledRoute) -> CompiledRoute:
+    """The route with edits of its own and no retries; nothing else of one is asked for once a request was filtered."""
+    made = route.copied = copy(route)
+    made.edits = (route.edits or NO_EDITS).marked(_MARKED)
+    made.retry = _NO_RETRY
+    return made

@@ -40,6 +40,8 @@ class CompiledRoute:
 
     plan: Plan | None = None
     """What its answer is made of, where it has parts."""
+    copied: CompiledRoute | None = None
+    """The same for copies of its requests, once there was one (see `copying`)."""
 
     def __init__(
         self, route: Route, service: LiveService | None, body_limit: int, worker: Worker, guard: Stripping | None
