@@ -7,11 +7,10 @@ import tomllib
 import jsonschema
 from hypothesis import given, settings
 
-from meshctl.config.render import to_toml
 from meshctl.config.schema import json_schema
 from meshctl.model.mesh import Mesh, decode, encode
 from tests.config.meshes import meshes
-from tests.config.reading import read
+from tests.config.reading import read, to_toml
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 
