@@ -9,6 +9,7 @@ read back into the shared memory within the same second. Nothing of this is load
 from __future__ import annotations
 
 import asyncio
+from heapq import nlargest
 from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
@@ -114,20 +115,28 @@ class LiveLimits:
 
     def _write(self) -> None:
         try:
-            usage = self._opened()
+            usage, is_crowded = self._opened(), False
             if self._pending:
                 from meshctl.store.usage import Used
 
-                usage.add([Used(*where, count) for where, count in self._pending.items() if where[0]])
+                is_crowded = usage.add([Used(*where, count) for where, count in self._pending.items() if where[0]])
                 self._known.update(self._pending)
                 self._pending.clear()
-            self._read(usage)
+            self._read(usage, is_crowded)
             self._is_told = False
         except MeshError as error:
             # What was counted stays in memory, where it holds, and is written when that is possible again.
+            self._spare()
             if not self._is_told:
                 self._is_told = True
                 self._events.warning("usage_not_written", error=error.message, hint=error.hint)
+
+    def _spare(self) -> None:
+        """Wait with no more than could be written: those that were used least are given up."""
+        from meshctl.store.usage import MOST
+
+        if len(self._pending) > 2 * MOST:
+            self._pending = dict(nlargest(MOST, self._pending.items(), key=lambda each: each[1]))
 
     def _opened(self) -> Usage:
         if self._usage is None:
@@ -136,14 +145,14 @@ class LiveLimits:
             self._usage = Usage(self._home.path)
         return self._usage
 
-    def _read(self, usage: Usage) -> None:
+    def _read(self, usage: Usage, is_crowded: bool) -> None:
         now = clock.wall()
         periods = (day(now), month(now))
         if self._periods is None or periods != self._periods:
             if self._periods is not None:
                 self._begin_anew(usage, self._periods, periods)
             usage.has_changed()
-        elif not usage.has_changed():
+        elif not usage.has_changed() and not is_crowded:
             return
         self._periods = periods
         rows = [*usage.of("day", periods[0].number), *usage.of("month", periods[1].number)]

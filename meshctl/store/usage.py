@@ -1,7 +1,8 @@
 """How much of their quotas callers have used: a small file of its own in the home, to which every proxy adds.
 
 It is no part of the store: a count is written every second while there is traffic, and nobody has to wake up for it.
-Must not know what a quota allows.
+Where strangers choose the keys there may be any number of them, so of each quota those who used most are kept. Must not
+know what a quota allows.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from meshctl.store.sqlite_file import translating
 FILE: Final = "usage.db"
 _WAIT: Final = 2.0
 """Seconds to wait for another process that writes."""
+MOST: Final = 50_000
+"""Keys of one quota that are kept for a day or month."""
+_SPARED: Final = 0.9
+"""The share of them that stays where there are more, so that not every new key drives out another."""
 
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS used (
@@ -30,6 +35,14 @@ CREATE TABLE IF NOT EXISTS used (
 _ADD: Final = """
 INSERT INTO used VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (per, number, route, quota, key) DO UPDATE SET count = count + excluded.count
+"""
+_CROWDED: Final = """
+SELECT per, number, route, quota, count(*) FROM used GROUP BY per, number, route, quota HAVING count(*) > ?
+"""
+_FORGET_LEAST: Final = """
+DELETE FROM used WHERE per = ?1 AND number = ?2 AND route = ?3 AND quota = ?4 AND key IN (
+  SELECT key FROM used WHERE per = ?1 AND number = ?2 AND route = ?3 AND quota = ?4 ORDER BY count LIMIT ?5
+)
 """
 
 
@@ -65,16 +78,21 @@ class Usage:
     def __repr__(self) -> str:
         return f"<Usage {self._path}>"
 
-    def add(self, used: Iterable[Used]) -> None:
-        """Add these counts to what is there, all of them or none."""
+    def add(self, used: Iterable[Used]) -> bool:
+        """Add these counts to what is there, all of them or none. Of a quota with more than `MOST` keys those that were
+        used least are forgotten: whether there were any."""
         with translating(self._path):
             self._file.execute("BEGIN IMMEDIATE")
             try:
                 self._file.executemany(_ADD, map(msgspec.structs.astuple, used))
+                crowded = self._file.execute(_CROWDED, (MOST,)).fetchall()
+                for *quota, count in crowded:
+                    self._file.execute(_FORGET_LEAST, (*quota, count - int(MOST * _SPARED)))
             except BaseException:
                 self._file.execute("ROLLBACK")
                 raise
             self._file.execute("COMMIT")
+        return bool(crowded)
 
     def of(self, per: str, number: int) -> list[Used]:
         """All counts of a day or month, by route, quota and key."""
