@@ -2,16 +2,15 @@
 only, over TCP for probes and Prometheus.
 
 aiohttp serves it and is loaded with the first question (but see `reception`): an idle proxy does not pay 17 MB for it.
-The TCP side answers only requests whose Host is an address or localhost, so that no web page can reach it under a name
-of its own (DNS rebinding).
+What the TCP side answers, and to whom, `strangers` says.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -22,6 +21,7 @@ from meshctl.control.metrics import mesh_metrics, own_metrics, told
 from meshctl.control.readings import reading
 from meshctl.control.reception import Reception
 from meshctl.control.sockets import bind_one
+from meshctl.control.strangers import check_stranger, guarded
 from meshctl.control.tapping import Tapping
 from meshctl.control.views import explain_view, plain_views, route_views, service_views, version_tallies
 from meshctl.errors import MeshError
@@ -121,18 +121,26 @@ class Admin:
         application.router.add_get("/v1/plain", self._plain)
         application.router.add_get("/v1/api/callers", self._api_callers)
         application.router.add_post("/v1/reopen", self._reopen)
-        runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        # What is no HTTP has its answer; told with a traceback each, anybody could fill the log with it.
+        silent = logging.getLogger("meshctl.admin.http")
+        silent.disabled = True
+        runner = web.AppRunner(application, access_log=None, handle_signals=False, logger=silent)
         await runner.setup()
         return runner
 
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        from aiohttp import web
-
         transport = request.transport
         local = transport is not None and transport.get_extra_info("socket").family == socket.AF_UNIX
+        answer = await self._answered(request, handler, local)
+        answer.headers.update(guarded(answer.headers))
+        return answer
+
+    async def _answered(self, request: web.Request, handler: Any, local: bool) -> web.StreamResponse:
+        from aiohttp import web
+
         try:
-            if not local and (request.method not in {"GET", "HEAD"} or not _is_plain_host(request.host)):
-                raise MeshError("refused", "over TCP this API only answers reading requests to an address or localhost")
+            if not local:
+                check_stranger(request.method, request.path, request.headers)
             answer: web.StreamResponse = await handler(request)
             return answer
         except web.HTTPException as error:
@@ -234,19 +242,6 @@ def _private_socket(path: str) -> socket.socket:
         os.umask(before)
     made.listen(BACKLOG)
     return made
-
-
-def _is_plain_host(host: str) -> bool:
-    """Whether a Host is an address or localhost, rather than a name that somebody's DNS may point here."""
-    name = host.rpartition(":")[0] if host.count(":") == 1 else host
-    name = name.partition("]")[0].lstrip("[") if name.startswith("[") else name
-    if name == "localhost":
-        return True
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _json(document: object) -> web.Response:

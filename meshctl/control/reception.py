@@ -11,10 +11,12 @@ import asyncio
 import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 
+from meshctl.control.strangers import MOST, VISIT, is_this_user
 from meshctl.errors import MeshError
 from meshctl.observe.log import Events
 from meshctl.proxy.tasks import spawn
@@ -53,6 +55,7 @@ class Reception:
         self._synced = synced
         self._serve = serve
         self._sockets: list[socket.socket] = []
+        self._strangers: list[tuple[socket.socket, asyncio.TimerHandle]] = []
         self._events = Events("admin")
 
     def __repr__(self) -> str:
@@ -82,8 +85,22 @@ class Reception:
             self._loop.remove_reader(listening)
             self._loop.call_later(_AGAIN_AFTER, self._reopen, listening)
             return
+        if not self._is_let_in(client):
+            client.close()
+            return
         client.setblocking(False)
         spawn(self._greet(client), name="admin client")
+
+    def _is_let_in(self, client: socket.socket) -> bool:
+        if client.family == socket.AF_UNIX:
+            return is_this_user(client)
+        for visit in [each for each in self._strangers if each[0].fileno() < 0]:
+            visit[1].cancel()
+            self._strangers.remove(visit)
+        if len(self._strangers) >= MOST:
+            return False
+        self._strangers.append((client, self._loop.call_later(VISIT, _see_off, client)))
+        return True
 
     def _reopen(self, listening: socket.socket) -> None:
         if listening in self._sockets:
@@ -135,3 +152,9 @@ class Reception:
             await heard.wait()
         finally:
             self._loop.remove_reader(client)
+
+
+def _see_off(client: socket.socket) -> None:
+    """End a visit that is too long; whoever serves the client closes it."""
+    with suppress(OSError):  # it has gone long since
+        client.shutdown(socket.SHUT_RDWR)

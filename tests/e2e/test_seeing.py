@@ -132,14 +132,19 @@ def test_probes_tell_ready_from_alive(
 
 
 def test_the_admin_port_answers_nobody_else(gateway: Gateway, http: httpx.Client) -> None:
-    """Over TCP a foreign Host (DNS rebinding) and anything that is not reading are refused with 403."""
+    """Over TCP a foreign Host (DNS rebinding), pages of other origins and anything that is not reading are refused with
+    403, and nothing is told of routes, services and callers; no answer can be taken for a page."""
     port = gateway.admin.rpartition(":")[2]
     for host in ("evil.example", f"evil.example:{port}", "localhost.evil.example", "127.0.0.1.evil.example"):
-        assert http.get(f"{gateway.admin}/v1/status", headers={"host": host}).status_code == 403, host
+        assert http.get(f"{gateway.admin}/metrics", headers={"host": host}).status_code == 403, host
     for host in ("localhost", f"127.0.0.1:{port}", f"[::1]:{port}"):
-        assert http.get(f"{gateway.admin}/v1/status", headers={"host": host}).status_code == 200, host
+        assert http.get(f"{gateway.admin}/metrics", headers={"host": host}).status_code == 200, host
+    assert http.get(f"{gateway.admin}/metrics", headers={"origin": "http://localhost:3000"}).status_code == 403
+    for path in ("status", "routes", "services", "stat", "mirrors", "plain", "api/callers", "synced?revision=1", "tap"):
+        assert http.get(f"{gateway.admin}/v1/{path}").status_code == 404, path
     assert http.post(f"{gateway.admin}/v1/reopen").status_code == 403
-    assert http.get(f"{gateway.admin}/nowhere").status_code == 404
+    nowhere = http.get(f"{gateway.admin}/nowhere")
+    assert (nowhere.status_code, nowhere.headers["x-content-type-options"]) == (404, "nosniff")
 
 
 def test_the_home_is_private(gateway: Gateway) -> None:
