@@ -44,7 +44,8 @@ class Limits(msgspec.Struct, frozen=True):
     """What one proxy accepts."""
 
     connections: int = 10_000
-    """Open client connections over all workers; beyond it new ones are answered 503."""
+    """Open client connections over all workers; beyond it whoever waits for a request for longest makes room, and where
+    nobody does new ones are answered 503."""
     head_bytes: int = 65_536
     header_count: int = 100
     body_bytes: int = 0

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from meshctl import clock
+from meshctl.proxy.descriptors import EXHAUSTED
 from meshctl.proxy.handshakes import reason_of
 from meshctl.proxy.tasks import spawn
 from meshctl.proxy.timers import COARSE, Deadlines
@@ -33,7 +34,18 @@ PAUSE: Final = 0.2
 
 _HANDSHAKE: Final = b"\x16"
 # RFC 8446 §5.1: the content type that every TLS connection begins with. No method of HTTP does.
-_EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+
+class Silent(Protocol):
+    """A connection that has said nothing yet."""
+
+    deadline: float
+
+    def on_deadline(self, now: float) -> None:
+        """It has said nothing for long enough."""
+
+    def close(self) -> None:
+        """Let it go."""
 
 
 class Door(Protocol):
@@ -91,7 +103,7 @@ class Acceptor:
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
                 return
             except OSError as error:
-                if error.errno in _EXHAUSTED:
+                if error.errno in EXHAUSTED:
                     self._rest(error)
                 return
             end.setblocking(False)

@@ -125,6 +125,20 @@ class Downstream(Incoming):
         self.exchange = exchange
         exchange.begin()
 
+    # the worker calls these
+
+    def resting_since(self) -> float:
+        """Since when it has done nothing but wait for a request to be whole; `NEVER` where it does anything else."""
+        if self.exchange is not None or self._waiting or self._receiving is not None or self._closing:
+            return NEVER
+        timeouts = self.worker.snapshot.timeouts
+        return self.deadline - (timeouts.head if self.deadline_reason == "head_timeout" else timeouts.idle)
+
+    def make_room(self) -> None:
+        """End at once, to leave the place to somebody else."""
+        self._closing = True
+        self.transport.abort()
+
     # the exchange calls these
 
     def done(self, now: float) -> None:

@@ -14,13 +14,16 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable
+from errno import errorcode
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from meshctl import clock
 from meshctl.core.outlier import EndpointHealth
+from meshctl.model.names import LOCAL
 from meshctl.model.policy import HealthCheck, UpstreamTimeouts
 from meshctl.model.service import Endpoint, Service
 from meshctl.observe.counters import ServiceCounters
+from meshctl.proxy.descriptors import EXHAUSTED
 from meshctl.proxy.dialing import Unreached
 from meshctl.proxy.meeting import MemberConnection, meet, open_stream
 from meshctl.proxy.tasks import spawn
@@ -36,6 +39,8 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 Name = tuple[str, str, Endpoint, str]
 """Service, version, the endpoint as configured (its weight apart) and the address it stands for."""
+
+_LOCAL: Final = f"{LOCAL}:"
 
 LONGEST_LINE: Final = 1024
 """Exchanges that may wait for a connection to one endpoint; more are refused at once."""
@@ -189,6 +194,9 @@ class LiveEndpoint:
             raise self._unreached("upstream_tls", "tls", f"{self.address}: {_tls_reason(error)}") from error
         except OSError as error:
             detail = f"{self.address}: {error.strerror or error}"
+            if error.errno in EXHAUSTED:
+                self.worker.complaints.tell("connect_failed", errorcode[error.errno], error=detail)
+                raise self._unreached("overloaded", "exhausted", "the proxy can open no more connections") from error
             raise self._unreached("upstream_connect", "refused", detail) from error
         self.counters.connect("ok")
         return made
@@ -209,6 +217,9 @@ class LiveEndpoint:
         loop, tls, name = self.worker.loop, self.tls, self.server_name
         if self.config.mesh:
             return (await meet(self, self._host(), make, is_raw=is_raw)).made
+        interception = self.worker.interception
+        if interception is not None and self.service.startswith(_LOCAL):
+            return await interception.reach(make, self._host(), self.config.port)
         if self.config.unix:
             _, made = await loop.create_unix_connection(make, self.config.unix, ssl=tls, server_hostname=name)
         else:

@@ -23,7 +23,7 @@ from meshctl.proxy.timers import NEVER
 from meshctl.proxy.trial import rescue
 from meshctl.wire.fields import CRLF
 from meshctl.wire.message import Request, Response
-from meshctl.wire.reasons import CLIENT_GONE_STATUS
+from meshctl.wire.reasons import CLIENT_GONE_STATUS, OWN_FAULT
 from meshctl.wire.tracing import valid_request_id, valid_traceparent
 
 if TYPE_CHECKING:
@@ -247,6 +247,9 @@ class Exchange(Filtering):
 
     def on_connect_failed(self, reason: str, detail: str) -> None:
         """No connection: nothing was sent, so another endpoint may be asked."""
+        if reason == OWN_FAULT:
+            self.fail(reason, detail)
+            return
         self.retry_or_fail(reason, detail, "connect", sent=False)
 
     def on_upstream_lost(self, reason: str, detail: str, *, reset: bool = False) -> None:

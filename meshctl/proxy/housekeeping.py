@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
 from meshctl.observe.access_log import FLUSH_EVERY
+from meshctl.proxy import descriptors
 from meshctl.proxy.prober import probe_forever
 from meshctl.proxy.tasks import spawn
 
@@ -71,10 +72,16 @@ class Housekeeping:
         now = clock.monotonic()
         for service in worker.snapshot.services.values():
             service.settle(now)
+        self._look_at_files()
         self._ticks += 1
         if self._ticks % round(CERTIFICATES_EVERY / FLUSH_EVERY) == 0:
             self._refresh_certificates()
             self._age()
+
+    def _look_at_files(self) -> None:
+        are_left = descriptors.are_left()
+        for listener in self._worker.listeners.values():
+            listener.wake() if are_left else listener.rest()
 
     def _refresh_certificates(self) -> None:
         for listener in self._worker.listeners.values():

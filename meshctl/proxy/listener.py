@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from meshctl.proxy.worker import Worker
 
 BACKLOG: Final = 4096
+NO_FILES: Final = "the limit of open files is reached"
 
 CLIENTS: Final[dict[str, type[Downstream | Near]]] = {"outbound": Outbound, "upstream": Outgoing, "tcp": Near}
 """What a listener's clients are, by the word its entry begins with; `Downstream` where it is none of these."""
@@ -41,7 +42,7 @@ class LiveListener:
         self._worker = worker
         self._socket = end
         self._server: asyncio.Server | None = None
-        self._closed = False
+        self._closed = self._is_resting = False
         self.tls = self.prepare(spec)
         door = self._door(spec)
         self._acceptor = Acceptor(worker, door, end) if door is not None else None
@@ -81,11 +82,32 @@ class LiveListener:
 
     async def _start(self) -> None:
         make = CLIENTS.get(self.entry.partition(":")[0], Downstream)
+        try:
+            # Closing a server closes its socket: those who come while it rests wait at ours.
+            end = self._socket.dup()
+        except OSError:
+            self._is_resting = not self._closed
+            return
         self._server = await self._worker.loop.create_server(
-            lambda: make(self._worker, self), sock=self._socket, backlog=BACKLOG
+            lambda: make(self._worker, self), sock=end, backlog=BACKLOG
         )
         if self._closed:
             self._server.close()
+
+    def rest(self) -> None:
+        """Accept nobody for now: there are no files left, and whom the event loop cannot take it would turn away. Who
+        speaks TLS is accepted by who sees to that alone."""
+        if self._server is not None and not self._is_resting:
+            self._is_resting = True
+            self._server.close()
+            self._server = None
+            self._worker.complaints.tell("accept_failed", "EMFILE", listener=self.address, error=NO_FILES)
+
+    def wake(self) -> None:
+        """Accept again, after a rest."""
+        if self._is_resting and not self._closed:
+            self._is_resting = False
+            spawn(self._start(), name=f"listen {self.address}")
 
     def close(self) -> None:
         """Accept no more. Connections that are open go on."""
@@ -94,7 +116,7 @@ class LiveListener:
         self._closed = True
         if self._acceptor is not None:
             self._acceptor.close()
-        elif self._server is not None:
+            return
+        if self._server is not None:
             self._server.close()
-        else:
-            self._socket.close()
+        self._socket.close()

@@ -7,13 +7,16 @@ import asyncio
 import gc
 import signal
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
 from meshctl.model.mesh import Mesh
+from meshctl.proxy import descriptors
 from meshctl.proxy.api_callers import ApiCallers
 from meshctl.proxy.client import Client
 from meshctl.proxy.complaints import Complaints
+from meshctl.proxy.crowd import Crowd
 from meshctl.proxy.egress import Egress
 from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.housekeeping import Housekeeping
@@ -39,6 +42,7 @@ from meshctl.wire.tracing import Identifiers
 
 if TYPE_CHECKING:
     from meshctl.proxy.caching import LiveCaching
+    from meshctl.proxy.intercept import Interception
     from meshctl.proxy.outward import Outward
     from meshctl.proxy.tracer import Tracer
 
@@ -87,7 +91,10 @@ class Worker:
         """The hosts outside the mesh, once anybody asked for one."""
         self.outward: Outward | None = None
         """The way to servers that the proxy itself has to ask, once it has (`outward.outward`)."""
+        self.interception: Interception | None = None
+        """What serves the wrapped app's own network, where it has one."""
         self.connection_limit = 0
+        self.crowd = Crowd(self)
         self.identifiers = Identifiers(clock.bits(64), clock.bits(64))
         self.tracer: Tracer | None = None
         """What records traces, where that is asked for."""
@@ -112,12 +119,13 @@ class Worker:
         return self.identifiers.next()[0]
 
     def admits(self, client: Client | Near) -> bool:
-        """Whether one more client connection may be open; it is counted either way."""
+        """Whether one more client connection may be open, if need be in the place of one on which nothing happens; it
+        is counted either way."""
         counters = self.counters
         counters.accepted += 1
         counters.connections += 1
         self.clients.watch(client)
-        return counters.connections <= self.connection_limit
+        return counters.connections <= self.connection_limit or self.crowd.makes_room()
 
     def left(self, client: Client | Near) -> None:
         """A client connection has ended."""
@@ -139,7 +147,7 @@ class Worker:
         if self.caching is not None:
             self.caching.adopt(snapshot)
         gateway = snapshot.mesh.gateway
-        self.connection_limit = max(1, gateway.limits.connections // self.workers)
+        self._limit_connections(max(1, gateway.limits.connections // self.workers))
         self.overload.configure(gateway.overload.lag)
         if snapshot.mesh.tracing is not None or self.tracer is not None:
             from meshctl.proxy.tracer import tracer_for
@@ -147,6 +155,12 @@ class Worker:
             self.tracer = tracer_for(self, snapshot.mesh.tracing)
         if problem := self.ledger.configure(gateway.access_log):
             self.notice("access_log_failed", error=problem)
+
+    def _limit_connections(self, wanted: int) -> None:
+        files = descriptors.raise_limit(wanted)
+        before, self.connection_limit = self.connection_limit, min(wanted, descriptors.fitting(files))
+        if self.connection_limit < wanted and self.connection_limit != before:
+            self.notice("files_short", limit=str(files), connections=str(self.connection_limit), wanted=str(wanted))
 
     def identify(self, told: Identify) -> None:
         """Be known to the mesh as this from the next handshake on. What cannot be used leaves the old one in place."""
@@ -186,6 +200,8 @@ class Worker:
         self.draining = True
         for listener in self.listeners.values():
             listener.close()
+        if self.interception is not None:
+            self.interception.close()
         for client in list(self.clients):
             client.drain()
         self.loop.call_later(seconds, self._give_up)
@@ -233,9 +249,11 @@ def run(end: socket.socket, index: int, workers: int, meters: Meters | None = No
     loop.add_signal_handler(signal.SIGTERM, lambda: worker.drain(worker.snapshot.timeouts.drain))
     try:
         loop.run_until_complete(worker.stopped)
-        if worker.outward is not None:
-            loop.run_until_complete(worker.outward.close())
-        loop.run_until_complete(loop.shutdown_asyncgens())
+        # A loop that runs once more needs files, of which there may be none.
+        with suppress(OSError):
+            if worker.outward is not None:
+                loop.run_until_complete(worker.outward.close())
+            loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         worker.close()
     return 0

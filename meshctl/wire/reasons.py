@@ -130,6 +130,9 @@ proxy of the mesh."""
 HELD_BACK: Final = frozenset(("breaker_open", "limit_reached", "overloaded"))
 """Why another proxy of the mesh kept a request from an application that is well: no failure of that."""
 
+OWN_FAULT: Final = "overloaded"
+"""Why there is no connection where no endpoint is to blame for that, and to ask another one would not help."""
+
 CLIENT_GONE_STATUS: Final = 499
 """What the log and metrics show for an exchange whose client left before any answer, as nginx does."""
 

@@ -172,23 +172,27 @@ def test_what_comes_with_chunks_has_an_end(gateway: Gateway, client: Wire, upstr
     assert gateway.memory() - before < 10 << 20
 
 
-def test_too_many_connections(start: Start) -> None:
-    """Connections beyond the limit are answered 503 at once; when one ends, there is room again."""
-    fixed = '[[routes]]\npath = "/"\nrespond = { body = "fixed" }\n'
-    running = start(f'[gateway]\nadmin = "off"\naccess_log = "off"\nlimits = {{ connections = 2 }}\n{fixed}')
-    ask = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+def test_too_many_connections(start: Start, upstream: Upstream) -> None:
+    """Connections beyond the limit are answered 503 at once while the others have something to do; when one ends, there
+    is room again."""
+    head = '[gateway]\nadmin = "off"\naccess_log = "off"\nlimits = { connections = 2 }\n'
+    running = start(head + routes(upstream))
     with running.connect() as first, running.connect() as second:
+        held = []
         for each in (first, second):
-            each.send(ask)
-            assert each.read_response().body == b"fixed"
+            each.send(upstream.get())
+            held.append(upstream.hear())
+            held[-1].read_request()
         with running.connect() as third:
             is_refused(third, 503, "overloaded")
         first.close()
-        second.send(ask)
-        assert second.read_response().body == b"fixed"
+        assert held[0].read_rest() == b""
         with running.connect() as fourth:
-            fourth.send(ask)
-            assert fourth.read_response().body == b"fixed"
+            fourth.send(upstream.get())
+            wire = upstream.hear()
+            wire.read_request()
+            wire.send(OK)
+            assert fourth.read_response().body == b"ok"
 
 
 # too late

@@ -238,8 +238,9 @@ ROWS = [
     (reachable.judge_limited(seen("healthy", limit=LimitView(5, 5, 2))), "warn", "2 wait", "services.one.limit"),
     # limits and kernel
     (limits.judge_open_files(65536, 65536, 10_000, 1), "pass", "65536", ""),
-    (limits.judge_open_files(1024, 65536, 10_000, 1), "warn", "1024", "ulimit -n 15100"),
+    (limits.judge_open_files(1024, 65536, 10_000, 1), "pass", "1024, raised to 15100", ""),
     (limits.judge_open_files(1024, 4096, 10_000, 1), "warn", "15100", "limits.connections to 2664"),
+    (limits.judge_open_files(1024, 4096, 10_000, 2), "warn", "7600", "limits.connections to 5328"),
     (limits.judge_open_files(float("inf"), float("inf"), 10_000, 1), "pass", "unlimited", ""),
     (limits.judge_files_in_use({"p": (10, 1024)}), "pass", "at most 10", ""),
     (limits.judge_files_in_use({"p": (900, 1024)}), "warn", "900 of 1024", "ulimit"),

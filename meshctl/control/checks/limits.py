@@ -13,10 +13,9 @@ from meshctl.control.checks.facts import Facts
 from meshctl.control.checks.finding import Finding, Unknown, counted, failed, passed, warned, worst
 from meshctl.control.revisions import nothing
 from meshctl.model.mesh import Gateway
+from meshctl.proxy.descriptors import fitting, needed
 
 _MIB: Final = 1024 * 1024
-# Beside connections: log, sockets, store, event loop, with some room.
-_OWN: Final = 100
 _FULL: Final = 0.8
 _QUEUE: Final = 1024
 _PORTS: Final = 20_000
@@ -26,7 +25,8 @@ _OPEN_FILES: Final = re.compile(r"^Max open files\s+(\d+|unlimited)", re.MULTILI
 
 
 def open_files(facts: Facts) -> Finding:
-    """What is started from this shell may open as many files as the configured connections need."""
+    """What is started from this shell may open as many files as the configured connections need. Workers raise their
+    own limit as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     gateway = _gateway(facts)
     workers = gateway.workers or os.cpu_count() or 1
@@ -34,17 +34,14 @@ def open_files(facts: Facts) -> Finding:
 
 
 def judge_open_files(soft: float, hard: float, connections: int, workers: int) -> Finding:
-    """See `open_files`. A connection of a client may have one to an endpoint; that half of them have one at a time is
-    much. Workers share them."""
-    needed = 3 * connections // 2 // workers + _OWN
-    if soft >= needed:
-        return passed(f"{_shown(soft)}, {needed} at most are needed")
-    detail = f"{_shown(soft)} files for each process, and {connections} connections may need {needed}"
-    if hard >= needed:
-        return warned(detail, f"ulimit -n {needed} before the gateway is started, or LimitNOFILE= of its service")
-    return warned(
-        detail, f"raise the hard limit, too (limits.conf, LimitNOFILE=), or limits.connections to {_fit(hard)}"
-    )
+    """See `open_files`. Workers share the connections."""
+    files = needed(connections // workers)
+    if hard >= files:
+        raised = f", raised to {files}" if soft < files else f", {files} at most are needed"
+        return passed(f"{_shown(soft)}{raised}")
+    fit = fitting(int(hard)) * workers
+    detail = f"{_shown(hard)} files for each process, and {connections} connections may need {files}: {fit} are served"
+    return warned(detail, f"raise the hard limit (limits.conf, LimitNOFILE=), or set limits.connections to {fit}")
 
 
 def files_in_use(facts: Facts) -> Finding:
@@ -210,7 +207,3 @@ def _finite(limit: int) -> float:
 
 def _shown(limit: float) -> str:
     return "unlimited" if limit == float("inf") else f"{limit:.0f}"
-
-
-def _fit(hard: float) -> int:
-    return max(int(hard - _OWN) * 2 // 3, 1)
