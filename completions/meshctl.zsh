@@ -59,7 +59,7 @@ _meshctl() {
                 '*:: :' ;;
         "init")
             _arguments \
-                '*-t[What to start from]:minimal api canary mesh tls full:(minimal api canary mesh tls full)' '*--template[What to start from]:minimal api canary mesh tls full:(minimal api canary mesh tls full)' \
+                '*-t[What to start from (default\: minimal)]:minimal api canary mesh tls full:(minimal api canary mesh tls full)' '*--template[What to start from (default\: minimal)]:minimal api canary mesh tls full:(minimal api canary mesh tls full)' \
                 '*--from-openapi[An OpenAPI document that it is to be for]:FILE:_files' \
                 '*--url[With --from-openapi\: where the application is]:URL: ' \
                 '*--force[Replace a file that is there]' \
@@ -71,21 +71,21 @@ _meshctl() {
             _arguments \
                 '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
                 '*-d[Run in the background; return when everything is ready]' '*--detach[Run in the background; return when everything is ready]' \
-                '*--timeout[How long each may take until it is ready (default\: 60)]:SECONDS: ' \
+                '*--timeout[How long each may take until it is ready (default\: 60s)]:DURATION: ' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:SERVICE…: _meshctl_live services' ;;
         "down")
             _arguments \
-                '*--timeout[How long to wait for it (default\: 60)]:SECONDS: ' \
+                '*--timeout[How long to wait for it (default\: 60s)]:DURATION: ' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:: :' ;;
         "validate")
             _arguments \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -94,7 +94,7 @@ _meshctl() {
             _arguments \
                 '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
                 '*--exit-code[End with 1 where there are differences]' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -103,15 +103,15 @@ _meshctl() {
             _arguments \
                 '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
                 '*--expect[Apply only if revision N is still the current one]:N: ' \
-                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--timeout[How long to wait for the proxies (default\: 10s)]:DURATION: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:: :' ;;
         "gateway")
             commands+=('up:Start the gateway: from a mesh.toml, from routes given here, or from both')
-            commands+=('status:Show the running gateway: where it listens, which revision it serves, and its worker processes')
+            commands+=('status:Show the running proxies, the gateway first: where each listens, which revision it serves, and its worker processes')
             commands+=('reload:Read the file the gateway was started with again, and apply it')
             commands+=('down:Stop the gateway: it accepts nothing new, finishes what is in flight, and ends')
             commands+=('logs:Print the end of the gateway'\''s log files: its own, and the access log where that goes to a file')
@@ -122,9 +122,9 @@ _meshctl() {
             _arguments \
                 '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
                 '*-r[Send a path to a URL; may be given again]:PATH=URL: ' '*--route[Send a path to a URL; may be given again]:PATH=URL: ' \
-                '*-l[Listen here instead; \:0 takes a free port]:ADDR: ' '*--listen[Listen here instead; \:0 takes a free port]:ADDR: ' \
-                '*--admin[Serve /metrics, /healthz and /readyz here; or off]:ADDR: ' \
-                '*-w[Worker processes; auto is one for each core]:N auto:(auto)' '*--workers[Worker processes; auto is one for each core]:N auto:(auto)' \
+                '*-l[Listen here (default\: as the file says, else 127.0.0.1\:8080); \:0 takes a free port]:ADDR: ' '*--listen[Listen here (default\: as the file says, else 127.0.0.1\:8080); \:0 takes a free port]:ADDR: ' \
+                '*--admin[Serve /metrics, /healthz and /readyz here, or off (default\: as the file says, else a free port)]:ADDR: ' \
+                '*-w[Worker processes; auto is one for each core (default\: as the file says, else 1)]:N auto:(auto)' '*--workers[Worker processes; auto is one for each core (default\: as the file says, else 1)]:N auto:(auto)' \
                 '*-d[Run in the background; return when it is ready]' '*--detach[Run in the background; return when it is ready]' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
@@ -132,21 +132,21 @@ _meshctl() {
                 '*:: :' ;;
         "gateway status")
             _arguments \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:: :' ;;
         "gateway reload")
             _arguments \
-                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
+                '*--timeout[How long to wait for the proxies (default\: 10s)]:DURATION: ' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:: :' ;;
         "gateway down")
             _arguments \
-                '*--timeout[How long to wait for it (default\: 40)]:SECONDS: ' \
+                '*--timeout[How long to wait for it (default\: 40s)]:DURATION: ' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -154,7 +154,7 @@ _meshctl() {
         "gateway logs")
             _arguments \
                 '*-f[Go on with what is written from now on]' '*--follow[Go on with what is written from now on]' \
-                '*-n[How many of the last lines]:N: ' '*--lines[How many of the last lines]:N: ' \
+                '*-n[How many of the last lines (default\: 20)]:N: ' '*--lines[How many of the last lines (default\: 20)]:N: ' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -173,20 +173,21 @@ _meshctl() {
                 '*-p[Where it listens (default\: a free port, in $PORT)]:PORT: ' '*--port[Where it listens (default\: a free port, in $PORT)]:PORT: ' \
                 '*-u[Give it a port on this machine that leads to a service, told in $NAME_URL, or in $NAME_ADDR for tcp]:NAME[:tcp][=PORT]: ' '*--upstream[Give it a port on this machine that leads to a service, told in $NAME_URL, or in $NAME_ADDR for tcp]:NAME[:tcp][=PORT]: ' \
                 '*--restart[When it is started again (default\: no)]:no on-failure always:(no on-failure always)' \
-                '*--grace[From asking it to end to killing it (default\: 10s)]:TIME: ' \
-                '*--health[Send it requests once this path answers with success]:PATH:_files' \
-                '*--ready-timeout[Until its being late is told (default\: 60s; 0s\: never)]:TIME: ' \
+                '*--grace[From asking it to end to killing it (default\: 10s)]:DURATION: ' \
+                '*--health[Send it requests once this path answers with success (default\: once it takes connections)]:PATH:_files' \
+                '*--ready-timeout[Until its being late is told (default\: 60s; 0s\: never)]:DURATION: ' \
                 '*-g[Serve the mesh'\''s routes here as well]:ADDR: ' '*--gateway[Serve the mesh'\''s routes here as well]:ADDR: ' \
-                '*--admin[Serve /metrics, /healthz and /readyz here; or off]:ADDR: ' \
+                '*--admin[Serve /metrics, /healthz and /readyz here, or off (default\: a free port)]:ADDR: ' \
                 '*--no-proxy-env[Leave $HTTP_PROXY, $HTTPS_PROXY and $NO_PROXY as they are]' \
                 '*--no-trace-hook[Leave a Python app'\''s calls alone\: they join no trace by themselves]' \
+                '*--intercept[Give it a network of its own, in which all its connections go through its proxy, whatever it does (Linux); with =auto only where that is allowed]:[=auto]: ' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:-- COMMAND…: ' ;;
         "sidecar ls")
             _arguments \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -194,7 +195,7 @@ _meshctl() {
         "sidecar drain")
             _arguments \
                 '*--undo[Have it take requests again]' \
-                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
+                '*--timeout[How long to wait for the proxies (default\: 10s)]:DURATION: ' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -207,7 +208,7 @@ _meshctl() {
                 '1:command:{ _describe command commands }' ;;
         "routes ls")
             _arguments \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -216,7 +217,7 @@ _meshctl() {
             _arguments \
                 '*-H["name\: value"; may be given again]:HEADER: ' '*--header["name\: value"; may be given again]:HEADER: ' \
                 '*-c[Ask this file, not the running gateway]:FILE:_files' '*--config[Ask this file, not the running gateway]:FILE:_files' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -229,14 +230,14 @@ _meshctl() {
                 '1:command:{ _describe command commands }' ;;
         "services ls")
             _arguments \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:: :' ;;
         "services show")
             _arguments \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -249,15 +250,15 @@ _meshctl() {
                 '1:command:{ _describe command commands }' ;;
         "api ls")
             _arguments \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:: :' ;;
         "api callers")
             _arguments \
-                '*--top[Only those who came most often]:N: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--top[Only those who came most often (default\: 50)]:N: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -271,7 +272,7 @@ _meshctl() {
         "limits ls")
             _arguments \
                 '*--route[Only of this route]:ROUTE: _meshctl_live routes' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -281,7 +282,7 @@ _meshctl() {
                 '*--quota[Only this quota]:NAME: ' \
                 '*--key[Only what this caller used]:KEY: ' \
                 '*--all[What anybody has used of any quota]' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -304,7 +305,7 @@ _meshctl() {
                 '1:command:{ _describe command commands }' ;;
         "traffic split")
             _arguments \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -312,8 +313,8 @@ _meshctl() {
         "traffic shift")
             _arguments \
                 '*--force[Even to a version without a healthy endpoint]' \
-                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--timeout[How long to wait for the proxies (default\: 10s)]:DURATION: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -321,8 +322,8 @@ _meshctl() {
         "traffic promote")
             _arguments \
                 '*--force[Even to a version without a healthy endpoint]' \
-                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--timeout[How long to wait for the proxies (default\: 10s)]:DURATION: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -330,8 +331,8 @@ _meshctl() {
         "traffic rollback")
             _arguments \
                 '*--force[Even to a version without a healthy endpoint]' \
-                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--timeout[How long to wait for the proxies (default\: 10s)]:DURATION: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -339,16 +340,16 @@ _meshctl() {
         "traffic reset")
             _arguments \
                 '*--force[Even to a version without a healthy endpoint]' \
-                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--timeout[How long to wait for the proxies (default\: 10s)]:DURATION: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:SERVICE: _meshctl_live services' ;;
         "traffic history")
             _arguments \
-                '*-n[How many, newest first]:N: ' '*--lines[How many, newest first]:N: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-n[How many, newest first (default\: 20)]:N: ' '*--lines[How many, newest first (default\: 20)]:N: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -363,7 +364,7 @@ _meshctl() {
                 '*--min-requests[With fewer no check passes (default\: 100)]:N: ' \
                 '*--failures[Failed checks in a row that roll back (default\: 2)]:N: ' \
                 '*--compare-to[What it must not be worse than, by --max-errors and latency]:baseline VERSION: _meshctl_live rivals' \
-                '*--rollback[Go back at once, or by the same steps]:now ramp:(now ramp)' \
+                '*--rollback[Go back at once, or by the same steps (default\: now)]:now ramp:(now ramp)' \
                 '*--on-step[Run by the proxy that drives it after each step]:CMD: ' \
                 '*--on-promote[Run by the proxy that drives it when it has everything]:CMD: ' \
                 '*--on-rollback[Run by the proxy that drives it when it goes back]:CMD: ' \
@@ -371,7 +372,7 @@ _meshctl() {
                 '*--force[Even to a version without a healthy endpoint]' \
                 '*--detach[Start it and return; the proxies drive it]' \
                 '*--number[Without --to\: show this earlier one]:N: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -390,7 +391,7 @@ _meshctl() {
                 '*:SERVICE: _meshctl_live services' ;;
         "traffic abort")
             _arguments \
-                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
+                '*--timeout[How long to wait for the proxies (default\: 10s)]:DURATION: ' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -404,30 +405,30 @@ _meshctl() {
                 '*--header[Compare this header, too]:NAME: ' \
                 '*--all-methods[Copy requests that change something, too\: they do so twice]' \
                 '*--stop[Make no more copies]' \
-                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--timeout[How long to wait for the proxies (default\: 10s)]:DURATION: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:SERVICE: _meshctl_live services' ;;
         "traffic fault")
             _arguments \
-                '*--delay[Let requests wait first\: 300ms@20%]:TIME@PERCENT: ' \
+                '*--delay[Let requests wait first\: 300ms@20%]:DURATION@PERCENT: ' \
                 '*--abort[Answer with a status instead\: 503@5%]:STATUS@PERCENT: ' \
                 '*--reset[Cut the caller'\''s connection\: 1%]:PERCENT: ' \
                 '*--throttle[Let the bodies of answers drip\: 64KiB/s]:SIZE/s: ' \
                 '*--from[Only for what this service sends, or the gateway]:SERVICE: _meshctl_live services' \
                 '*--for[How long (default\: 10m; at most 24h)]:DURATION: ' \
                 '*--clear[End them now, those --from a caller alone where given]' \
-                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--timeout[How long to wait for the proxies (default\: 10s)]:DURATION: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:SERVICE: _meshctl_live services' ;;
         "keys")
             commands+=('create:Make an API key for routes whose `auth` takes one, and show it: this once, for the store has only its digest')
-            commands+=('ls:The API keys: by id, for nobody can see the keys themselves again')
+            commands+=('ls:List the API keys by id: nobody can see the keys themselves again')
             commands+=('rotate:Make a key in the place of another one, with the same owner, scopes and life')
             commands+=('revoke:Have an API key hold no more, in every proxy at once')
             _arguments \
@@ -438,8 +439,8 @@ _meshctl() {
                 '*--owner[Whose key it is]:NAME: ' \
                 '*--scope[What it may]:SCOPE: ' \
                 '*--expires[How long it holds\: 90d (default\: for ever)]:DURATION: ' \
-                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--timeout[How long to wait for the proxies (default\: 10s)]:DURATION: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -447,24 +448,24 @@ _meshctl() {
         "keys ls")
             _arguments \
                 '*--owner[Those of one owner]:NAME: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:: :' ;;
         "keys rotate")
             _arguments \
-                '*--overlap[How long the old key still holds]:DURATION: ' \
-                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--overlap[How long the old key still holds (default\: 1h)]:DURATION: ' \
+                '*--timeout[How long to wait for the proxies (default\: 10s)]:DURATION: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:KEY: _meshctl_live keys' ;;
         "keys revoke")
             _arguments \
-                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--timeout[How long to wait for the proxies (default\: 10s)]:DURATION: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -488,7 +489,7 @@ _meshctl() {
                 '*--passphrase-file[Read the passphrase of the root'\''s key from a file]:FILE:_files' \
                 '*--passphrase[Ask for the passphrase of the root'\''s key]' \
                 '*--offline-root[Where the root'\''s key is kept instead, such as on a stick]:DIR:_files -/' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -503,7 +504,7 @@ _meshctl() {
                 '*--p12[Write a PKCS #12 file as well]' \
                 '*--p12-passphrase-file[Its passphrase (default\: "changeit")]:FILE:_files' \
                 '*--force[Replace files that are there]' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -511,14 +512,14 @@ _meshctl() {
         "certs ls")
             _arguments \
                 '*-a[Also those that newer ones replaced]' '*--all[Also those that newer ones replaced]' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:: :' ;;
         "certs show")
             _arguments \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -526,30 +527,30 @@ _meshctl() {
         "certs verify")
             _arguments \
                 '*--for[The host name or address it should be good for]:HOST: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:FILE:_files' ;;
         "certs rotate")
             _arguments \
-                '*--all[Of every service, the gateway included]' \
+                '*--all[Of every service and the gateway, as without a name]' \
                 '*--root[Change the whole mesh over to a new root]' \
                 '*--status[With --root\: show where a change stands]' \
                 '*--resume[With --root\: go on where one was interrupted]' \
                 '*--abort[With --root\: go back to the old root]' \
-                '*--timeout[How long to wait for the proxies (default\: 60)]:SECONDS: ' \
+                '*--timeout[How long to wait for the proxies (default\: 60s)]:DURATION: ' \
                 '*--passphrase-file[Read the passphrase of the root'\''s key from a file]:FILE:_files' \
                 '*--passphrase[Ask for the passphrase of the root'\''s key]' \
                 '*--offline-root[Where the root'\''s key is kept instead, such as on a stick]:DIR:_files -/' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:SERVICE…: _meshctl_live services' ;;
         "certs revoke")
             _arguments \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -557,7 +558,7 @@ _meshctl() {
         "certs bundle")
             _arguments \
                 '*--out[Write it there (default\: stdout)]:FILE:_files' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -565,7 +566,7 @@ _meshctl() {
         "certs mtls")
             _arguments \
                 '*--dry-run[List who would be refused by strict mutual TLS]' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -579,7 +580,7 @@ _meshctl() {
                 '1:command:{ _describe command commands }' ;;
         "certs trust install")
             _arguments \
-                '*--store[Which\: the system'\''s, or the browsers'\'' own (NSS)]:all system nss:(all system nss)' \
+                '*--store[Which\: the system'\''s, or the browsers'\'' own (NSS) (default\: all)]:all system nss:(all system nss)' \
                 '*--prefix[The system that is built below DIR, such as an image'\''s]:DIR:_files -/' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
@@ -587,7 +588,7 @@ _meshctl() {
                 '*:: :' ;;
         "certs trust uninstall")
             _arguments \
-                '*--store[Which\: the system'\''s, or the browsers'\'' own (NSS)]:all system nss:(all system nss)' \
+                '*--store[Which\: the system'\''s, or the browsers'\'' own (NSS) (default\: all)]:all system nss:(all system nss)' \
                 '*--prefix[The system that is built below DIR, such as an image'\''s]:DIR:_files -/' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
@@ -595,9 +596,9 @@ _meshctl() {
                 '*:: :' ;;
         "certs trust status")
             _arguments \
-                '*--store[Which\: the system'\''s, or the browsers'\'' own (NSS)]:all system nss:(all system nss)' \
+                '*--store[Which\: the system'\''s, or the browsers'\'' own (NSS) (default\: all)]:all system nss:(all system nss)' \
                 '*--prefix[The system that is built below DIR, such as an image'\''s]:DIR:_files -/' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -613,7 +614,7 @@ _meshctl() {
         "config show")
             _arguments \
                 '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -626,33 +627,33 @@ _meshctl() {
                 '*:: :' ;;
         "config history")
             _arguments \
-                '*-n[How many, newest first]:N: ' '*--lines[How many, newest first]:N: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-n[How many, newest first (default\: 20)]:N: ' '*--lines[How many, newest first (default\: 20)]:N: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:: :' ;;
         "config rollback")
             _arguments \
-                '*--timeout[How long to wait for the proxies (default\: 10)]:SECONDS: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--timeout[How long to wait for the proxies (default\: 10s)]:DURATION: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:REVISION: _meshctl_live revisions' ;;
         "status")
             _arguments \
-                '*--timeout[What a proxy gets to answer]:DURATION: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--timeout[What a proxy gets to answer (default\: 1s)]:DURATION: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:: :' ;;
         "stat")
             _arguments \
-                '*--by[What a row stands for]:service version route edge:(service version route edge)' \
-                '*-w[How far back\: 10s to 15m]:DURATION: ' '*--window[How far back\: 10s to 15m]:DURATION: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*--by[What a row stands for (default\: service)]:service version route edge:(service version route edge)' \
+                '*-w[How far back\: 10s to 15m (default\: 1m)]:DURATION: ' '*--window[How far back\: 10s to 15m (default\: 1m)]:DURATION: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -666,11 +667,11 @@ _meshctl() {
                 '*--status[Only 503, 5xx, 400-499…]:STATUS: ' \
                 '*--header[Only with this request header\: "x-user\: al*", or a name]:HEADER: ' \
                 '*--slow[Only what took at least so long\: 200ms]:DURATION: ' \
-                '*--max-rate[Requests a second to show at most]:RATE: ' \
+                '*--max-rate[Requests a second to show at most (default\: 100)]:RATE: ' \
                 '*--hops[Tell of a request at each proxy on its way, not only at the sender'\''s]' \
                 '*-n[End after so many (default\: go on)]:COUNT: ' '*--lines[End after so many (default\: go on)]:COUNT: ' \
                 '*--for[End after this time (default\: go on)]:DURATION: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -684,19 +685,19 @@ _meshctl() {
                 '*--status[Only 503, 5xx, 400-499…]:STATUS: ' \
                 '*--header[Only with this request header\: "x-user\: al*", or a name]:HEADER: ' \
                 '*--slow[Only what took at least so long\: 200ms]:DURATION: ' \
-                '*--max-rate[Requests a second that each worker tells of at most]:RATE: ' \
-                '*--sort[What stands first]:count best worst last success:(count best worst last success)' \
-                '*--every[How often plain lines are written]:DURATION: ' \
+                '*--max-rate[Requests a second that each worker tells of at most (default\: 1000)]:RATE: ' \
+                '*--sort[What stands first (default\: count)]:count best worst last success:(count best worst last success)' \
+                '*--every[How often plain lines are written (default\: 2s)]:DURATION: ' \
                 '*--for[End after this time (default\: go on)]:DURATION: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
                 '*:SERVICE…: _meshctl_live services' ;;
         "edges")
             _arguments \
-                '*-w[How far back\: 10s to 15m]:DURATION: ' '*--window[How far back\: 10s to 15m]:DURATION: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-w[How far back\: 10s to 15m (default\: 1m)]:DURATION: ' '*--window[How far back\: 10s to 15m (default\: 1m)]:DURATION: ' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -704,10 +705,10 @@ _meshctl() {
         "logs")
             _arguments \
                 '*-f[Go on with what is written from now on]' '*--follow[Go on with what is written from now on]' \
-                '*-n[How many of the last lines]:N: ' '*--lines[How many of the last lines]:N: ' \
+                '*-n[How many of the last lines (default\: 20)]:N: ' '*--lines[How many of the last lines (default\: 20)]:N: ' \
                 '*--grep[Only lines in which this stands]:TEXT: ' \
                 '*--status[Only requests with 503, 5xx, 400-499…]:STATUS: ' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -722,7 +723,7 @@ _meshctl() {
                 '1:command:{ _describe command commands }' ;;
         "metrics show")
             _arguments \
-                '*-o[As Prometheus reads it, or as JSON]:text openmetrics json:(text openmetrics json)' '*--output[As Prometheus reads it, or as JSON]:text openmetrics json:(text openmetrics json)' \
+                '*-o[As Prometheus reads it, or as JSON (default\: text)]:text openmetrics json:(text openmetrics json)' '*--output[As Prometheus reads it, or as JSON (default\: text)]:text openmetrics json:(text openmetrics json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -750,7 +751,7 @@ _meshctl() {
                 '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
                 '*-g[Only these checks, such as store, proxies; may be given again]:GROUP: ' '*--group[Only these checks, such as store, proxies; may be given again]:GROUP: ' \
                 '*--bundle[Write an archive (tar.gz) without secrets for a bug report]:FILE:_files' \
-                '*-o[A table for people, or one JSON document]:table json:(table json)' '*--output[A table for people, or one JSON document]:table json:(table json)' \
+                '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \

@@ -58,7 +58,11 @@ class Group(NamedTuple):
     example: str
 
 
-HELP: Final = "An API gateway and a service mesh in one command, without Kubernetes."
+HELP: Final = """\
+An API gateway and a service mesh in one command, without Kubernetes.
+
+Commands end with 0 when done, 1 when failed, 2 for a wrong command line, 3 for an invalid configuration, 4 when
+something is not found or nothing runs; `sidecar wrap` with the status of its app."""
 EXAMPLES: Final = """\
 meshctl demo
 meshctl gateway up --route /=http://127.0.0.1:8000

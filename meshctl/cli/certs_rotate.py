@@ -10,6 +10,7 @@ import typer
 from meshctl.cli import certs_root
 from meshctl.cli.certs_doors import OfflineOption, PassphraseFileOption, PassphraseOption, passphrase
 from meshctl.cli.certs_follow import follow
+from meshctl.cli.changes import TimeoutOption
 from meshctl.cli.command import Output, OutputOption, examples
 from meshctl.cli.session import Session
 from meshctl.errors import DONE, FAILED, MeshError, nearest
@@ -17,10 +18,6 @@ from meshctl.errors import DONE, FAILED, MeshError, nearest
 if TYPE_CHECKING:
     from meshctl.control.confirming import Standing
     from meshctl.store.protocol import Store
-
-TimeoutOption = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait for the proxies (default: 60).")
-]
 
 
 @examples("""
@@ -32,9 +29,10 @@ TimeoutOption = Annotated[
 def rotate(
     session: Session,
     services: Annotated[
-        list[str] | None, typer.Argument(metavar="SERVICE…", help="Whose certificates (default: of every service).")
+        list[str] | None,
+        typer.Argument(metavar="SERVICE…", help="Whose certificates (default: all, the gateway's too)."),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Of every service, the gateway included.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Of every service and the gateway, as without a name.")] = False,
     root: Annotated[bool, typer.Option("--root", help="Change the whole mesh over to a new root.")] = False,
     status: Annotated[bool, typer.Option("--status", help="With --root: show where a change stands.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="With --root: go on where one was interrupted.")] = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from meshctl.cli.command import FileOption, Output, OutputOption, examples
+from meshctl.cli.command import FileOption, Output, OutputOption, examples, timeout_option
 from meshctl.cli.session import Session
 from meshctl.errors import DONE, FAILED, MeshError
 
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from meshctl.store.protocol import Store
 
 _SIGN: Final = {"added": "+", "removed": "-", "changed": "~"}
-TimeoutOption = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait for the proxies (default: 10).")
-]
+TimeoutOption = Annotated[float, timeout_option("How long to wait for the proxies.")]
 
 
 @examples("""

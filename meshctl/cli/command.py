@@ -36,7 +36,7 @@ _HOME_HELP = "Where the mesh's state lives (default: $MESHCTL_HOME, else .meshct
 HomeOption = Annotated[Path | None, typer.Option("--home", metavar="DIR", help=_HOME_HELP)]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but data and errors.")]
 OutputOption = Annotated[
-    Output, typer.Option("--output", "-o", metavar="table|json", help="A table for people, or one JSON document.")
+    Output, typer.Option("--output", "-o", metavar="table|json", help="A table, or one JSON document.")
 ]
 FileOption = Annotated[
     Path | None,
@@ -68,6 +68,22 @@ def duration(said: str, text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise MeshError("usage", f"{said}: {error}") from error
+
+
+def timeout_option(text: str) -> Any:
+    """The option `--timeout`: a duration, or a bare number of seconds."""
+    return typer.Option("--timeout", metavar="DURATION", parser=_seconds, help=text)
+
+
+def _seconds(value: str | float) -> float:
+    from meshctl.model.units import parse_duration
+
+    if isinstance(value, float):
+        return value
+    try:
+        return float(value) if value.replace(".", "", 1).isdecimal() else parse_duration(value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def new_group(text: str, example: str) -> typer.Typer:

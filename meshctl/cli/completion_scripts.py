@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from meshctl.cli.help import first_sentence
+from meshctl.cli.help import first_sentence, told
 
 _FILES: Final = ("FILE", "PATH")
 _FOLDER: Final = "DIR"
@@ -66,7 +66,7 @@ def nodes(command: Any, at: str = "") -> Iterator[Node]:
     """Every place in the tree under `command`, the root first."""
     commands = getattr(command, "commands", {})
     flags = [
-        Flag(tuple(sorted(param.opts, key=len)), first_sentence(param.help or ""), param.metavar or "")
+        Flag(tuple(sorted(param.opts, key=len)), first_sentence(told(param)), param.metavar or "")
         for param in command.params
         if param.param_type_name == "option"
     ]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from meshctl.cli.command import examples
+from meshctl.cli.command import examples, timeout_option
 from meshctl.cli.session import Session
 from meshctl.errors import MeshError
 
@@ -17,9 +15,7 @@ from meshctl.errors import MeshError
 """)
 def down(
     session: Session,
-    timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait for it (default: 60).")
-    ] = 60.0,
+    timeout: Annotated[float, timeout_option("How long to wait for it.")] = 60.0,
 ) -> None:
     """End what `meshctl up` has started, and only that.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meshctl.cli.changes import TimeoutOption, await_proxies, settle, show_changes
-from meshctl.cli.command import FileOption, Output, OutputOption, examples
+from meshctl.cli.command import FileOption, Output, OutputOption, examples, timeout_option
 from meshctl.cli.proxies import ask_running, gateway_record
 from meshctl.cli.render import clean
 from meshctl.cli.session import Session
@@ -37,15 +37,29 @@ def up(
     listen: Annotated[
         list[str] | None,
         typer.Option(
-            "--listen", "-l", metavar="ADDR", help="Listen here instead; :0 takes a free port. May be given again."
+            "--listen",
+            "-l",
+            metavar="ADDR",
+            help="Listen here (default: as the file says, else 127.0.0.1:8080); :0 takes a free port. "
+            "May be given again.",
         ),
     ] = None,
     admin: Annotated[
-        str | None, typer.Option("--admin", metavar="ADDR", help="Serve /metrics, /healthz and /readyz here; or off.")
+        str | None,
+        typer.Option(
+            "--admin",
+            metavar="ADDR",
+            help="Serve /metrics, /healthz and /readyz here, or off (default: as the file says, else a free port).",
+        ),
     ] = None,
     workers: Annotated[
         str | None,
-        typer.Option("--workers", "-w", metavar="N|auto", help="Worker processes; auto is one for each core."),
+        typer.Option(
+            "--workers",
+            "-w",
+            metavar="N|auto",
+            help="Worker processes; auto is one for each core (default: as the file says, else 1).",
+        ),
     ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Run in the background; return when it is ready.")
@@ -74,7 +88,8 @@ def up(
     meshctl gateway status -o json
 """)
 def status(session: Session, output: OutputOption = Output.TABLE) -> None:
-    """Show the running gateway: where it listens, which revision it serves, and its worker processes."""
+    """Show the running proxies, the gateway first: where each listens, which revision it serves, and its worker
+    processes."""
     from meshctl import clock
     from meshctl.model.views import ProxyView
 
@@ -120,9 +135,7 @@ def reload(session: Session, timeout: TimeoutOption = 10.0) -> int:
 """)
 def down(
     session: Session,
-    timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait for it (default: 40).")
-    ] = 40.0,
+    timeout: Annotated[float, timeout_option("How long to wait for it.")] = 40.0,
 ) -> None:
     """Stop the gateway: it accepts nothing new, finishes what is in flight, and ends. Ends with 4 where none runs."""
     from meshctl.control.ending import end

@@ -12,11 +12,20 @@ from typing import Any, Final
 from typer.core import TyperCommand, TyperGroup
 
 _SHARED: Final = ("home", "quiet", "version")
+BARE: Final = "required"
+"""The value of an option that may stand without one, and does."""
 _HELP_ROW: Final = ("-h, --help", "Show this text.")
 
 
 class HelpfulCommand(TyperCommand):
-    """A command whose help ends with its examples."""
+    """A command whose help ends with its examples. An option whose metavar is in brackets, as [=auto], may stand
+    without a value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read what was typed."""
+        bare = {name for param in self.params if may_be_bare(param) for name in param.opts}
+        end = next((at for at, word in enumerate(args) if word == "--"), len(args))
+        return super().parse_args(ctx, [f"{word}={BARE}" if word in bare else word for word in args[:end]] + args[end:])
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the whole help text."""
@@ -44,10 +53,8 @@ def help_text(command: Any, path: str) -> str:
         _wrapped(command.help or ""),
         _section("Commands", [(name, first_sentence(sub.help or "")) for name, sub in commands.items()]),
         _section("Arguments", [(param.metavar or param.name.upper(), param.help or "") for param in arguments]),
-        _section("Options", [(declaration(param), param.help or "") for param in own]),
-        _section(
-            "Options of every command", [*((declaration(param), param.help or "") for param in shared), _HELP_ROW]
-        ),
+        _section("Options", [(declaration(param), told(param)) for param in own]),
+        _section("Options of every command", [*((declaration(param), told(param)) for param in shared), _HELP_ROW]),
         "Examples:\n" + textwrap.indent(command.epilog, "  ") if command.epilog else "",
     ]
     return "\n\n".join(filter(None, blocks)) + "\n"
@@ -73,7 +80,24 @@ def usage(argument: Any) -> str:
 def declaration(option: Any) -> str:
     """An option's spellings, the short one first, and what follows it."""
     names = ", ".join(sorted(option.opts, key=len))
+    if may_be_bare(option):
+        return f"{names}{option.metavar}"
     return f"{names} {option.metavar}" if option.metavar else names
+
+
+def told(option: Any) -> str:
+    """What an option is for, and its default where there is one and the text does not tell it better."""
+    text, default = option.help or "", getattr(option.default, "value", option.default)
+    if not default or default is True or "(default" in text:
+        return str(text)
+    if isinstance(default, float):
+        default = f"{default:g}{'s' if option.metavar == 'DURATION' else ''}"
+    return f"{text.rstrip('.')} (default: {default})."
+
+
+def may_be_bare(param: Any) -> bool:
+    """Whether an option may stand without a value."""
+    return (param.metavar or "").startswith("[=")
 
 
 def _wrapped(text: str) -> str:

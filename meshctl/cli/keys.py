@@ -71,7 +71,7 @@ def ls(
     owner: Annotated[str, typer.Option("--owner", metavar="NAME", help="Those of one owner.")] = "",
     output: OutputOption = Output.TABLE,
 ) -> int:
-    """The API keys: by id, for nobody can see the keys themselves again."""
+    """List the API keys by id: nobody can see the keys themselves again."""
     from meshctl import clock
     from meshctl.control import keys as door
 

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from meshctl.cli.help import declaration, first_sentence, is_shared, usage
+from meshctl.cli.help import declaration, first_sentence, is_shared, told, usage
 
 _EXIT: Final = (
     ("0", "Done."),
@@ -63,7 +63,7 @@ def _page(command: Any, words: tuple[str, ...]) -> Iterator[str]:
     yield from _rows("ARGUMENTS", ((_italic(param), param.help) for param in arguments))
     own = [param for param in options if not is_shared(param)]
     shared = [param for param in options if is_shared(param)]
-    yield from _rows("OPTIONS", [*((_option(param), param.help) for param in (*own, *shared)), _HELP])
+    yield from _rows("OPTIONS", [*((_option(param), told(param)) for param in (*own, *shared)), _HELP])
     if command.epilog:
         yield from (".SH EXAMPLES", ".EX", *(_safe(_literal(line)) for line in command.epilog.splitlines()), ".EE")
     yield from _end(words, commands)

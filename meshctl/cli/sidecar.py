@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from meshctl.model.views import ProxyView
 
 _POLICIES = ("no", "on-failure", "always")
+_INTERCEPTS = ("", "auto", "required")
 
 
 ServiceOption = Annotated[
@@ -47,26 +48,45 @@ RestartOption = Annotated[
     str, typer.Option("--restart", metavar="no|on-failure|always", help="When it is started again (default: no).")
 ]
 GraceOption = Annotated[
-    str, typer.Option("--grace", metavar="TIME", help="From asking it to end to killing it (default: 10s).")
+    str, typer.Option("--grace", metavar="DURATION", help="From asking it to end to killing it (default: 10s).")
 ]
 HealthOption = Annotated[
-    str, typer.Option("--health", metavar="PATH", help="Send it requests once this path answers with success.")
+    str,
+    typer.Option(
+        "--health",
+        metavar="PATH",
+        help="Send it requests once this path answers with success (default: once it takes connections).",
+    ),
 ]
 ReadyOption = Annotated[
-    str, typer.Option("--ready-timeout", metavar="TIME", help="Until its being late is told (default: 60s; 0s: never).")
+    str,
+    typer.Option("--ready-timeout", metavar="DURATION", help="Until its being late is told (default: 60s; 0s: never)."),
 ]
 GatewayOption = Annotated[
     list[str] | None,
     typer.Option("--gateway", "-g", metavar="ADDR", help="Serve the mesh's routes here as well. May be given again."),
 ]
 AdminOption = Annotated[
-    str, typer.Option("--admin", metavar="ADDR", help="Serve /metrics, /healthz and /readyz here; or off.")
+    str,
+    typer.Option(
+        "--admin", metavar="ADDR", help="Serve /metrics, /healthz and /readyz here, or off (default: a free port)."
+    ),
 ]
 NoProxyOption = Annotated[
     bool, typer.Option("--no-proxy-env", help="Leave $HTTP_PROXY, $HTTPS_PROXY and $NO_PROXY as they are.")
 ]
 NoTraceHookOption = Annotated[
     bool, typer.Option("--no-trace-hook", help="Leave a Python app's calls alone: they join no trace by themselves.")
+]
+
+InterceptOption = Annotated[
+    str,
+    typer.Option(
+        "--intercept",
+        metavar="[=auto]",
+        help="Give it a network of its own, in which all its connections go through its proxy, whatever it does (Linux); "
+        "with =auto only where that is allowed.",
+    ),
 ]
 
 
@@ -92,6 +112,7 @@ def wrap(
     admin: AdminOption = "127.0.0.1:0",
     no_proxy_env: NoProxyOption = False,
     no_trace_hook: NoTraceHookOption = False,
+    intercept: InterceptOption = "",
 ) -> None:
     """Run an app as a member of the mesh: with an identity, mutual TLS, and every service in reach by its name.
 
@@ -102,6 +123,8 @@ def wrap(
 
     if restart not in _POLICIES:
         raise MeshError("usage", f'--restart "{restart}": expected one of {", ".join(_POLICIES)}')
+    if intercept not in _INTERCEPTS:
+        raise MeshError("usage", f'--intercept="{intercept}": expected --intercept or --intercept=auto')
     if health and not health.startswith("/"):
         raise MeshError("usage", f'--health "{health}" is not a path', hint=f"did you mean /{health}?")
     typed = starting.WrapOptions(
@@ -114,6 +137,7 @@ def wrap(
             duration(f'--ready-timeout "{ready_timeout}"', ready_timeout),
             not no_proxy_env,
             not no_trace_hook,
+            intercept,  # type: ignore[arg-type]  # checked above
         ),
         service=service,
         version=app_version,

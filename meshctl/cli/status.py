@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from meshctl.cli.command import Output, OutputOption, duration, examples
+from meshctl.cli.command import Output, OutputOption, examples, timeout_option
 from meshctl.cli.proxies import running
 from meshctl.cli.session import Session
 from meshctl.errors import DONE, FAILED
@@ -22,9 +20,7 @@ if TYPE_CHECKING:
 """)
 def status(
     session: Session,
-    timeout: Annotated[
-        str, typer.Option("--timeout", metavar="DURATION", help="What a proxy gets to answer.", show_default=True)
-    ] = "1s",
+    timeout: Annotated[float, timeout_option("What a proxy gets to answer.")] = 1.0,
     output: OutputOption = Output.TABLE,
 ) -> int:
     """Show how the whole mesh is, on one page, each line with the command that tells more.
@@ -33,12 +29,11 @@ def status(
     live weights, faults and mirrors; calls that were denied in the last five minutes; certificates that have expired
     or soon will. Every proxy is asked at once. fail: something does not work, and the command ends with 1. warn: it
     will not for long, or not for everybody. note: somebody wants it so for now. Ends with 4 where nothing runs."""
-    seconds = duration("--timeout", timeout)
     records = running(session)
     from meshctl.control.glance import glance
 
     with session.store() as store:
-        found = glance(store, records, timeout=seconds)
+        found = glance(store, records, timeout=timeout)
     if output is Output.JSON:
         session.terminal.document(found)
     else:

@@ -30,7 +30,7 @@ def fault(
         str | None, typer.Argument(metavar="SERVICE", help="The service (default: show those of all).")
     ] = None,
     delay: Annotated[
-        str, typer.Option("--delay", metavar="TIME@PERCENT", help="Let requests wait first: 300ms@20%.")
+        str, typer.Option("--delay", metavar="DURATION@PERCENT", help="Let requests wait first: 300ms@20%.")
     ] = "",
     abort: Annotated[
         str, typer.Option("--abort", metavar="STATUS@PERCENT", help="Answer with a status instead: 503@5%.")

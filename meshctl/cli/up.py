@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshctl.cli.command import FileOption, examples
+from meshctl.cli.command import FileOption, examples, timeout_option
 from meshctl.cli.session import Session
 
 if TYPE_CHECKING:
@@ -31,12 +31,7 @@ def up(
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Run in the background; return when everything is ready.")
     ] = False,
-    timeout: Annotated[
-        float,
-        typer.Option(
-            "--timeout", metavar="SECONDS", min=0, help="How long each may take until it is ready (default: 60)."
-        ),
-    ] = 60.0,
+    timeout: Annotated[float, timeout_option("How long each may take until it is ready.")] = 60.0,
 ) -> None:
     """Apply a mesh.toml and run all it has: the gateway, and each `command`, wrapped.
 

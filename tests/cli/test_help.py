@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from meshctl.cli.app import build, run
+from meshctl.cli.help import help_text, told
 
 GOLDEN = Path(__file__).parent / "golden"
 # MESHCTL_GOLDEN=write pytest tests/cli/test_help.py writes them anew; look at the difference before committing it.
@@ -70,3 +71,25 @@ def test_examples_parse(words: tuple[str, ...], line: str) -> None:
     typed = typed[: typed.index(">")] if ">" in typed else typed
     assert typed[: len(words) + 1] == ["meshctl", *words]
     COMMANDS[words].make_context(words[-1], typed[len(words) + 1 :])
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_tells_defaults(words: tuple[str, ...]) -> None:
+    """Every option that has a value by itself says which, and times are told with their unit."""
+    for param in COMMANDS[words].params:
+        if param.param_type_name == "option" and param.default not in (None, False, "", 0, [], ()):
+            assert "(default" in told(param), param.name
+    assert "SECONDS" not in help_text(COMMANDS[words], "meshctl")
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("10", 10.0), ("0.5", 0.5), ("250ms", 0.25), ("1m30s", 90.0)])
+def test_time_is_said_with_or_without_a_unit(said: str, seconds: float) -> None:
+    """`--timeout` takes a duration as mesh.toml has it, or a bare number of seconds."""
+    assert COMMANDS["apply",].make_context("apply", ["--timeout", said]).params["timeout"] == seconds
+
+
+@pytest.mark.parametrize("said", ["soon", "-1", "1e3", "1.2.3", ""])
+def test_what_is_no_time_is_refused(said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Anything else is a wrong command line, and an example of a right one is told."""
+    assert run(["apply", f"--timeout={said}"]) == 2
+    assert 'expected a duration such as "250ms"' in capsys.readouterr().err
