@@ -44,14 +44,14 @@ def authority(
 
 def trust_domain(session: Session, store: Store) -> str:
     """The mesh's trust domain: that of the configuration in force, else of the nearest mesh.toml, else the default."""
-    from meshctl.config.files import find
     from meshctl.control import revisions
     from meshctl.model.mesh import Mesh
+    from meshctl.store.nearest import find_config
 
     revision = revisions.current(store)
     if revision is not None:
         return revision.mesh().trust_domain
-    path = find(Path.cwd())
+    path = find_config()
     return session.load(path)[1].mesh.trust_domain if path is not None else Mesh().trust_domain
 
 

@@ -176,10 +176,10 @@ def _options(
     admin: str | None,
     workers: int | None,
 ) -> GatewayOptions:
-    from meshctl.config.files import find
     from meshctl.control.gateway import GatewayOptions
+    from meshctl.store.nearest import find_config
 
-    file = config or (None if routes else find(Path.cwd()))
+    file = config or (None if routes else find_config())
     if file is None and not routes:
         hint = "give --route /=http://127.0.0.1:8000, or write a mesh.toml with `meshctl init`"
         raise MeshError("not_found", _NO_CONFIGURATION, hint=hint)

@@ -187,7 +187,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def _found(kinds: Sequence[str], typed: Sequence[str]) -> list[str]:
     from meshctl import clock
-    from meshctl.store.home import Home, nearest_config, which_home
+    from meshctl.store.home import Home, which_home
+    from meshctl.store.nearest import nearest_config
     from meshctl.store.peeking import glance
 
     file = _option(typed, "--config", "-c")

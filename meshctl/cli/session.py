@@ -46,9 +46,9 @@ class Session:
 
     def file(self, option: Path | None) -> Path:
         """The configuration file a command means: `option`, else the nearest mesh.toml upward. Raises not_found."""
-        from meshctl.config.files import find
+        from meshctl.store.nearest import find_config
 
-        found = option or find(Path.cwd())
+        found = option or find_config()
         if found is None:
             hint = "name one with -c FILE, or write one with `meshctl init`"
             raise MeshError("not_found", "there is no mesh.toml here or in a folder above", hint=hint)

@@ -1,4 +1,4 @@
-"""Files ⇄ configurations: find and read mesh.toml and the certificates it names. The only part of `config/` that reads.
+"""Files ⇄ configurations: read mesh.toml and the certificates it names. The only part of `config/` that reads.
 
 Two ways in: `load` a file, or `decode_text` that came from elsewhere. Both say every problem at once.
 """
@@ -39,12 +39,6 @@ class Loaded:
     name: str = NAME
     warnings: tuple[Problem, ...] = ()
     path: Path | None = None
-
-
-def find(start: Path) -> Path | None:
-    """The nearest mesh.toml in `start` or a folder above it."""
-    start = start.absolute()
-    return next((folder / NAME for folder in (start, *start.parents) if (folder / NAME).is_file()), None)
 
 
 def load(path: Path, *, with_files: bool = True) -> Loaded:

@@ -20,7 +20,8 @@ from meshctl.sidecar.launch import check
 from meshctl.sidecar.naming import check_service, proxy_id, service_name, version_name
 from meshctl.sidecar.process import Options
 from meshctl.sidecar.wrapper import Wrapping
-from meshctl.store.home import Home, nearest_config
+from meshctl.store.home import Home
+from meshctl.store.nearest import nearest_config
 
 _PROCESS: Final = "meshctl.sidecar.process"
 

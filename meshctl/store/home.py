@@ -10,15 +10,15 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from meshctl import clock
 from meshctl.errors import MeshError
+from meshctl.store.nearest import nearest_config
 
-CONFIG_FILE: Final = "mesh.toml"
 HOME_DIRECTORY: Final = ".meshctl"
 
 # A socket path is at most 107 bytes on Linux and 103 on macOS and the BSDs (`sun_path` without its NUL).
@@ -77,16 +77,6 @@ def which_home(
     return (state if state.is_absolute() else _user_home(environ) / ".local" / "state") / "meshctl"
 
 
-def nearest_config(start: Path | None = None) -> Path | None:
-    """The mesh.toml in `start` (the working directory) or in the nearest directory above it that has one."""
-    here = _absolute(start or Path())
-    for directory in (here, *here.parents):
-        candidate = directory / CONFIG_FILE
-        if candidate.is_file():
-            return candidate
-    return None
-
-
 def open_home(path: str | os.PathLike[str], create: bool = True) -> Home:
     """The home at `path`, checked to be private and usable; with `create` what is missing of it is made.
 
@@ -94,10 +84,14 @@ def open_home(path: str | os.PathLike[str], create: bool = True) -> Home:
     home = Home(_absolute(Path(path)))
     try:
         if create:
-            home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_private(home.path)
+            _make(home.path)
+        _check_private(home.path, home.path.stat)
         if create:
             _furnish(home)
+        if home.run.parent != home.path and (create or home.run.is_symlink() or home.run.exists()):
+            # /tmp is everybody's: what stands under the expected name may be another user's trap, such as a link to
+            # another folder of this user's.
+            _check_private(home.run, home.run.lstat)
     except OSError as error:
         raise _unusable(home.path, error) from error
     return home
@@ -141,21 +135,26 @@ def _write_new(path: Path, data: bytes) -> None:
         raise
 
 
+def _make(path: Path) -> None:
+    missing = [each for each in path.parents if not each.exists()]
+    for each in reversed(missing):
+        # Whatever the umask: who may write in a folder can put another one in the place of any in it.
+        each.mkdir(mode=0o755, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
 def _furnish(home: Home) -> None:
     home.logs.mkdir(mode=0o700, exist_ok=True)
     home.run.mkdir(mode=0o700, exist_ok=True)
-    if home.run.parent != home.path:
-        # /tmp is everybody's: what stands under the expected name may be another user's trap.
-        _check_private(home.run)
     ignore = home.path / ".gitignore"
     if home.path.name == HOME_DIRECTORY and not ignore.exists():
         write_private(ignore, b"*\n")
 
 
-def _check_private(path: Path) -> None:
+def _check_private(path: Path, look: Callable[[], os.stat_result]) -> None:
     """Raises MeshError unless `path` is a directory that this user owns, can write and shares with nobody."""
     try:
-        found = path.stat()
+        found = look()
     except FileNotFoundError as error:
         hint = "start something in it first"
         raise MeshError("not_found", f'there is no mesh home at "{path}"', hint=hint) from error

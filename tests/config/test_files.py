@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
-from meshctl.config.files import LARGEST, find, load
+from meshctl.config.files import LARGEST, load
 from meshctl.config.problems import ConfigInvalid
 from meshctl.errors import MeshError
 
@@ -83,16 +83,6 @@ def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path: Path) -> None:
     assert problems(tmp_path)[0].startswith("3:1: mesh.naem: unknown key")
     (tmp_path / "mesh.toml").write_bytes("\ufeffx".encode())
     assert problems(tmp_path)[0].startswith("1:2: ")
-
-
-def test_find(tmp_path: Path) -> None:
-    """The nearest mesh.toml upward is found; a folder of that name is none."""
-    deep = tmp_path / "a" / "b"
-    deep.mkdir(parents=True)
-    (tmp_path / "a" / "mesh.toml").mkdir()
-    assert find(deep) is None
-    (tmp_path / "mesh.toml").touch()
-    assert tmp_path / "mesh.toml" == find(deep)
 
 
 def missing(_: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshctl.errors import MeshError
-from meshctl.store.home import LONGEST_SOCKET_NAME, Home, nearest_config, open_home, which_home, write_private
+from meshctl.store.home import LONGEST_SOCKET_NAME, Home, open_home, which_home, write_private
 
 if TYPE_CHECKING:
     from conftest import Disk
@@ -61,17 +61,12 @@ def test_a_relative_flag_is_made_absolute(tmp_path: Path, monkeypatch: pytest.Mo
     assert which_home("here/../there") == tmp_path / "there"
 
 
-def test_a_directory_called_mesh_toml_is_none(tmp_path: Path) -> None:
-    """Only a file is a configuration."""
-    (tmp_path / "a" / "mesh.toml").mkdir(parents=True)
-    (tmp_path / "mesh.toml").touch()
-    assert nearest_config(tmp_path / "a") == tmp_path / "mesh.toml"
-
-
 @pytest.mark.usefixtures("no_umask")
 def test_born_private(tmp_path: Path) -> None:
-    """A new home and all directories in it are the owner's alone, whatever the umask."""
+    """A new home and all directories in it are the owner's alone, whatever the umask; nobody else can put something in
+    its place in folders that were made for it."""
     home = open_home(tmp_path / "deep" / "er" / "home")
+    assert [_mode(path) for path in (tmp_path / "deep", tmp_path / "deep" / "er")] == [0o755] * 2
     assert [_mode(path) for path in (home.path, home.logs, home.run)] == [0o700] * 3
     assert open_home(home.path, create=False) == home
 
@@ -187,6 +182,23 @@ def test_a_trap_in_tmp(tmp_path: Path) -> None:
         open_home(path)
     trap.rmdir()
     assert caught.value.code == "home_unusable"
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+def test_a_link_in_tmp(tmp_path: Path, is_made: bool) -> None:
+    """A link in the place of the socket directory is refused, also where it leads to a private folder of this user's:
+    whoever made it would choose where sockets are bound and looked for. So it is by commands that only read."""
+    path = tmp_path / ("d" * 120)
+    if is_made:
+        open_home(path).run.rmdir()
+    mine = tmp_path / "mine"
+    mine.mkdir(mode=0o700)
+    trap = Home(path).run
+    trap.symlink_to(mine)
+    with pytest.raises(MeshError, match="is not a directory") as caught:
+        open_home(path, create=not is_made)
+    trap.unlink()
+    assert (caught.value.code, list(mine.iterdir())) == ("home_unusable", [])
 
 
 def test_without_a_runtime_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ from typing import Final
 
 from meshctl.control.checks.facts import Facts
 from meshctl.control.checks.finding import Finding, Unknown, counted, failed, passed, warned, worst
-from meshctl.store.home import HOME_DIRECTORY, nearest_config
+from meshctl.store.home import HOME_DIRECTORY
+from meshctl.store.nearest import nearest_config
 
 _MIB: Final = 1024 * 1024
 _LITTLE: Final = 256 * _MIB

@@ -172,17 +172,17 @@ class Facts:
         living = self.living()
         if not living:
             return []
-        told = [_told(answer) for answer in ask_all(living, "GET", "/v1/status")]
+        told = [_told(answer) for answer in ask_all(living, "/v1/status")]
         # Whoever has let one deadline pass would only let pass another.
         answering = [each.record for each in told if each.view is not None]
-        answers = ask_all(answering, "GET", "/v1/services") if answering else []
+        answers = ask_all(answering, "/v1/services") if answering else []
         services = {answer.record.id: _services(answer) for answer in answers}
         return [msgspec.structs.replace(each, services=services.get(each.record.id, ())) for each in told]
 
     def _find(self) -> Path | None:
-        from meshctl.config.files import find
+        from meshctl.store.nearest import find_config
 
-        found = self._named or find(self.folder)
+        found = self._named or find_config(self.folder)
         if found is not None:
             return found
         # Where the command runs somewhere else, the file is meant that was applied.
