@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from meshctl.control.admin_socket import BACKLOG, AdminSocket
 from meshctl.control.apis import caller_views
 from meshctl.control.health import health
 from meshctl.control.metrics import mesh_metrics, own_metrics, told
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from meshctl.control.supervisor import Supervisor
 
-BACKLOG: Final = 64
+LOOK_EVERY: Final = 5.0
+"""Seconds after which a socket that was removed is missed."""
 SYNCED_WITHIN: Final = 5.0
 """Seconds that a question whether traffic is up to a revision of the store may wait for it."""
 
@@ -45,7 +46,8 @@ class Admin:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self._path = supervisor.record.socket
+        self._socket = AdminSocket(supervisor.record.socket)
+        self._listening: socket.socket | None = None
         tapping = Tapping(supervisor.loop, supervisor.fleet, supervisor.record.service)
         self._reception = Reception(
             supervisor.loop,
@@ -60,16 +62,17 @@ class Admin:
         )
         self._runner: web.AppRunner | None = None
         self._starting: asyncio.Task[web.AppRunner] | None = None
-        self._is_open = False
+        self._is_told = False
         self._events = Events("admin")
 
     def __repr__(self) -> str:
-        return f"<Admin {self._path} {'serving' if self._runner else 'waiting'}>"
+        return f"<Admin {self._socket!r} {'serving' if self._runner else 'waiting'}>"
 
     def open(self, address: str) -> str:
         """Listen, on TCP unless `address` is "off"; the admin URL. Raises MeshError."""
-        self._reception.open(_private_socket(self._path))
-        self._is_open = True
+        self._listening = self._socket.make()
+        self._reception.open(self._listening)
+        self._supervisor.loop.call_later(LOOK_EVERY, self._look)
         if address == "off":
             return ""
         host, port = parse_address(address)
@@ -81,11 +84,25 @@ class Admin:
     def close(self) -> None:
         """Answer no more."""
         self._reception.close()
-        if self._is_open:
-            try:
-                os.unlink(self._path)
-            except OSError:
-                pass
+        self._socket.remove()
+
+    def _look(self) -> None:
+        """Listen anew where the socket was removed: who cannot be asked seems to hang."""
+        self._supervisor.loop.call_later(LOOK_EVERY, self._look)
+        if self._socket.is_there or self._listening is None:
+            return
+        try:
+            made = self._socket.make()
+        except MeshError as error:
+            if not self._is_told:
+                self._is_told = True
+                self._events.error("admin_socket_lost", error=error.message, hint="commands cannot ask this proxy")
+            return
+        self._is_told = False
+        self._reception.leave(self._listening)
+        self._reception.open(made)
+        self._listening = made
+        self._events.warning("admin_socket_restored", path=self._supervisor.record.socket)
 
     async def _serve(self, client: socket.socket) -> None:
         """Have aiohttp serve a client."""
@@ -221,27 +238,6 @@ class Admin:
     async def _reopen(self, _request: web.Request) -> web.Response:
         self._supervisor.reopen()
         return _json({"reopened": True})
-
-
-def _private_socket(path: str) -> socket.socket:
-    """A Unix socket only this user can connect to, from the moment it exists. One left by a killed proxy is
-    replaced."""
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # Nobody else can hold it: whoever opens it has the home's lock.
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
-    before = os.umask(0o177)
-    try:
-        made.bind(path)
-    except OSError as error:
-        made.close()
-        raise MeshError("home_unusable", f"{path}: {os.strerror(error.errno or 0).lower()}") from error
-    finally:
-        os.umask(before)
-    made.listen(BACKLOG)
-    return made
 
 
 def _json(document: object) -> web.Response:

@@ -67,6 +67,12 @@ class Reception:
         self._sockets.append(listening)
         self._loop.add_reader(listening, self._on_client, listening)
 
+    def leave(self, listening: socket.socket) -> None:
+        """Accept no more clients at this socket."""
+        self._sockets.remove(listening)
+        self._loop.remove_reader(listening)
+        listening.close()
+
     def close(self) -> None:
         """Accept no more."""
         for each in self._sockets:
