@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -19,6 +20,8 @@ def main() -> int:
     """Soak a mesh and tell what became of it."""
     asked = _arguments()
     os.nice(asked.nice)
+    # A shell lets those in its background ignore it, and all whom they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="soak-", dir="/tmp") as folder:
         _prepare(Path(folder))
         from .course import Course

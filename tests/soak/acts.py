@@ -9,7 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 
-from tests.e2e.gateway import is_alive, meshctl_process
+from tests.e2e.gateway import meshctl_process
 from tests.e2e.waiting import until
 
 from .shop import Shop
@@ -101,5 +101,8 @@ class Operator:
         for _ in range(20):
             tap.stdout.readline()
         tap.send_signal(signal.SIGINT)
-        tap.communicate(timeout=60)
-        return "" if not is_alive(tap.pid) else "tap goes on"
+        try:
+            tap.communicate(timeout=60)
+        finally:
+            tap.kill()
+        return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 import time
 from collections import Counter
 from contextlib import closing, suppress
@@ -96,8 +97,8 @@ def _cpu() -> float:
 def _tried(act: Act) -> str:
     try:
         return act()
-    except AssertionError as error:
-        return str(error)
+    except (AssertionError, OSError, subprocess.TimeoutExpired) as error:
+        return f"{type(error).__name__} {error}"
 
 
 def _rows(database: Path) -> dict[str, int]:
