@@ -84,7 +84,7 @@ InterceptOption = Annotated[
     typer.Option(
         "--intercept",
         metavar="[=auto]",
-        help="Give it a network of its own, in which all its connections go through its proxy, whatever it does (Linux); "
+        help="Give it a network of its own, where all its connections go through its proxy, whatever it does (Linux); "
         "with =auto only where that is allowed.",
     ),
 ]

@@ -11,7 +11,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -59,7 +59,7 @@ class Fleet:
         """Who is told of what else workers say."""
         self._asked: dict[int, asyncio.Future[bytes]] = {}
         self._ask_id = 0
-        self._standing: dict[type[Message], Message] = {}
+        self._standing: dict[type[Message], tuple[Message, list[int]]] = {}
         self._events = Events("fleet")
 
     def __repr__(self) -> str:
@@ -75,8 +75,8 @@ class Fleet:
             self._order(slot)
 
     def _order(self, slot: Slot) -> None:
-        for message in self._standing.values():
-            self._send(slot, message)
+        for message, sockets in self._standing.values():
+            self._send(slot, message, sockets)
         order = self.order_for(slot.index)
         if order is not None:
             slot.revision = order[0].number
@@ -168,12 +168,12 @@ class Fleet:
             self.totals.update(slot.pid, decode_sample(payload))
         return self.totals.merged()
 
-    def tell(self, message: Message, *, standing: bool = False) -> None:
-        """Send an order to every worker, with `standing` also to those that are started later."""
+    def tell(self, message: Message, *, standing: bool = False, sockets: Sequence[int] = ()) -> None:
+        """Send an order to every worker, with `standing` also to those started later; `sockets` come with it."""
         if standing:
-            self._standing[type(message)] = message
+            self._standing[type(message)] = message, list(sockets)
         for slot in self.slots:
-            self._send(slot, message)
+            self._send(slot, message, list(sockets))
 
     def stop(self, seconds: float) -> None:
         """Have every worker finish what is in flight within `seconds`; `empty` is done when the last one has ended."""

@@ -63,22 +63,17 @@ class Door(Protocol):
         """Seconds until a client must have said something."""
 
 
-class Acceptor:
-    """Accepts on one listening socket."""
+class Accepting:
+    """Accepts on one listening socket, and leaves it to `welcome` what becomes of who comes."""
 
-    def __init__(self, worker: Worker, door: Door, end: socket.socket) -> None:
+    def __init__(self, worker: Worker, address: str, end: socket.socket) -> None:
         self.worker = worker
-        self.door = door
-        self.shaking = 0
-        """Handshakes under way."""
-        self._silent: dict[Waiting, None] = {}
-        self._deadlines: Deadlines[Waiting] = Deadlines(worker.loop, COARSE)
+        self.address = address
+        self._silent: dict[Silent, None] = {}
+        self._deadlines: Deadlines[Silent] = Deadlines(worker.loop, COARSE)
         self._socket = end
         self._pause: asyncio.TimerHandle | None = None
         end.setblocking(False)
-
-    def __repr__(self) -> str:
-        return f"<Acceptor {self.door.address}, {len(self._silent)} silent, {self.shaking} in a handshake>"
 
     def start(self) -> None:
         """Accept from now on."""
@@ -107,13 +102,13 @@ class Acceptor:
                     self._rest(error)
                 return
             end.setblocking(False)
-            if self.shaking < self.worker.connection_limit:
-                Waiting(self, end, address[0]).look()
-            else:
-                self.worker.counters.refuse("overloaded")
-                end.close()
+            self.welcome(end, address[0])
 
-    def listen_for(self, silent: Waiting) -> None:
+    def welcome(self, end: socket.socket, client: str) -> None:
+        """Somebody has come."""
+        raise NotImplementedError  # pragma: no cover - an interface
+
+    def listen_for(self, silent: Silent) -> None:
         """A connection has said nothing yet. There may be as many as clients; whoever has been silent for longest makes
         room, so that silence keeps nobody out who speaks."""
         if len(self._silent) >= self.worker.connection_limit:
@@ -121,7 +116,7 @@ class Acceptor:
         self._silent[silent] = None
         self._deadlines.watch(silent)
 
-    def heard(self, silent: Waiting) -> None:
+    def heard(self, silent: Silent) -> None:
         """It has said something, or is gone."""
         self._silent.pop(silent, None)
         self._deadlines.discard(silent)
@@ -132,7 +127,28 @@ class Acceptor:
         self.worker.loop.remove_reader(self._socket)
         self._pause = self.worker.loop.call_later(PAUSE, self.start)
         reason = errno.errorcode.get(error.errno or 0, "")
-        self.worker.complaints.tell("accept_failed", reason, listener=self.door.address, error=error.strerror or "")
+        self.worker.complaints.tell("accept_failed", reason, listener=self.address, error=error.strerror or "")
+
+
+class Acceptor(Accepting):
+    """Accepts those who may come by TLS."""
+
+    def __init__(self, worker: Worker, door: Door, end: socket.socket) -> None:
+        super().__init__(worker, door.address, end)
+        self.door = door
+        self.shaking = 0
+        """Handshakes under way."""
+
+    def __repr__(self) -> str:
+        return f"<Acceptor {self.address}, {len(self._silent)} silent, {self.shaking} in a handshake>"
+
+    def welcome(self, end: socket.socket, client: str) -> None:
+        """See `Accepting.welcome`."""
+        if self.shaking < self.worker.connection_limit:
+            Waiting(self, end, client).look()
+        else:
+            self.worker.counters.refuse("overloaded")
+            end.close()
 
 
 class Waiting:

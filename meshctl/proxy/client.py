@@ -22,7 +22,7 @@ from meshctl.wire.request_reader import RequestReader
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
-    from meshctl.proxy.listener import LiveListener
+    from meshctl.proxy.stream import Inlet
     from meshctl.proxy.worker import Worker
 
 LINGER: Final = 2.0
@@ -39,7 +39,7 @@ class Client(RequestReader, asyncio.Protocol):
     peer = identity = ""
     stuck = NOT_STUCK
 
-    def __init__(self, worker: Worker, listener: LiveListener) -> None:
+    def __init__(self, worker: Worker, listener: Inlet) -> None:
         super().__init__()
         # The connection
         self.worker = worker

@@ -22,7 +22,7 @@ from meshctl.wire.connect_reader import ConnectReader, PlainProxyRequests
 from meshctl.wire.message import Request
 
 if TYPE_CHECKING:
-    from meshctl.proxy.listener import LiveListener
+    from meshctl.proxy.stream import Inlet
     from meshctl.proxy.worker import Worker
 
 _TLS_HANDSHAKE: Final = 0x16
@@ -44,7 +44,7 @@ class Outgoing(Downstream):
 class Outbound(ConnectReader, Outgoing):
     """The app's connection to its proxy."""
 
-    def __init__(self, worker: Worker, listener: LiveListener) -> None:
+    def __init__(self, worker: Worker, listener: Inlet) -> None:
         super().__init__(worker, listener)
         self._plain = PlainProxyRequests()
         self._service = ""

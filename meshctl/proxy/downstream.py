@@ -18,14 +18,14 @@ from meshctl.wire.message import Malformed, Request
 from meshctl.wire.plain import PlainRequests
 
 if TYPE_CHECKING:
-    from meshctl.proxy.listener import LiveListener
+    from meshctl.proxy.stream import Inlet
     from meshctl.proxy.worker import Worker
 
 
 class Downstream(Incoming):
     """See the module."""
 
-    def __init__(self, worker: Worker, listener: LiveListener) -> None:
+    def __init__(self, worker: Worker, listener: Inlet) -> None:
         super().__init__(worker, listener)
         self._plain = PlainRequests()
         self._is_idle = True

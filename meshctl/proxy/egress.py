@@ -51,7 +51,7 @@ def elsewhere(exchange: Exchange) -> CompiledRoute | None:
         exchange.reply("bad_host", "the request names no host" if not host else "there is no port 0")
         return None
     mesh = exchange.snapshot.mesh
-    name = _service_meant(host, mesh.trust_domain)
+    name = service_meant(host, mesh.trust_domain)
     if name:
         exchange.reply("unknown_service", _joined(f'the mesh has no service "{name}"', _nearest(exchange, name)))
         return None
@@ -59,13 +59,17 @@ def elsewhere(exchange: Exchange) -> CompiledRoute | None:
         said = f'{host} is no service of the mesh, and egress = "deny" in [mesh] keeps requests in it'
         exchange.reply("egress_denied", _joined(said, _nearest(exchange, host)))
         return None
-    worker = exchange.worker
+    return the_way_out(exchange.worker)
+
+
+def the_way_out(worker: Worker) -> CompiledRoute:
+    """The route to hosts outside the mesh."""
     if worker.egress is None:
         worker.egress = Egress(worker)
     return worker.egress.route
 
 
-def _service_meant(host: str, trust_domain: str) -> str:
+def service_meant(host: str, trust_domain: str) -> str:
     """The name before ".mesh" or the trust domain; "" where the host has no such end."""
     for end in (f".{trust_domain}", ".mesh"):
         if host.endswith(end):
@@ -144,6 +148,10 @@ class _AnyHost(LiveVersion):
 
     def pick(self, exchange: Exchange) -> LiveEndpoint | None:
         request = exchange.request
+        towards: tuple[str, int] | None = getattr(exchange.stream, "towards", None)
+        if towards is not None:
+            # It connected there: what the request says of it does not matter.
+            return self.hosts.find(*towards)
         port = split_port(request.authority.decode("latin-1"))
         return self.hosts.find(request.host, 80 if port is None else port)
 

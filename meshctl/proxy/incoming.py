@@ -16,7 +16,7 @@ from meshctl.wire.message import Malformed, Request
 
 if TYPE_CHECKING:
     from meshctl.proxy.known import Known
-    from meshctl.proxy.listener import LiveListener
+    from meshctl.proxy.stream import Inlet
     from meshctl.proxy.worker import Worker
 
 RAW_FROM: Final = 16_384
@@ -30,7 +30,7 @@ class Incoming(Client):
 
     known: Known | None = None
 
-    def __init__(self, worker: Worker, listener: LiveListener) -> None:
+    def __init__(self, worker: Worker, listener: Inlet) -> None:
         super().__init__(worker, listener)
         self._is_begun = False
         """Whether the full reader is within a message."""

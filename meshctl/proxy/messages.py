@@ -21,6 +21,7 @@ from meshctl.model.steering import Shown, Steering
 from meshctl.model.tap import Seen, Taps
 from meshctl.model.tracing import Traced
 from meshctl.model.weights import Shares
+from meshctl.proxy.inside import Enclosed
 
 _LENGTH: Final = struct.Struct("!I")
 _READ: Final = 262_144
@@ -133,9 +134,8 @@ class Prepare(msgspec.Struct, frozen=True, tag=True):
     listed: tuple[Listed, ...] = ()
     """All endpoints that are registered."""
     weights: dict[str, Shares] = {}
-    """As in `Weighted`."""
     steering: Steering = Steering()
-    """As in `Steered`."""
+    """Both as in `Weighted` and `Steered`."""
 
 
 class Commit(msgspec.Struct, frozen=True, tag=True):
@@ -211,6 +211,7 @@ Message = (
     | Ask
     | Drain
     | Guard
+    | Enclosed
     | Reopen
     | Prepared
     | Answer
@@ -259,8 +260,7 @@ class Channel:
             except BlockingIOError:
                 return False
             if sent < len(data):
-                # The sockets went with the first byte.
-                self._out[0] = (data[sent:], later)
+                self._out[0] = (data[sent:], later)  # the sockets went with the first byte
             else:
                 self._out.popleft()
         return True

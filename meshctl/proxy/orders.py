@@ -13,6 +13,7 @@ from meshctl.errors import MeshError
 from meshctl.model.login import Claimed, Renewed, Sealing
 from meshctl.model.mesh import decode
 from meshctl.model.tap import TapOrder, Taps
+from meshctl.proxy.inside import Enclosed
 from meshctl.proxy.listener import LiveListener
 from meshctl.proxy.messages import (
     Abort,
@@ -137,6 +138,8 @@ class Orders:
                 worker.drain(seconds)
             case Guard(group):
                 self._guarded = group
+            case Enclosed(names):
+                self._enclose(names)
             case _:
                 pass
 
@@ -203,6 +206,15 @@ class Orders:
             worker.listeners.pop(key).close()
         worker.listeners |= pending.opened
         worker.housekeeping.adopt(pending.snapshot)
+        if worker.interception is not None:
+            worker.interception.open()
+
+    def _enclose(self, names: tuple[str, ...]) -> None:
+        """The app has a network of its own. What serves it is loaded for those that have."""
+        from meshctl.proxy.intercept import Interception
+
+        sockets = self.channel.take_sockets(len(names))
+        self._worker.interception = Interception(self._worker, dict(zip(names, sockets, strict=True)))
 
     def _tap(self, orders: tuple[TapOrder, ...]) -> None:
         """Show requests to those who look on. What does that is loaded for the first of them."""

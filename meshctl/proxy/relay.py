@@ -23,6 +23,7 @@ from meshctl.wire.reasons import status_of
 if TYPE_CHECKING:
     from meshctl.proxy.known import Known
     from meshctl.proxy.listener import LiveListener
+    from meshctl.proxy.stream import Inlet
     from meshctl.proxy.worker import Worker
 
 
@@ -68,7 +69,7 @@ class Near(TunnelEnd):
     known: Known | None = None
     stuck = NOT_STUCK
 
-    def __init__(self, worker: Worker, listener: LiveListener, *, is_framed: bool = False) -> None:
+    def __init__(self, worker: Worker, listener: Inlet, *, is_framed: bool = False) -> None:
         super().__init__(is_framed=is_framed)
         self.worker = worker
         self.listener = listener.address
@@ -96,7 +97,7 @@ class Near(TunnelEnd):
             return
         self.pause_body()
         worker.counters.in_flight += 1
-        self._relay = Relay(worker, self, _wordless(self.entry.partition(":")[2]))
+        self._relay = self.relay()
         self._relay.begin()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -120,6 +121,10 @@ class Near(TunnelEnd):
     def on_deadline(self, now: float) -> None:
         self.deadline = NEVER
         self.reset()
+
+    def relay(self) -> Relay:
+        """What is to become of the connection, which has just been made."""
+        return Relay(self.worker, self, wordless(self.entry.partition(":")[2]))
 
     # what comes
 
@@ -198,12 +203,14 @@ class Near(TunnelEnd):
         """See `stream.Stream`."""
 
 
-def _wordless(name: str) -> Request:
-    """What a connection asks by being opened. `name` is the service's, where the listener names one."""
+def wordless(name: str, port: int = 0) -> Request:
+    """What a connection asks by being opened. `name` is the service's, where the listener names one, or the host's that
+    was meant, with its `port`."""
     request = Request(NO_FIELDS, {})
     request.method = "TCP"
     request.target, request.target_text, request.path = b"/", "", "/"
-    request.host, request.authority = name, name.encode()
+    shown = f"[{name}]" if ":" in name else name
+    request.host, request.authority = name, (f"{shown}:{port}" if port else shown).encode()
     # Nothing that came with HTTP/1.1 may be expected of it.
     request.is_http10 = True
     request.keep_alive = False

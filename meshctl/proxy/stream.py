@@ -29,6 +29,15 @@ class Forwarded(NamedTuple):
 NOTHING_FORWARDED: Final = Forwarded(b"", {}, b"", [], None, b"")
 
 
+class Inlet(Protocol):
+    """Where a client came in."""
+
+    scheme: str
+    address: str
+    entry: str
+    """See `Stream.entry`."""
+
+
 class Stream(Protocol):
     """What an exchange may ask of its client. A connection that speaks HTTP/1.1 is one; HTTP/2 has many."""
 

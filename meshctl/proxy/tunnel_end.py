@@ -117,8 +117,18 @@ def reset(transport: asyncio.Transport) -> None:
     """End a connection by a reset. Closing would look like an end in order, and half a stream like a whole one."""
     end = transport.get_extra_info("socket")
     if end is not None and end.family != socket.AF_UNIX:
-        try:
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-        except OSError:
-            pass  # It is gone already.
+        _hurry(end)
     transport.abort()
+
+
+def cut(end: socket.socket) -> None:
+    """The same for a connection that nobody speaks on yet."""
+    _hurry(end)
+    end.close()
+
+
+def _hurry(end: socket.socket) -> None:
+    try:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    except OSError:
+        pass  # It is gone already.

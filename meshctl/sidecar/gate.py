@@ -11,6 +11,7 @@ from typing import Final
 
 from meshctl.model.policy import HealthCheck
 from meshctl.model.service import Endpoint
+from meshctl.proxy.inside import Inside
 from meshctl.proxy.prober import probe
 from meshctl.sidecar.ports import LOOPBACKS
 
@@ -23,11 +24,18 @@ _GROWTH: Final = 1.3
 
 class Gate:
     """The gate before one run of an app that is to listen on `port`. `on_late` is told what is wrong when it is still
-    closed after `patience` seconds, and again when that changes."""
+    closed after `patience` seconds, and again when that changes; `inside` is the way to an app with a network of its
+    own."""
 
     def __init__(
-        self, port: int, check: HealthCheck | None, patience: float, on_late: Callable[[str], None] = lambda _why: None
+        self,
+        port: int,
+        check: HealthCheck | None,
+        patience: float,
+        on_late: Callable[[str], None] = lambda _why: None,
+        inside: Inside | None = None,
     ) -> None:
+        self._inside = inside
         self._port = port
         self._check = check or HealthCheck()
         self._patience = patience
@@ -55,7 +63,7 @@ class Gate:
         """The address on which the app passes; "" where there is none."""
         self.problem = f"nothing listens on port {self._port}"
         for _, host in LOOPBACKS:
-            app = _App(host, self._port)
+            app = _App(host, self._port, self._inside)
             problem = await self._try(app)
             if not problem:
                 self.problem = ""
@@ -75,16 +83,23 @@ class Gate:
 class _App:
     """The app as something to probe."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, inside: Inside | None) -> None:
         self.config = Endpoint(host, port)
+        self._inside = inside
         self.was_reached = False
 
     async def open_stream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection. Raises OSError."""
-        reader, writer = await asyncio.open_connection(self.config.host, self.config.port)
+        reader, writer = await self._connect()
         if writer.get_extra_info("sockname") == writer.get_extra_info("peername"):
             # TCP can connect a port to itself: nobody listens, and nobody could as long as this is open.
             writer.transport.abort()
             raise ConnectionRefusedError("nobody listens")
         self.was_reached = True
         return reader, writer
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        host, port = self.config.host, self.config.port
+        if self._inside is None:
+            return await asyncio.open_connection(host, port)
+        return await asyncio.open_connection(sock=await self._inside.connect(host, port))

@@ -6,22 +6,18 @@ Knows nothing of what the app is for, nor of what follows when it ends.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import shutil
 import signal
 import struct
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
 from meshctl.errors import MeshError
+from meshctl.sidecar import linux
 
-_PR_SET_PDEATHSIG: Final = 1
-# Loaded before any fork: a child between fork and exec must not load libraries.
-_LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 # Ignored by every Python program, which says nothing about who started it.
 _OF_PYTHON: Final = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 _TROUBLE: Final = struct.Struct("!i")
@@ -46,10 +42,15 @@ def check(command: Sequence[str], environ: Mapping[str, str], folder: str = "") 
 
 
 def launch(
-    command: Sequence[str], environ: Mapping[str, str], ignored: frozenset[int] = frozenset(), folder: str = ""
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    ignored: frozenset[int] = frozenset(),
+    folder: str = "",
+    enter: Callable[[], None] | None = None,
 ) -> int:
     """Start `command` in a process group of its own, and in `folder` where one is given; the process id, which also
-    names the group. Signals in `ignored` are ignored, all others as they are by default.
+    names the group. Signals in `ignored` are ignored, all others as they are by default. `enter` has the new process go
+    into namespaces of its own.
 
     Returns when it runs. Raises MeshError command_not_found or command_not_executable."""
     listen, tell = os.pipe()
@@ -59,7 +60,7 @@ def launch(
     try:
         pid = os.fork()
         if pid == 0:
-            _become(command, environ, ignored, folder, before, wrapper, tell)
+            _become(command, environ, ignored, folder, enter, before, wrapper, tell)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(tell)
@@ -77,6 +78,7 @@ def _become(
     environ: Mapping[str, str],
     ignored: frozenset[int],
     folder: str,
+    enter: Callable[[], None] | None,
     mask: set[int | signal.Signals],
     wrapper: int,
     tell: int,
@@ -84,9 +86,10 @@ def _become(
     """In the child: be `command`, and never come back."""
     try:
         os.setpgid(0, 0)
-        if _LIBC is not None:
-            # Asked to end rather than killed: whoever guards the group kills it if it does not.
-            _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+        if enter is not None:
+            enter()
+        # Asked to end rather than killed: whoever guards the group kills it if it does not.
+        linux.die_with_parent(signal.SIGTERM)
         if os.getppid() != wrapper:  # it died before that was known to the kernel
             os._exit(1)
         for number in signal.valid_signals():

@@ -24,11 +24,13 @@ from meshctl.control.handover import Teller, given
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Listener
 from meshctl.model.views import ProxyRecord
+from meshctl.observe.log import Events
+from meshctl.sidecar.enclosure import Enclosure, enclose
 from meshctl.sidecar.environment import LOOPBACK, Upstream
 from meshctl.sidecar.launch import check, ignored_signals
 from meshctl.sidecar.ports import Port, check_port, choose_port
 from meshctl.sidecar.role import SidecarRole
-from meshctl.sidecar.wrapper import Place, Wrapper, Wrapping
+from meshctl.sidecar.wrapper import Intercept, Place, Wrapper, Wrapping
 from meshctl.store.home import Home
 
 KEPT_LOGS: Final = 10
@@ -76,13 +78,17 @@ def _serve(options: Options, teller: Teller) -> int:
     log.configure(level="error" if options.is_quiet else "info")
     check(options.wrapping.command, os.environ, options.folder)
     port = _port(options.port)
+    enclosure = _enclosure(options.wrapping.intercept, port.number)
     access_log = str(home.logs / f"{options.proxy}.log")
     _forget_logs(home.logs, options.proxy)
-    role = _role(options, port.number, access_log)
+    role = _role(options, port.number, access_log, is_enclosed=enclosure is not None)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     supervisor = Supervisor(loop, home, SqliteStore(home.database), _record(options, home, access_log), role)
-    wrapper = Wrapper(supervisor, role, options.wrapping, Place(options.home, options.folder, ignored))
+    if enclosure is not None:
+        told, sockets = enclosure.order
+        supervisor.fleet.tell(told, standing=True, sockets=sockets)
+    wrapper = Wrapper(supervisor, role, options.wrapping, Place(options.home, options.folder, ignored, enclosure))
     admin = Admin(supervisor)
 
     def on_begin(address: str) -> str:
@@ -104,10 +110,25 @@ def _serve(options: Options, teller: Teller) -> int:
         wrapper.close()
         admin.close()
         supervisor.store.close()
+        if enclosure is not None:
+            enclosure.close()
         port.release()
 
 
-def _role(options: Options, port: int, access_log: str) -> SidecarRole:
+def _enclosure(wanted: Intercept, port: int) -> Enclosure | None:
+    """A network for the app alone. Raises MeshError where it is to have one and cannot."""
+    if not wanted:
+        return None
+    try:
+        return enclose(port)
+    except MeshError as error:
+        if wanted == "required":
+            raise
+        Events("sidecar").warning("not_intercepted", why=error.message, hint=error.hint)
+        return None
+
+
+def _role(options: Options, port: int, access_log: str, *, is_enclosed: bool) -> SidecarRole:
     return SidecarRole(
         options.service,
         options.version,
@@ -116,6 +137,7 @@ def _role(options: Options, port: int, access_log: str) -> SidecarRole:
         gateway=options.gateway,
         admin=options.admin,
         access_log=access_log,
+        is_enclosed=is_enclosed,
     )
 
 

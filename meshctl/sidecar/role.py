@@ -37,6 +37,9 @@ class SidecarRole(msgspec.Struct):
     gateway: tuple[Listener, ...] = ()
     """Listeners for the routes of the configuration."""
     admin: str | None = f"{LOOPBACK}:0"
+    is_enclosed: bool = False
+    """Whether the app has a network of its own: then its port of this machine is free, and is where requests to it come
+    in."""
     access_log: str = ""
     """The file requests are logged in; "" is where the configuration says."""
 
@@ -66,9 +69,11 @@ class SidecarRole(msgspec.Struct):
 
     def listeners(self, mesh: Mesh) -> tuple[Listener, ...]:
         """See `control.roles.Role`."""
+        outbound = () if self.is_enclosed else (Listener(LOOPBACK, 0, entry=OUTBOUND),)
+        port = self.app_port if self.is_enclosed else 0
         return (
-            Listener(LOOPBACK, 0, mesh=self.configured(mesh).mtls, entry=INBOUND),
-            Listener(LOOPBACK, 0, entry=OUTBOUND),
+            Listener(LOOPBACK, port, mesh=self.configured(mesh).mtls, entry=INBOUND),
+            *outbound,
             *(Listener(LOOPBACK, each.port, entry=each.entry) for each in self.upstreams),
             *self.gateway,
         )

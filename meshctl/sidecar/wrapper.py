@@ -12,7 +12,7 @@ import asyncio
 import os
 import signal
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,7 @@ from meshctl.observe.log import Events
 from meshctl.proxy.messages import Guard
 from meshctl.proxy.tasks import rest, spawn
 from meshctl.sidecar.child import BY_SIGNAL, GRACE, Child
+from meshctl.sidecar.enclosure import Enclosure
 from meshctl.sidecar.environment import environment
 from meshctl.sidecar.gate import Gate
 from meshctl.sidecar.ports import check_port
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from meshctl.control.handover import Teller
     from meshctl.control.supervisor import Supervisor
     from meshctl.sidecar.role import SidecarRole
+
+
+Intercept = Literal["", "auto", "required"]
+"""Not at all; where this machine lets it; or else not start."""
 
 
 class Wrapping(msgspec.Struct, frozen=True):
@@ -53,14 +58,18 @@ class Wrapping(msgspec.Struct, frozen=True):
     """Whether the app is told to use its proxy (HTTP_PROXY)."""
     has_trace_hook: bool = True
     """Whether a Python app's calls are joined to the traces of its requests, unless its service says otherwise."""
+    intercept: Intercept = ""
+    """Whether it gets a network of its own, in which it cannot but go through its proxy."""
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(NamedTuple):
     """Where an app runs: the mesh's home, its folder ("" is the wrapper's own), and the signals it is to ignore."""
 
     home: str
     folder: str = ""
     ignored: frozenset[int] = frozenset()
+    enclosure: Enclosure | None = None
+    """Its own network, where it has one."""
 
 
 class Wrapper:
@@ -79,6 +88,8 @@ class Wrapper:
         self._child: Child | None = None
         self._ending = 0  # the signal that ends it
         self._asked = 0  # how often the app was asked to end
+        enclosure = place.enclosure
+        self._inside = enclosure.inside(supervisor.loop) if enclosure is not None else None
         self._hurry = asyncio.Event()  # nothing is waited for any more
         self._is_late = False
         self._events = Events("sidecar")
@@ -189,7 +200,9 @@ class Wrapper:
             return restarts.pause(self.code, 0.0)
         child = self._child = Child(asyncio.get_running_loop(), self._on_stopped)
         environ = environment(os.environ, self._telling.facts(place.home, wrapping))
-        child.start(wrapping.command, environ, place.ignored, place.folder)
+        enclosure = place.enclosure
+        enter = enclosure.enter if enclosure is not None else None
+        child.start(wrapping.command, environ, place.ignored, place.folder, enter)
         fleet.tell(Guard(child.pid), standing=True)
         began = clock.monotonic()
         self._telling.state("starting", pid=child.pid, restarts=restarts.count, since=clock.wall())
@@ -209,6 +222,8 @@ class Wrapper:
     def _may_listen(self) -> bool:
         """Whether nobody else listens where the app is to, at a restart; whoever does may go. Raises MeshError at the
         first start."""
+        if self._place.enclosure is not None:
+            return True
         try:
             check_port(self._role.app_port)
         except MeshError as error:
@@ -221,7 +236,7 @@ class Wrapper:
     async def _pass(self) -> None:
         """Announce the app as soon as it takes requests."""
         role = self._role
-        gate = Gate(role.app_port, self._check(), self._wrapping.patience or inf, self._on_late)
+        gate = Gate(role.app_port, self._check(), self._wrapping.patience or inf, self._on_late, self._inside)
         host = await gate.open()
         if host != role.app_host:
             role.app_host = host
