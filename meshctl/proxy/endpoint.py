@@ -83,6 +83,8 @@ class LiveEndpoint:
         self.retired = False
         self.idle: list[UpstreamConnection] = []
         self.opened = 0
+        self._opening = 0
+        """Connections being opened for those who wait."""
         self._line: deque[Exchange] = deque()
 
     def __repr__(self) -> str:
@@ -96,8 +98,7 @@ class LiveEndpoint:
             return
         self._line.append(exchange)
         if self.opened < self.limit:
-            self.opened += 1
-            spawn(self._open(), name=f"connect {self.address}")
+            self._open_another()
 
     def leave(self, exchange: Attempt) -> None:
         """Take an exchange that no longer waits out of the line."""
@@ -129,8 +130,7 @@ class LiveEndpoint:
             self.worker.kept.discard(connection)
             self.forget(connection)
         if self._line and self.opened < self.limit:
-            self.opened += 1
-            spawn(self._open(), name=f"connect {self.address}")
+            self._open_another()
 
     def retire(self) -> None:
         """The configuration no longer has this endpoint: keep no connection; those in use end with their exchange."""
@@ -201,6 +201,11 @@ class LiveEndpoint:
         self.counters.connect("ok")
         return made
 
+    def _open_another(self) -> None:
+        self.opened += 1
+        self._opening += 1
+        spawn(self._open(), name=f"connect {self.address}")
+
     async def _open(self) -> None:
         make = MemberConnection if self.config.mesh else UpstreamConnection
         try:
@@ -209,7 +214,12 @@ class LiveEndpoint:
             self.opened -= 1
             if self._line:
                 self._line.popleft().on_connect_failed(problem.reason, problem.detail)
+            # Those for whom there was no room wait for this one, and would do so in vain.
+            if len(self._line) >= self._opening and self.opened < self.limit:
+                self._open_another()
             return
+        finally:
+            self._opening -= 1
         if not connection.is_closing():
             self.give_back(connection, clock.monotonic())
 

@@ -1,0 +1,62 @@
+"""Endpoints that go at the worst moment: whoever waited for them is told so at once, and nothing stays behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from meshctl.model.mesh import Gateway, Mesh
+from meshctl.model.policy import Ejection, Limits, Retry, UpstreamTimeouts
+from meshctl.model.route import Route
+from meshctl.model.service import Endpoint, Service, Version
+
+from .answerer import Answerer
+from .lone_proxy import LoneProxy
+
+
+@pytest.fixture
+def answerer() -> Iterator[Answerer]:
+    """The only endpoint."""
+    made = Answerer()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, answerer: Answerer) -> Iterator[LoneProxy]:
+    """A gateway with one connection to it."""
+    version = Version("v1", (Endpoint("127.0.0.1", answerer.port),))
+    # Nobody waits that long: what takes so long is stuck.
+    timeouts = UpstreamTimeouts(connect=300.0)
+    service = Service("a", (version,), timeouts=timeouts, ejection=Ejection(enabled=False))
+    limits = Limits(upstream_connections=1)
+    mesh = Mesh(
+        name="shop", trust_domain="shop.mesh", gateway=Gateway(admin="off", limits=limits), services=(service,),
+        routes=(Route("sent", service="a", retry=Retry(0)),),
+    )  # fmt: skip
+    proxy = LoneProxy(tmp_path, mesh, "gateway")
+    yield proxy
+    assert proxy.end() == []
+
+
+def test_those_in_line_hear_of_it(gateway: LoneProxy, answerer: Answerer) -> None:
+    """Where an endpoint goes while many wait for its only connection, each of them hears of it, not only the first."""
+    answerer.hold()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(gateway.connect("gateway")) for _ in range(6)]
+        for each in clients:
+            each.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        gateway.until(lambda: gateway.sample().in_flight == len(clients))
+        gateway.until(lambda: answerer.requests == 1)
+        answerer.go()
+        answers = [each.read_response().get("x-meshctl-reason") for each in clients]
+        assert sorted(answers) == [b"upstream_connect"] * 5 + [b"upstream_reset"]
+        assert gateway.sample().in_flight == 0
+        answerer.come()
+        answerer.release()
+        for each in clients:
+            each.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert [each.read_response().body for each in clients] == [b"ok"] * len(clients)
