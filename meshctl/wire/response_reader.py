@@ -99,6 +99,9 @@ class ResponseReader:
             self._read_connection(response)
         if status < 200:
             if status != 101:
+                # It has no content (RFC 9112 §6.3), but llhttp would read one for a status that it does not know.
+                if b"transfer-encoding" in special or special.get(b"content-length", b"").strip(b"0"):
+                    self._fail(f"an interim answer ({status}) with content")
                 self.on_informational(response)
                 return
             response.has_body = False
