@@ -82,7 +82,7 @@ def line(seen: Look, footer: str) -> str:
 
 
 def _ask(records: Sequence[ProxyRecord], target: str, kind: Any) -> list[tuple[ProxyRecord, Any]]:
-    answers = ask_all(records, "GET", target)
+    answers = ask_all(records, target)
     return [(each.record, msgspec.json.decode(each.body, type=kind)) for each in answers if not each.error]
 
 

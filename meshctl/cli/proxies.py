@@ -52,7 +52,7 @@ def ask_running(session: Session, target: str, kind: type[T]) -> list[tuple[Prox
     from meshctl.control.client import ask_all
 
     # Somebody waits for just this: it is worth more time than a look at everybody.
-    answers = ask_all(running(session), "GET", target, timeout=_PATIENCE)
+    answers = ask_all(running(session), target, timeout=_PATIENCE)
     errors = [answer.error for answer in answers if answer.error]
     if len(errors) == len(answers):
         raise errors[0]

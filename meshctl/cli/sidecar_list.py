@@ -40,8 +40,8 @@ def listed(session: Session) -> list[Row]:
     """All running sidecars."""
     records = running(session)
     sidecars = [each for each in records if each.role == "sidecar"]
-    views = {a.record.id: a for a in ask_all(sidecars, "GET", "/v1/status")} if sidecars else {}
-    routes = {a.record.id: a.body for a in ask_all(sidecars, "GET", "/v1/routes") if not a.error} if sidecars else {}
+    views = {a.record.id: a for a in ask_all(sidecars, "/v1/status")} if sidecars else {}
+    routes = {a.record.id: a.body for a in ask_all(sidecars, "/v1/routes") if not a.error} if sidecars else {}
     health = _health(records) if sidecars else {}
     rows = []
     for record in sidecars:
@@ -102,7 +102,7 @@ def _row(record: ProxyRecord, view: ProxyView | None, routes: bytes, health: dic
 def _health(records: Sequence[ProxyRecord]) -> dict[str, str]:
     """What the proxies see of each endpoint, by its address."""
     found: dict[str, str] = {}
-    for answer in ask_all(records, "GET", "/v1/services"):
+    for answer in ask_all(records, "/v1/services"):
         if answer.error:
             continue
         for service in msgspec.json.decode(answer.body, type=list[ServiceView]):

@@ -66,12 +66,12 @@ def ask(record: ProxyRecord, method: str, target: str, *, timeout: float = DEADL
     return body
 
 
-def ask_all(records: Sequence[ProxyRecord], method: str, target: str, *, timeout: float = DEADLINE) -> list[Answer]:
-    """The answers of all `records`, asked at the same time, in their order. Raises nothing that a proxy causes."""
+def ask_all(records: Sequence[ProxyRecord], target: str, *, timeout: float = DEADLINE) -> list[Answer]:
+    """What all `records` answer to GET, asked at the same time, in their order. Raises nothing that a proxy causes."""
 
     def one(record: ProxyRecord) -> Answer:
         try:
-            return Answer(record, body=ask(record, method, target, timeout=timeout))
+            return Answer(record, body=ask(record, "GET", target, timeout=timeout))
         except MeshError as error:
             return Answer(record, error=error)
 

@@ -33,7 +33,7 @@ class Standing(msgspec.Struct, frozen=True):
 def standings(store: Store) -> list[Standing]:
     """How all running proxies stand, in the order of their ids. Those that have no part in the mesh are left out."""
     found = []
-    for answer in ask_all(records, "GET", "/v1/status") if (records := proxies(store)) else []:
+    for answer in ask_all(records, "/v1/status") if (records := proxies(store)) else []:
         if answer.error is not None:
             found.append(Standing(answer.record.id, "", None, answer.error.message))
             continue

@@ -40,7 +40,7 @@ def await_followers(store: Store, revision: int, timeout: float) -> list[Followe
     pause = Event()
     while waiting and (left := deadline - clock.monotonic()) > 0:
         target = f"/v1/synced?revision={revision}"
-        for answer in ask_all(list(waiting.values()), "GET", target, timeout=min(left, _AT_A_TIME)):
+        for answer in ask_all(list(waiting.values()), target, timeout=min(left, _AT_A_TIME)):
             name = answer.record.id
             if answer.error:
                 found[name] = Follower(name, "silent", answer.error.message)

@@ -70,8 +70,8 @@ def _rules(series: SeriesSample) -> Iterator[tuple[str, int]]:
             yield reason.removeprefix(_DENIED), sum(counts)
 
 
-def ask_health(records: Sequence[ProxyRecord], *, timeout: float = DEADLINE) -> list[Told]:
+def ask_health(records: Sequence[ProxyRecord], *, timeout: float) -> list[Told]:
     """What all these proxies tell, asked at the same time. Blocks."""
     decoder = msgspec.json.Decoder(ProxyHealth)
-    answers = ask_all(records, "GET", _TARGET, timeout=timeout)
+    answers = ask_all(records, _TARGET, timeout=timeout)
     return [Told(each.record, None if each.error else decoder.decode(each.body), each.error) for each in answers]

@@ -64,14 +64,14 @@ async def told(supervisor: Supervisor) -> bytes:
     return msgspec.json.encode(Told(supervisor.fleet.totals.merged(), facts))
 
 
-def ask_metrics(store: Store, *, timeout: float = DEADLINE) -> tuple[list[Member], dict[str, str]]:
+def ask_metrics(store: Store) -> tuple[list[Member], dict[str, str]]:
     """Every proxy of the home with what it told, asked at the same time, and why some did not answer, by their ids.
     Raises MeshError not_running."""
     records = recorded(store)
     if not records:
         hint = "start one with `meshctl gateway up` or `meshctl up`"
         raise MeshError("not_running", "nothing runs in this home", hint=hint)
-    answers = ask_all(records, "GET", _TARGET, timeout=timeout)
+    answers = ask_all(records, _TARGET)
     said = {answer.record.id: answer.body for answer in answers if not answer.error}
     return _members(records, said), {answer.record.id: answer.error.message for answer in answers if answer.error}
 

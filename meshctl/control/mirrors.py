@@ -87,7 +87,7 @@ def views(store: Store, service: str = "") -> list[MirrorView]:
     """The mirrors that hold with what every running proxy has seen of them. Blocks."""
     found = mirrors(store, service)
     records = proxies(store) if found else []
-    answers = ask_all(records, "GET", "/v1/mirrors") if records else []
+    answers = ask_all(records, "/v1/mirrors") if records else []
     told = [msgspec.json.decode(each.body, type=list[MirrorTally]) for each in answers if not each.error]
     silent = tuple(each.record.id for each in answers if each.error)
     asked = tuple(each.record.id for each in answers if not each.error)

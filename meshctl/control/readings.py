@@ -100,7 +100,7 @@ def ask_readings(store: Store, seconds: int, *, timeout: float) -> Asked:
     if not records:
         hint = "start one with `meshctl gateway up` or `meshctl up`"
         raise MeshError("not_running", "nothing runs in this home", hint=hint)
-    answers = ask_all(records, "GET", f"/v1/stat?seconds={seconds}", timeout=timeout)
+    answers = ask_all(records, f"/v1/stat?seconds={seconds}", timeout=timeout)
     decoder = msgspec.json.Decoder(Reading)
     return Asked(
         [decoder.decode(answer.body) for answer in answers if not answer.error],

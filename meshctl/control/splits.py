@@ -123,7 +123,7 @@ def tallies(store: Store, name: str) -> tuple[Mapping[str, Sequence[VersionTally
     records = proxies(store)
     if not records:
         return {}, ()
-    answers = ask_all(records, "GET", f"/v1/versions?service={quote(name)}")
+    answers = ask_all(records, f"/v1/versions?service={quote(name)}")
     told = {
         answer.record.id: msgspec.json.decode(answer.body, type=list[VersionTally])
         for answer in answers
@@ -145,7 +145,7 @@ def counted(records: Sequence[ProxyRecord], answers: Mapping[str, bytes]) -> Cou
 def count(store: Store, name: str) -> Counted:
     """What every running proxy counted of a service's versions since it started. Blocks."""
     records = proxies(store)
-    answers = ask_all(records, "GET", f"/v1/versions?service={quote(name)}") if records else []
+    answers = ask_all(records, f"/v1/versions?service={quote(name)}") if records else []
     return counted(records, {answer.record.id: answer.body for answer in answers if not answer.error})
 
 

@@ -136,7 +136,7 @@ def _follow(times: list[float], records: Sequence[ProxyRecord], change: Callable
     time.sleep(random.uniform(0.05, 0.15))
     began = time.perf_counter()
     revision = change()
-    answers = ask_all(records, "GET", f"/v1/synced?revision={revision}", timeout=30.0)
+    answers = ask_all(records, f"/v1/synced?revision={revision}", timeout=30.0)
     times.append((time.perf_counter() - began) * 1e3)
     for answer in answers:
         if answer.error or msgspec.json.decode(answer.body)["revision"] < revision:
@@ -169,7 +169,7 @@ def _ready(store: Store, sidecars: Sequence[Running]) -> list[ProxyRecord]:
     for each in sidecars:
         each.until(lambda: len(proxies(store)) == PROXIES, lambda: f"{len(proxies(store))} of {PROXIES} proxies run")
     records = proxies(store)
-    for answer in ask_all(records, "GET", f"/v1/synced?revision={store.revision()}", timeout=30.0):
+    for answer in ask_all(records, f"/v1/synced?revision={store.revision()}", timeout=30.0):
         if answer.error:
             raise StartFailed(f"{answer.record.id}: {answer.error}")
     return records

@@ -108,6 +108,6 @@ def test_nobody_listens(make: object, tmp_path: Path) -> None:
 def test_asking_several(record: ProxyRecord, tmp_path: Path) -> None:
     """Answers come in the order of the proxies; one that fails does not hide the others."""
     dead = ProxyRecord("dead", "gateway", 1, 0.0, socket=str(tmp_path / "none"))
-    answers = ask_all([record, dead, record], "GET", "/x")
+    answers = ask_all([record, dead, record], "/x")
     assert [answer.body for answer in answers] == [b"/x", b"", b"/x"]
     assert [answer.error is None for answer in answers] == [True, False, True]

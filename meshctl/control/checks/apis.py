@@ -49,6 +49,6 @@ def _callers(facts: Facts) -> list[ApiCallerView]:
 
     from meshctl.control.client import ask_all
 
-    answers = ask_all(facts.living(), "GET", "/v1/api/callers")
+    answers = ask_all(facts.living(), "/v1/api/callers")
     decoder = msgspec.json.Decoder(list[ApiCallerView])
     return merged(view for answer in answers if not answer.error for view in decoder.decode(answer.body))

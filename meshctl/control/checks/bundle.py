@@ -106,7 +106,7 @@ def _metrics(facts: Facts) -> list[Part]:
         records = [each.record for each in facts.told() if each.view is not None]
     except (MeshError, Unknown):
         return []
-    answers = ask_all(records, "GET", "/metrics") if records else []
+    answers = ask_all(records, "/metrics") if records else []
     return [
         Part(f"metrics/{answer.record.id}.txt", answer.body if answer.error is None else answer.error.message.encode())
         for answer in answers
