@@ -31,8 +31,3 @@ def beside(name: str) -> dict[str, str]:
     """The files that the template needs in the folder of its mesh.toml, and their texts."""
     kind = _BESIDE.get(name)
     return {} if kind is None else {file: resources.text(kind, file) for file in resources.names(kind)}
-
-
-def summary(name: str) -> str:
-    """The template's first line, which says what it shows."""
-    return text(name).partition("\n")[0].lstrip("# ").rstrip()

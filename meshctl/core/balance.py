@@ -15,7 +15,7 @@ from meshctl.core.hash_ring import HashRing
 from meshctl.core.least_load import LeastLoad
 from meshctl.core.turns import RandomTurns, RoundRobin
 
-__all__ = ["BALANCERS", "DECAY", "Balancer", "Candidate", "decayed", "observe"]
+__all__ = ["BALANCERS", "Balancer", "Candidate", "decayed", "observe"]
 
 BALANCERS: Final[dict[str, type[Balancer[Any]]]] = {
     "round_robin": RoundRobin,
@@ -28,19 +28,19 @@ DECAY: Final = 10.0
 """Seconds in which an old latency loses all but 1/e of its say."""
 
 
-def observe(ewma: float, last: float, now: float, sample: float, decay: float = DECAY) -> float:
+def observe(ewma: float, last: float, now: float, sample: float) -> float:
     """The peak-sensitive moving average after `sample` seconds at `now`, where it was `ewma` (0: unknown) at `last`.
 
-    A slower answer counts at once and in full, faster ones win the trust back over `decay`. Count a failure as the time
+    A slower answer counts at once and in full, faster ones win the trust back over `DECAY`. Count a failure as the time
     its caller would have waited, or an endpoint that refuses quickly looks like the fastest.
     """
     if sample >= ewma:
         return sample
-    keep = exp((last - now) / decay) if now > last else 1.0
+    keep = exp((last - now) / DECAY) if now > last else 1.0
     # At one instant a faster answer says nothing against the peak.
     return ewma * keep + sample * (1.0 - keep)
 
 
-def decayed(ewma: float, last: float, now: float, decay: float = DECAY) -> float:
+def decayed(ewma: float, last: float, now: float) -> float:
     """The average of an endpoint that nobody asked since `last`: it fades, so that a slow one is tried again."""
-    return ewma * exp((last - now) / decay) if now > last else ewma
+    return ewma * exp((last - now) / DECAY) if now > last else ewma

@@ -40,11 +40,6 @@ def month(now: float) -> Period:
     return Period(year * 12 + at - 1, f"{year:04}-{at:02}", _days(*following) * _DAY)
 
 
-def named(per: Literal["day", "month"], number: int) -> str:
-    """The name of the period with this number."""
-    return day(number * _DAY).name if per == "day" else f"{number // 12:04}-{number % 12 + 1:02}"
-
-
 def midnight(year: int, at: int, which: int) -> float:
     """The first second of a day. Raises ValueError where there is no such day."""
     number = _days(year, at) + which - 1

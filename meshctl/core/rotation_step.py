@@ -12,12 +12,10 @@ proxy trusts exactly these and has a certificate under that one: then whatever i
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple
 
 Step = Literal["planned", "trusting", "reissuing", "dropping", "returning", "untrusting"]
 Side = Literal["old", "new"]
-
-STEPS: Final[tuple[Step, ...]] = get_args(Step)
 
 
 class Rule(NamedTuple):

@@ -8,7 +8,7 @@ is acted on. Must not know sockets, contexts or whom the caller expected. Fails 
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate, Extensions
 
 Reason = Literal["", "peer_no_identity", "peer_foreign", "peer_expired", "peer_revoked", "peer_unfit"]
-REASONS: Final[tuple[Reason, ...]] = (
-    "peer_no_identity",
-    "peer_foreign",
-    "peer_expired",
-    "peer_revoked",
-    "peer_unfit",
-)
 """Why a peer is refused: no or several identities; one of another mesh; out of its time; withdrawn; a certificate that
 is not for this use."""
 

@@ -79,7 +79,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
             rest = self.feed(data)
         except Malformed as error:
             if not self._ended:
-                self._break(exchange, "upstream_protocol", error.detail)
+                self._break(exchange, error.detail)
                 return
             self._is_reusable = False
         self._pass_on(exchange, len(data), rest)
@@ -259,7 +259,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
     def _count_head(self, exchange: Exchange, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > HEAD_LIMIT:
-            self._break(exchange, "upstream_protocol", f"the answer's head is longer than {HEAD_LIMIT} bytes")
+            self._break(exchange, f"the answer's head is longer than {HEAD_LIMIT} bytes")
 
     def _end(self, exchange: Exchange) -> None:
         """The answer is complete: the connection is free, or closed where it cannot be used again."""
@@ -291,6 +291,6 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
             seconds = keep_alive_timeout(response.special[b"keep-alive"])
             self.deadline = min(self.deadline, now + max(0.5, seconds - 1.0))
 
-    def _break(self, exchange: Exchange, reason: str, detail: str) -> None:
+    def _break(self, exchange: Exchange, detail: str) -> None:
         self.abort()
-        exchange.on_upstream_lost("upstream_cut" if self._is_answered else reason, detail)
+        exchange.on_upstream_lost("upstream_cut" if self._is_answered else "upstream_protocol", detail)

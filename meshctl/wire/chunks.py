@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from meshctl.wire.fields import Fields, encode_fields
-
-LAST: Final = b"0\r\n\r\n"
-"""The last chunk, without trailers."""
 
 
 def chunk(data: bytes | memoryview) -> bytes:

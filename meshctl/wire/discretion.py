@@ -13,6 +13,7 @@ NO_QUERY: Final = "?…"
 """What is written in the place of a query, as in the access log."""
 
 _LONGEST: Final = 1_024
+_LONGEST_TARGET: Final = 2_048
 _MOST: Final = 64
 # By what a name says: it is better to hide what is none than to show one.
 _SECRET: Final = re.compile(
@@ -26,12 +27,12 @@ _URLS: Final = frozenset(
 )
 
 
-def shown_target(target: str, *, redact: bool, longest: int = 2_048) -> str:
+def shown_target(target: str, *, redact: bool) -> str:
     """A request's target, without its query where that is not to be shown."""
     if redact:
         path, mark, _ = target.partition("?")
         target = path + NO_QUERY if mark else path
-    return target if len(target) <= longest else target[:longest] + "…"
+    return target if len(target) <= _LONGEST_TARGET else target[:_LONGEST_TARGET] + "…"
 
 
 def shown_fields(

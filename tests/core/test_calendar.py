@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshctl.core.calendar import day, month, named, period
+from meshctl.core.calendar import day, month, period
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2400, 1, 1), timezones=st.just(UTC))
 
@@ -23,7 +23,6 @@ def test_against_the_calendar(moment: datetime) -> None:
     following = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
     assert month(now).end == following.timestamp()
     assert 0 < day(now).end - now <= 86_400
-    assert (named("day", day(now).number), named("month", month(now).number)) == (day(now).name, month(now).name)
     assert (period("day", now), period("month", now)) == (day(now), month(now))
 
 

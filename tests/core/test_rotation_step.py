@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import get_args
 
 import pytest
 
-from meshctl.core.rotation_step import RULES, STEPS, Rule, Step, lacks
+from meshctl.core.rotation_step import RULES, Rule, Step, lacks
 
 OLD, NEW, OTHER = "01d0", "2e30", "77"
 SIDES = {"old": OLD, "new": NEW}
+STEPS: tuple[Step, ...] = get_args(Step)
 
 
 def way(step: Step | None) -> list[Step]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshctl.wire.chunks import LAST, chunk, last_chunk
+from meshctl.wire.chunks import chunk, last_chunk
 from meshctl.wire.fields import encode_fields, make, named_by_connection, passing_trailers, tokens, without
 from meshctl.wire.reasons import CUT, REASONS, problem, status_line, status_of
 from meshctl.wire.tracing import Identifiers, valid_request_id, valid_traceparent
@@ -31,7 +31,7 @@ def test_chunks_are_read_as_they_were_written(parts: list[bytes]) -> None:
 
 def test_last_chunk() -> None:
     """Without trailers the last chunk is five bytes."""
-    assert LAST == last_chunk([]) == b"0\r\n\r\n"
+    assert last_chunk([]) == b"0\r\n\r\n"
 
 
 def test_fields_become_lines() -> None:

@@ -24,7 +24,6 @@ from meshctl.model.weights import LiveWeights, Shares
 
 OLD: Final = 7 * 86400.0
 """Seconds after which a live weight was probably forgotten."""
-STALE: Final = 3600.0
 _TOLD: Final = 3
 
 

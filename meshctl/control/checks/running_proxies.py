@@ -13,7 +13,6 @@ from meshctl.model.views import Acknowledgement, ProxyView
 
 CRASHES: Final = 3
 """Restarts of one worker from which on it looks like a habit."""
-_WORKING: Final = ("ready", "starting")
 
 
 def present(facts: Facts) -> Finding:
