@@ -192,7 +192,7 @@ def _found(kinds: Sequence[str], typed: Sequence[str]) -> list[str]:
     from meshctl.store.peeking import glance
 
     file = _option(typed, "--config", "-c")
-    with glance(Home(which_home(_option(typed, "--home") or None)).database, clock.wall()) as store:
+    with glance(Home(which_home(_option(typed, "--home") or None)).database, clock.monotonic()) as store:
         return fitting(Names(store.list, Path(file) if file else nearest_config()), kinds, typed)
 
 

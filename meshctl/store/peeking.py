@@ -12,13 +12,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from meshctl.store.sqlite_file import APPLICATION, SCHEMA
+from meshctl.store.sqlite_file import APPLICATION, RUNS, SCHEMA
 
 _PATIENCE: Final = 0.2
 """Seconds to wait for who has the file locked."""
 _SELECT: Final = (
-    "SELECT key, value FROM entries WHERE key >= ? AND key < ? "
-    "AND (lease = '' OR EXISTS (SELECT 1 FROM leases WHERE leases.id = entries.lease AND leases.expires > ?)) "
+    "SELECT key, value FROM entries WHERE key >= ? AND key < ? "  # noqa: S608 - constants
+    f"AND (lease = '' OR EXISTS (SELECT 1 FROM leases WHERE leases.id = entries.lease AND {RUNS})) "
     "ORDER BY key"
 )
 
@@ -43,7 +43,7 @@ class Glance:
 
 @contextmanager
 def glance(path: Path, now: float) -> Iterator[Glance]:
-    """Look into the store in `path`, at the time `now`."""
+    """Look into the store in `path`, at the time `now` of the machine's monotonic clock."""
     connection = _open(path)
     if connection is None:
         yield Glance(None, now)

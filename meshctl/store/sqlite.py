@@ -22,6 +22,7 @@ from meshctl import clock
 from meshctl.errors import MeshError
 from meshctl.store import bell, sqlite_file
 from meshctl.store.protocol import Audit, Conflict, Delete, Entry, Expect, LeaseEnded, Put
+from meshctl.store.sqlite_file import RUNS
 
 _KEPT_AUDITS: Final = 10_000
 _KEY: Final = re.compile(r"[!-~]+", re.ASCII)
@@ -30,16 +31,17 @@ _AFTER: Final = "\x7f"
 
 # An entry is there while it has no lease or its lease still runs. Asked in each statement, so that what has expired is
 # invisible at once, whoever sweeps it away later. Parameter: now.
-_LIVE: Final = "(lease = '' OR EXISTS (SELECT 1 FROM leases WHERE leases.id = entries.lease AND leases.expires > ?))"
+_LIVE: Final = f"(lease = '' OR EXISTS (SELECT 1 FROM leases WHERE leases.id = entries.lease AND {RUNS}))"  # noqa: S608 - constants
 
 
 class SqliteStore:
     """A `Store` in the SQLite file `path`, made private where it does not exist.
 
     May be used from several threads. A process that forks keeps using its store; in the child every method refuses,
-    because a SQLite connection must not cross a fork. `wait` is how long, in seconds, another writer is waited for."""
+    because a SQLite connection must not cross a fork. `wait` is how long, in seconds, another writer is waited for;
+    `now` is the time that leases go by: the machine's since its start, the same in all processes, which nobody sets."""
 
-    def __init__(self, path: Path, *, now: Callable[[], float] = clock.wall, wait: float = 5.0) -> None:
+    def __init__(self, path: Path, *, now: Callable[[], float] = clock.monotonic, wait: float = 5.0) -> None:
         self._path = path
         self._now = now
         self._wait = wait
@@ -126,7 +128,7 @@ class SqliteStore:
         """Start the lease's time anew; False where it has already run out."""
         with self._writing() as run:
             now = self._now()
-            run("UPDATE leases SET expires = ? + ttl WHERE id = ? AND expires > ?", now, lease, now)
+            run(f"UPDATE leases SET expires = ? + ttl WHERE id = ? AND {RUNS}", now, lease, now)  # noqa: S608 - constants
             return _count(run) > 0
 
     def release(self, lease: str) -> None:
@@ -227,11 +229,11 @@ _abandoned: list[sqlite3.Connection] = []
 
 def _sweep(run: _Run, now: float) -> bool:
     """Drop the entries of leases that have run out, and the leases; whether there were entries."""
-    if not run("SELECT 1 FROM leases WHERE expires <= ? LIMIT 1", now):
+    if not run(f"SELECT 1 FROM leases WHERE NOT {RUNS} LIMIT 1", now):  # noqa: S608 - constants
         return False
-    run("DELETE FROM entries WHERE lease IN (SELECT id FROM leases WHERE expires <= ?)", now)
+    run(f"DELETE FROM entries WHERE lease IN (SELECT id FROM leases WHERE NOT {RUNS})", now)  # noqa: S608 - constants
     swept = _count(run)
-    run("DELETE FROM leases WHERE expires <= ?", now)
+    run(f"DELETE FROM leases WHERE NOT {RUNS}", now)  # noqa: S608 - constants
     return swept > 0
 
 

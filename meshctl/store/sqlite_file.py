@@ -34,6 +34,10 @@ CREATE TABLE audits (
 );
 """
 
+RUNS: Final = "(leases.expires - ? BETWEEN 1e-9 AND leases.ttl + 10)"
+"""Whether a lease runs. Parameter: now, in seconds since the machine was started. One that ends later than it could was
+granted before that; but who asks may have read the clock some time ago."""
+
 # A large configuration makes the log grow once; afterwards it is cut back to this many bytes.
 _LOG_BYTES: Final = 4 * 1024 * 1024
 # With less than this free, an I/O error of the file is a full disk: SQLite's shared index alone takes 32 KiB.

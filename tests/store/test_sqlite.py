@@ -373,3 +373,39 @@ def test_a_fork(home: Home, child: Child) -> None:
     assert child(program, home.database).communicate(timeout=30)[0] == "12 12 True b'2'\n"
     with _raw(home.database) as raw:
         assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_leases_after_a_reboot(home: Home) -> None:
+    """The clock of leases begins anew with the machine: what was alive before is not taken for alive after it, and one
+    that was granted since lives."""
+    uptime = 500_000.0
+    before = SqliteStore(home.database, now=lambda: uptime)
+    before.transact([Put("old", b"1", before.grant(30))])
+    assert before.get("old") is not None
+    before.close()
+    after = SqliteStore(home.database, now=lambda: 20.0)
+    assert (after.get("old"), after.count("")) == (None, 0)
+    lease = after.grant(30)
+    after.transact([Put("new", b"2", lease)])
+    assert ([each.key for each in after.list("")], after.keep_alive(lease)) == (["new"], True)
+    after.close()
+
+
+def test_leases_when_the_clock_is_set(home: Home, child: Child) -> None:
+    """Who sets the machine's clock, forwards or back, ends no lease."""
+    program = """
+        import sys, time
+        jump, wall = 0.0, time.time
+        time.time = lambda: wall() + jump
+        from pathlib import Path
+        from meshctl.store.protocol import Put
+        from meshctl.store.sqlite import SqliteStore
+        store = SqliteStore(Path(sys.argv[1]))
+        lease = store.grant(30)
+        store.transact([Put("a", b"1", lease)])
+        for jump in (100_000.0, -100_000.0):
+            store.transact([Put("b", b"2")])
+            print(store.get("a") is not None, store.keep_alive(lease), flush=True)
+    """
+    out, _ = child(program, home.database).communicate(timeout=60)
+    assert out.split() == ["True"] * 4
