@@ -10,7 +10,6 @@ import typer
 from meshctl.cli.changes import TimeoutOption, await_proxies, settle, show_changes
 from meshctl.cli.command import FileOption, Output, OutputOption, examples, timeout_option
 from meshctl.cli.proxies import ask_running, gateway_record
-from meshctl.cli.render import clean
 from meshctl.cli.session import Session
 from meshctl.cli.steered import steered
 from meshctl.errors import MeshError
@@ -165,7 +164,7 @@ def logs(
         hint = "a gateway in the foreground writes to its terminal; start it with --detach"
         raise MeshError("not_found", "this gateway writes no log file", hint=hint)
     for line in tail(files, lines, follow=follow):
-        session.terminal.data(clean(line))
+        session.terminal.data(line)
 
 
 def _options(
@@ -249,7 +248,10 @@ def _log_files(session: Session) -> list[Path]:
     except MeshError as error:
         if error.code != "not_running":
             raise
-        return sorted(session.home().logs.glob("gateway*.log"))
+        left = sorted(session.home().logs.glob("gateway*.log"))
+        if not left:
+            raise
+        return left
     with session.store() as store:
         applied = current(store)
     access = applied.mesh().gateway.access_log.path if applied else "off"

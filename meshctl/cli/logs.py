@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 import typer
 
 from meshctl.cli.command import Output, OutputOption, examples
-from meshctl.cli.render import clean
 from meshctl.cli.session import Session
 from meshctl.errors import MeshError
 
@@ -153,14 +152,12 @@ def _shower(session: Session, output: Output, *, width: int) -> Any:
 
     def show(written: Written) -> None:
         if output is Output.JSON:
-            import msgspec
-
             from meshctl import clock
 
             document = {"who": written.name, "time": clock.timestamp(written.at), "line": _parsed(written.text)}
-            terminal.data(clean(msgspec.json.encode(document).decode()))
+            terminal.document_line(document)
         else:
-            terminal.data(clean(f"{written.name:<{width}}  {written.text}" if width else written.text))
+            terminal.data(f"{written.name:<{width}}  {written.text}" if width else written.text)
 
     return show
 

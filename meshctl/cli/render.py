@@ -4,17 +4,16 @@ styled by what it shows: control characters in names and paths come out escaped.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TextIO
 
 from meshctl.errors import MeshError
+from meshctl.observe.quoting import clean, clean_json
 
 Cell = str | int | float | bool | None
 Row = Sequence[Cell]
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 # The words of a state column and the colour they get on a terminal; everything else stays plain.
 _COLOURS: Final = {
     "healthy": "green",
@@ -39,11 +38,6 @@ _COLOURS: Final = {
     "warn": "yellow",
     "fail": "red",
 }
-
-
-def clean(text: str) -> str:
-    """`text` with control characters escaped, so that no name or reason can move the cursor or colour the screen."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def number(value: float) -> str:
@@ -74,7 +68,8 @@ class Terminal:
         self.err = err or sys.stderr
 
     def data(self, text: str) -> None:
-        """Write `text` to stdout as it is, ended with a newline."""
+        """Write `text` to stdout, ended with a newline."""
+        text = clean(text)
         try:
             self.out.write(text if text.endswith("\n") else text + "\n")
             self.out.flush()
@@ -88,7 +83,13 @@ class Terminal:
         """Write `value` (structs, lists, plain values) to stdout as one JSON document."""
         import msgspec
 
-        self.data(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+        self.data(clean_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
+
+    def document_line(self, value: object) -> None:
+        """Write `value` to stdout as a line of JSON."""
+        import msgspec
+
+        self.data(clean_json(msgspec.json.encode(value).decode()))
 
     def say(self, text: str) -> None:
         """Tell the person at the terminal something; held back by `quiet`."""
@@ -257,7 +258,9 @@ def _text(cell: Cell) -> str:
         return "–"
     if isinstance(cell, bool):
         return "yes" if cell else "no"
-    return clean(cell) if isinstance(cell, str) else number(cell) if isinstance(cell, float) else str(cell)
+    if isinstance(cell, str):
+        return clean(cell).replace("\n", "\\n").replace("\t", "\\t")
+    return number(cell) if isinstance(cell, float) else str(cell)
 
 
 def _count(problems: Sequence[Any]) -> str:

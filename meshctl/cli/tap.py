@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meshctl.cli.command import Output, OutputOption, duration, examples
-from meshctl.cli.render import clean
 from meshctl.cli.session import Session
 from meshctl.cli.tap_options import (
     FromOption,
@@ -138,9 +137,9 @@ class _Shown:
 
             told = msgspec.to_builtins(event)
             document: dict[str, Any] = {"id": record.id, "time": clock.timestamp(told.pop("at")), **told}
-            self._terminal.data(clean(msgspec.json.encode(document).decode()))
+            self._terminal.document_line(document)
         else:
-            self._terminal.data(clean(line(record.id, event)))
+            self._terminal.data(line(record.id, event))
 
 
 def line(proxy: str, event: TapEvent) -> str:

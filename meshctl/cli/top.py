@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from meshctl.cli.command import Output, OutputOption, duration, examples
-from meshctl.cli.render import Row, clean, fitted_table, number, share
+from meshctl.cli.render import Row, fitted_table, number, share
 from meshctl.cli.session import Session
 from meshctl.cli.tap_options import (
     FromOption,
@@ -22,6 +22,7 @@ from meshctl.cli.tap_options import (
     wanted,
 )
 from meshctl.errors import MeshError
+from meshctl.observe.quoting import clean
 
 if TYPE_CHECKING:
     from meshctl.control.watching import Heard, Watch

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from meshctl import clock
 from meshctl.cli.keyboard import Keyboard
-from meshctl.cli.render import clean
 from meshctl.cli.session import Session
 from meshctl.cli.top import KEYS, table, take
 from meshctl.observe.busiest import SORTS
+from meshctl.observe.quoting import clean
 
 if TYPE_CHECKING:
     from meshctl.control.watching import Heard, Watch

@@ -1,19 +1,18 @@
 """What one line of the access log says, and how it is written: JSON, or text in the manner of the combined log format.
 
-Whatever a client sends may stand in a line and nothing in it may end the line, close a quotation or speak to a
-terminal: C0 and C1 control characters, DEL, quotes and backslashes are escaped in both forms. Lines are rendered in
+Whatever a client sends may stand in a line and nothing in it may end the line, close a quotation, speak to a terminal or
+turn the writing direction: all that is escaped in both forms, with quotes and backslashes. Lines are rendered in
 batches, because that is where the cost is: msgspec writes a batch in 0.6 of the time it takes one by one. Does no I/O.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
 
-from meshctl.observe.quoting import escaped
+from meshctl.observe.quoting import clean_json, escaped
 
 
 class Line(msgspec.Struct, gc=False):
@@ -57,8 +56,6 @@ Render = Callable[[Sequence[Line]], bytes]
 
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# JSON allows DEL and C1 controls as they are; terminals obey the latter. In UTF-8 0xC2 begins U+0080 to U+00BF alone.
-_CONTROLS: Final = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
 
 
 def json_lines(lines: Sequence[Line]) -> bytes:
@@ -67,9 +64,9 @@ def json_lines(lines: Sequence[Line]) -> bytes:
         text = _encode_lines(lines)
     except UnicodeEncodeError:  # half a surrogate pair: rare enough to look at every field of every line
         text = _encode_lines([_without_surrogates(line) for line in lines])
-    if b"\xc2" in text or b"\x7f" in text:
-        return _CONTROLS.sub(lambda found: b"\\u00%02x" % found[0][-1], text)
-    return text
+    if text.isascii() and b"\x7f" not in text:
+        return text
+    return clean_json(text.decode()).encode()
 
 
 def text_lines(lines: Sequence[Line]) -> bytes:

@@ -1,11 +1,16 @@
-"""Text of strangers on one line of a log: what ends a line, closes a quotation or speaks to a terminal is escaped."""
+"""Text of strangers where people read it: what ends a line, closes a quotation, speaks to a terminal, turns the writing
+direction or cannot be seen is escaped."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-_UNSAFE: Final = re.compile(r'["\\\x00-\x1f\x7f-\xa0\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
+DECEIVING: Final = r"\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+"""Characters that nobody sees but by what they do to others, such as turning them around, as part of a pattern."""
+
+_UNSAFE: Final = re.compile(rf'["\\\x00-\x1f\x7f-\xa0{DECEIVING}\ud800-\udfff]')
+_CONTROL: Final = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f{DECEIVING}]")
 _BARE: Final = re.compile(r"[A-Za-z0-9_.:/@%+,~*?&\[\](){}|#!;<>-]+", re.ASCII)
 
 
@@ -24,6 +29,20 @@ def quoted(value: object) -> str:
     """`value` for a key=value line: as it is where it is one plain word, else escaped between quotes."""
     text = str(value)
     return text if _BARE.fullmatch(text) else f'"{escaped(text)}"'
+
+
+def clean(text: str) -> str:
+    """`text`, in which lines and tabs stay, with all that would speak to a terminal or deceive its reader escaped."""
+    return _CONTROL.sub(_escape, text)
+
+
+def clean_json(text: str) -> str:
+    """The same for a JSON document, which stays one: JSON allows in strings what terminals obey.
+
+    >>> clean_json('"\x9b31m"')
+    '"\\\\u009b31m"'
+    """
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
+from meshctl.observe.quoting import DECEIVING
+
 LONGEST: Final = 16_384
 """Bytes of a line that are kept waiting for its end."""
 
@@ -26,9 +28,7 @@ _COLOURS: Final = tuple(f"\x1b[{number}m" for number in (36, 33, 32, 35, 34, 96,
 
 _STYLE: Final = re.compile(r"\x1b\[[0-9;:]*m")
 # What ends a line, speaks to a terminal or turns the writing direction; tabs and the beginning of a style may stay.
-_UNSAFE: Final = re.compile(
-    r"[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|\x1b(?!\[[0-9;:]*m)"
-)
+_UNSAFE: Final = re.compile(rf"[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f-\x9f{DECEIVING}]|\x1b(?!\[[0-9;:]*m)")
 
 
 class Line(NamedTuple):

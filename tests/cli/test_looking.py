@@ -9,13 +9,14 @@ import pytest
 from rich.console import Console
 
 from meshctl.cli.app import run
-from meshctl.cli.render import Terminal, clean
+from meshctl.cli.render import Terminal
 from meshctl.cli.session import Session
 from meshctl.cli.tap import line
 from meshctl.cli.top import microseconds
 from meshctl.cli.top_page import Page
 from meshctl.model.tap import TapEvent
 from meshctl.observe.busiest import Busiest
+from meshctl.observe.quoting import clean
 
 EVENT = TapEvent(
     1795337515.78, "out", "GET", "orders", "/x\x1b[31m y", 503, 9266, "abc", "web", "127.0.0.1", "orders",

@@ -6,14 +6,16 @@ import io
 import json
 import os
 import pty
+import re
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from meshctl.cli.render import Terminal, clean, milliseconds, number, share
+from meshctl.cli.render import Terminal, milliseconds, number, share
 from meshctl.model.views import LoserView
+from meshctl.observe.quoting import DECEIVING, clean, clean_json
 
 
 def written(columns: list[str], rows: list[tuple[object, ...]]) -> str:
@@ -43,8 +45,22 @@ def test_json_is_one_document() -> None:
 def test_clean_leaves_no_control_character(text: str) -> None:
     """Nothing that is shown can move the cursor, colour the screen, or end the line it stands on."""
     assert not [c for c in clean(text) if (ord(c) < 32 and c not in "\t\n") or 127 <= ord(c) < 160]
+    assert re.search(f"[{DECEIVING}]", clean(text)) is None
     # Beside a cell that is not empty, because a line of nothing at the end of a table is not written.
-    assert len(written(["A", "B"], [(text.replace("\n", ""), "b")]).splitlines()) == 2
+    assert len(written(["A", "B"], [(text, "b")]).splitlines()) == 2
+
+
+@given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@example("\x9b31m\x7f\x85")
+@example("\u202eevil\u2066")
+def test_json_speaks_to_no_terminal(document: object) -> None:
+    """A JSON document says the same after what terminals obey was taken out of its text."""
+    text = json.dumps(document, ensure_ascii=False)
+    assert json.loads(clean_json(text)) == document
+    assert clean(clean_json(text)) == clean_json(text)
+    out = io.StringIO()
+    Terminal(out=out).data("\x1b[31m\u202e")
+    assert out.getvalue() == "\\x1b[31m\\u202e\n"
 
 
 @pytest.mark.parametrize(
