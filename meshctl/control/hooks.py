@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from meshctl.model.limits import REDIS_PASSWORD
+
 DEADLINE: Final = 30.0
 """Seconds that a command may take."""
 
@@ -30,7 +32,7 @@ async def run_hook(command: str, facts: Mapping[str, str], folder: str, deadline
                 command,
                 shell=True,
                 cwd=where,
-                env={**os.environ, **facts},
+                env=_environ(facts),
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,
@@ -51,6 +53,13 @@ async def run_hook(command: str, facts: Mapping[str, str], folder: str, deadline
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         return "" if process.returncode == 0 else _why(process.returncode, said.fileno())
+
+
+def _environ(facts: Mapping[str, str]) -> dict[str, str]:
+    """What our own environment has but for what is a secret of proxies; facts may hold what a command said, and a NUL
+    ends a variable."""
+    ours = {name: value for name, value in os.environ.items() if name != REDIS_PASSWORD}
+    return ours | {name: value.replace("\0", "") for name, value in facts.items()}
 
 
 def _why(status: int, said: int) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from meshctl import clock
 from meshctl.core.gcra import Rate
-from meshctl.model.limits import By
+from meshctl.model.limits import REDIS_PASSWORD, By
 from meshctl.model.mesh import Mesh
 from meshctl.observe.log import Events
 from meshctl.proxy.counted import salt, shown
@@ -32,7 +32,6 @@ PATIENCE: Final = 0.5
 """Seconds that it may take to answer."""
 MOST: Final = 1_000
 """Keys exchanged at once."""
-PASSWORD: Final = "MESHCTL_REDIS_PASSWORD"  # noqa: S105 - where it is, not what it is
 
 # Redis' own clock: those of the gateways' machines may differ. The answer is how far ahead of now the rest lies.
 _SCRIPT: Final = """
@@ -113,7 +112,7 @@ class Sharing:
             return
         client: Any = library.Redis.from_url(
             url,
-            password=os.environ.get(PASSWORD) or None,
+            password=os.environ.get(REDIS_PASSWORD) or None,
             socket_timeout=PATIENCE,
             socket_connect_timeout=PATIENCE,
             retry=Retry(NoBackoff(), 0),

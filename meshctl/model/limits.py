@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+
+REDIS_PASSWORD: Final = "MESHCTL_REDIS_PASSWORD"  # noqa: S105 - where it is, not what it is
+"""The variable with the password of the Redis that gateways share rates in: theirs alone, and of nothing they start."""
 
 
 class By(msgspec.Struct, frozen=True):

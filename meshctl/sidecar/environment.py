@@ -7,6 +7,8 @@ NO_PROXY                    this machine, and what the user had
 ORDERS_URL, DB_ADDR …       one for each --upstream
 MESHCTL_…                   who it is, for its logs
 PYTHONPATH                  what the user had, behind what joins the calls of Python apps to traces (`trace_hook`)
+
+All else is what the user had, but for what is a secret of proxies.
 """
 
 from __future__ import annotations
@@ -16,9 +18,12 @@ from typing import Final
 
 import msgspec
 
+from meshctl.model.limits import REDIS_PASSWORD
+
 LOOPBACK: Final = "127.0.0.1"
 NEVER_PROXIED: Final = ("localhost", "127.0.0.1", "::1")
 PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY")
+_ALL: Final = "ALL_PROXY"
 
 
 class Upstream(msgspec.Struct, frozen=True):
@@ -47,6 +52,8 @@ class Facts(msgspec.Struct, frozen=True):
     port: int
     outbound: int
     upstreams: tuple[Upstream, ...] = ()
+    is_intercepted: bool = False
+    """Whether it needs no proxy to be told of, neither ours nor the user's own."""
     hook: str = ""
     """The folder of what Python apps import first; "" for none."""
 
@@ -54,14 +61,17 @@ class Facts(msgspec.Struct, frozen=True):
 def environment(before: Mapping[str, str], facts: Facts) -> dict[str, str]:
     """The app's environment: what the wrapper had `before`, and what it is told."""
     made = {
-        **before,
+        **{name: value for name, value in before.items() if name != REDIS_PASSWORD},
         "PORT": str(facts.port),
         "MESHCTL_SERVICE": facts.service,
         "MESHCTL_VERSION": facts.version,
         "MESHCTL_SIDECAR": facts.proxy,
         "MESHCTL_HOME": facts.home,
     }
-    if facts.outbound:
+    if facts.is_intercepted:
+        for name in replaced(before, is_intercepted=True):
+            del made[name]
+    elif facts.outbound:
         made |= _proxy(before, f"http://{LOOPBACK}:{facts.outbound}")
     for upstream in facts.upstreams:
         made |= _upstream(upstream)
@@ -70,9 +80,10 @@ def environment(before: Mapping[str, str], facts: Facts) -> dict[str, str]:
     return made
 
 
-def replaced(before: Mapping[str, str]) -> tuple[str, ...]:
-    """The user's own proxy settings that `environment` replaces."""
-    return tuple(name for name in (*PROXIES, *map(str.lower, PROXIES)) if before.get(name))
+def replaced(before: Mapping[str, str], *, is_intercepted: bool = False) -> tuple[str, ...]:
+    """The user's own proxy settings that `environment` replaces, or takes away where the app `is_intercepted`."""
+    names = (*PROXIES, _ALL) if is_intercepted else PROXIES
+    return tuple(name for name in (*names, *map(str.lower, names)) if before.get(name))
 
 
 def parse_upstream(text: str) -> Upstream:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from meshctl.control.hooks import run_hook
 
@@ -21,6 +22,18 @@ def test_what_it_finds(tmp_path: Path) -> None:
     assert run('cat; echo "$MESHCTL_VERSION in $PWD" > said', tmp_path, MESHCTL_VERSION="v2") == ""
     assert (tmp_path / "said").read_text() == f"v2 in {tmp_path}\n"
     assert run("test $PWD = /", tmp_path / "gone") == ""
+
+
+def test_what_it_does_not_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no secret of the proxy that runs it, and what another command said cannot keep it from running."""
+    monkeypatch.setenv("MESHCTL_REDIS_PASSWORD", "hunter2")
+    assert (
+        run(
+            'test -z "$MESHCTL_REDIS_PASSWORD" && test "$MESHCTL_REASON" = "a gate said x"',
+            MESHCTL_REASON="a gate said \0x",
+        )
+        == ""
+    )
 
 
 def test_what_is_told(tmp_path: Path) -> None:

@@ -28,6 +28,11 @@ def test_who_it_is() -> None:
     }
 
 
+def test_no_secrets_of_proxies() -> None:
+    """What gateways prove themselves to others with is not for apps."""
+    assert "MESHCTL_REDIS_PASSWORD" not in environment({"MESHCTL_REDIS_PASSWORD": "hunter2"}, FACTS)
+
+
 def test_the_proxy_in_both_cases() -> None:
     """The proxy is set for HTTP and HTTPS in upper and lower case, and Node is told to take notice."""
     made = environment({"http_proxy": "http://proxy.corp:3128", "ALL_PROXY": "socks5://x"}, FACTS)
