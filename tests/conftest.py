@@ -13,9 +13,14 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from meshctl.store.home import Home, open_home
 from meshctl.store.sqlite import SqliteStore
+
+# No example is too slow: what a busy machine makes of one says nothing.
+settings.register_profile("unhurried", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 _FORGOTTEN = ("MESHCTL_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "FORCE_COLOR", "LINES")
 

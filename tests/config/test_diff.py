@@ -198,7 +198,7 @@ def test_fields() -> None:
     assert found == [Change("changed", "services.orders.versions.v2.weight", "10", "20")]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(meshes(), meshes())
 def test_only_equal_meshes_have_no_changes(old: Mesh, new: Mesh) -> None:
     """Nothing that differs goes unsaid, except the order of what has none."""

@@ -127,7 +127,7 @@ def test_the_name_of_the_file() -> None:
     assert effective(loaded)[0].origin == "conf/shop.toml:2"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(meshes())
 def test_a_file_that_says_everything(mesh: Mesh) -> None:
     """Where a file says every key, nothing is a default, and each line named has the key's last word."""

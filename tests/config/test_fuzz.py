@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meshctl.config import templates
@@ -68,7 +68,6 @@ def judge(text: str) -> Loaded | ConfigInvalid:
     return answer
 
 
-@settings(deadline=None)
 @example("\ufeff")
 @example("a = " + "[" * 5000)
 @example("a = " + "{a=" * 5000)
@@ -85,14 +84,12 @@ def test_any_text(text: str) -> None:
     judge(text)
 
 
-@settings(deadline=None)
 @given(st.lists(PIECES, max_size=30).map("".join))
 def test_any_toml_like_text(text: str) -> None:
     """Nor does text that is nearly TOML."""
     judge(text)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_damaged_configuration(data: st.DataObject) -> None:
     """Nor does a configuration with every key in which something was cut out or put in."""
@@ -129,7 +126,6 @@ def _paths(path: tuple[str | int, ...], value: Any) -> list[tuple[str | int, ...
 PATHS = _paths((), tomllib.loads(FULL))
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(PATHS), values), min_size=1, max_size=3))
 def test_any_value_anywhere(changes: list[tuple[tuple[str | int, ...], Any]]) -> None:
     """Nor does any value at any key. What the reader takes, the schema takes."""

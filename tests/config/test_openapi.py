@@ -363,7 +363,7 @@ def parts(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [(*path, step) for step, _ in steps] + [each for step, one in steps for each in parts(one, (*path, step))]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_damage(data: st.DataObject) -> None:
     """Whatever stands in the place of a part of a document, it is either taken or told of."""

@@ -15,7 +15,7 @@ from tests.config.reading import read, to_toml
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(meshes())
 def test_round_trip(mesh: Mesh) -> None:
     """Nothing is lost or changed between a mesh and its text; the text fits the schema; the store keeps it too."""

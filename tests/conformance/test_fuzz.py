@@ -42,7 +42,6 @@ BITS = [
 ]  # fmt: skip
 BUSY = settings(
     max_examples=150,
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -47,7 +47,7 @@ CHANGES = st.tuples(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(CHANGES, max_size=25))
 def test_any_history(changes: list[tuple[str, str, str, str, int]]) -> None:
     """After every refresh the roll has what the store has, and has named each service's version that is another."""

@@ -162,7 +162,7 @@ def test_unknown_services(store: Store) -> None:
     assert (caught.value.code, caught.value.hint) == ("not_found", 'did you mean "orders"?')
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.one_of(st.integers(0, 100), st.just(-1)), max_size=12))
 def test_rollbacks_undo(store: Store, steps: list[int]) -> None:
     """Whatever is shifted and rolled back, in any order: a rollback undoes exactly the last change not yet undone."""

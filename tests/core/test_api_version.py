@@ -91,7 +91,7 @@ def test_no_forms(text: str) -> None:
         form(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text('a/;,="\\ q01.*+vndshopjaciti', max_size=400))
 def test_anything(said: str) -> None:
     """Whatever a client sends is read, asks for what there is or for nothing, and the same whether it is remembered or

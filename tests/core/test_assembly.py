@@ -6,13 +6,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from meshctl.core.assembly import Gap, assembled, cycle, merged, missing, whole_status
 
 # No test depends on how fast a busy machine makes examples.
-unhurried = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 names = st.sampled_from(["a", "b", "c"])
 plain = st.sampled_from([None, True, 1, "x", [], [1, {"a": 2}]])
 deep = st.dictionaries(names, plain | st.dictionaries(names, plain, max_size=2), max_size=2)
@@ -37,7 +36,6 @@ def test_merged(below: Any, above: Any, expected: Any) -> None:
     assert merged(below, above) == expected
 
 
-@unhurried
 @given(objects, objects)
 def test_the_laws_of_merging(below: dict[str, Any], above: dict[str, Any]) -> None:
     """Nothing changes nothing, the same again changes nothing, nothing of the later one is lost, no member is, and what
@@ -54,7 +52,6 @@ def test_the_laws_of_merging(below: dict[str, Any], above: dict[str, Any]) -> No
     assert repr((below, above)) == before
 
 
-@unhurried
 @given(st.lists(st.tuples(names, documents), max_size=5, unique_by=lambda each: each[0]))
 def test_groups_keep_parts_apart(parts: list[tuple[str, Any]]) -> None:
     """What each part contributes under a name of its own is there as it was."""

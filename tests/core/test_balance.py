@@ -58,7 +58,7 @@ def test_weights_are_respected(policy: str, weights: tuple[float, ...]) -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 @given(seed=st.integers(0, 1000), count=st.integers(2, 5), uneven=st.booleans())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_pick_other_never_repeats(policy: str, seed: int, count: int, uneven: bool) -> None:
     """Retries visit every endpoint once, then find none left."""
     candidates = endpoints(*(1 + 9 * uneven * index for index in range(count)))
@@ -86,7 +86,6 @@ def test_round_robin_takes_turns() -> None:
 
 
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=6))
-@settings(max_examples=100, deadline=None)
 def test_round_robin_is_exact_and_smooth(weights: list[int]) -> None:
     """One round gives each endpoint exactly its weight, and each other may come at most once more than its share
     between two turns of an endpoint."""

@@ -158,7 +158,7 @@ def test_good_service_starts_over(served: float, time: float) -> None:
 steps = st.tuples(st.sampled_from(["ask", "ask", "fail", "succeed", "give back", "stray", "wait"]), st.integers(0, 9))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 4), st.sampled_from([0.0, 3.0]), st.lists(steps, max_size=80))
 def test_whatever_happens(probes: int, ramp: float, happened: list[tuple[str, int]]) -> None:
     """Half open it never has more probes under way than it may; open it lets nobody through, and says so before it is

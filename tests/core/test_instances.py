@@ -151,7 +151,7 @@ schemas = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(schemas, jsons)
 def test_as_another_library(schema: Any, value: Any) -> None:
     """A value is taken or refused as the reference implementation does, and a refusal always says something."""

@@ -377,7 +377,7 @@ events = st.tuples(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(1, 5), st.sampled_from([0.1, 0.5, 1.0]), st.lists(events, max_size=60))
 def test_never_ejects_itself_away(count: int, share: float, happened: list[tuple[str, int]]) -> None:
     """Whatever happens, no ejection exceeds the share or takes the last available endpoint, unless checks fail

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from meshctl.core.route_table import RouteTable, never_wins
@@ -72,7 +72,6 @@ def test_covered_by_several() -> None:
     assert never_wins([rule(hosts=("a",)), rule(hosts=("b",)), rule(hosts=("b", "a"))]) == [(2, 1)]
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32))
 def test_losers_never_win(seed: int) -> None:
     """No request is taken by a route that is said never to win, and leaving such routes out changes no lookup."""

@@ -6,14 +6,13 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from meshctl.core.part_target import LONGEST_VALUE, Lacking, Target, Values, look
 from meshctl.core.paths import normalise
 
 # No test depends on how fast a busy machine makes examples.
-unhurried = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TARGET = "/a/{part.user.id}/b?u={part.user.id}&q={query.q}&z=1"
 
 
@@ -69,7 +68,6 @@ def test_what_is_lacking(target: str, known: dict[str, str]) -> None:
         Target(target).fill(values(**known))
 
 
-@unhurried
 @given(st.text(min_size=1, max_size=20), st.text(max_size=20))
 def test_no_value_breaks_out(value: str, query: str) -> None:
     """Whatever a value holds, the path keeps its segments and is normal, the query keeps its parameters, and what was

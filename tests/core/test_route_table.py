@@ -229,7 +229,7 @@ def naive_scores(routes: list[Match], request: Matchable) -> list[Score]:
     ]
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.integers(0, 2**32))
 def test_find_equals_a_naive_search(seed: int) -> None:
     """The indexed lookup finds what sorting all matching routes by score finds."""
@@ -242,7 +242,7 @@ def test_find_equals_a_naive_search(seed: int) -> None:
         assert (-max(found).order if found else None) == table.find(request), (routes, request)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.integers(0, 2**32))
 def test_a_table_in_another_ones_place(seed: int) -> None:
     """A table that was made with the one before it finds what one made from nothing finds, whatever came, went, moved
@@ -260,7 +260,7 @@ def test_a_table_in_another_ones_place(seed: int) -> None:
         assert table.find(request) == again.find(request), (before, after, request)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(0, 2**32))
 def test_explain_agrees_with_find(seed: int) -> None:
     """The explanation names the winner of the lookup, and every other route exactly once with a reason."""

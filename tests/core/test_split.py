@@ -53,7 +53,7 @@ def test_nothing_to_split(weights: tuple[float, ...]) -> None:
         split(*weights)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=6).filter(any))
 def test_buckets_follow_the_weights(weights: list[int]) -> None:
     """Each version has its exact share of the buckets, to one bucket."""
@@ -94,7 +94,7 @@ def test_places() -> None:
         assert places[start : start + 1000] == [version] * 1000
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100))
 def test_growth_keeps_its_own(stable: int, start: int, growth: int) -> None:
     """A canary that grows from any share to any other keeps every key it had."""

@@ -247,7 +247,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values)
 def test_as_the_schema_has_it(passage: Passage, value: Any) -> None:
     """A body passes exactly if it meets the schema."""

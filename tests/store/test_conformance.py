@@ -488,7 +488,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 def _any_history(kind: str) -> type:
     case: type = type(f"StoreMachine_{kind}", (StoreMachine,), {"kind": kind}).TestCase
-    case.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)  # type: ignore[attr-defined]
+    case.settings = settings(max_examples=40, stateful_step_count=25)  # type: ignore[attr-defined]
     return case
 
 
