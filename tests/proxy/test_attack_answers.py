@@ -19,7 +19,7 @@ from meshctl.model.service import Service, Version
 from tests.conformance.wire import EndedEarly, Message, Wire
 
 from .breaking_service import ANSWERS, DATA, BreakingService, head_size
-from .leftovers import files, no_files_left, nothing_left
+from .leftovers import no_files_left, nothing_left, own_files
 from .lone_proxy import LoneProxy, mesh_of
 
 EDITS: Final = JsonEdits(set=(("$.b", '"c"'),), limit=10_000)
@@ -53,7 +53,9 @@ class Stage:
         )
         mesh = mesh_of(patient, hasty, routes=routes)
         self.proxy = LoneProxy(folder, mesh, "gateway")  # type: ignore[arg-type]
-        self.files = files(self.proxy)
+        assert self.see("plain", "length").body == DATA
+        nothing_left(self.proxy)
+        self.files = own_files(self.proxy)
 
     def _route(self, name: str, **settings: object) -> Route:
         where = Match(path=PathMatch("prefix", f"/{name}"))
