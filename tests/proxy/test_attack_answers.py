@@ -3,7 +3,6 @@ is broken off, never a wrong one; nothing is asked twice that may not be, and no
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -239,7 +238,12 @@ def test_broken_answers_compressed(stage: Stage, kind: str) -> None:
     for at in (*range(head_size(kind), len(ANSWERS[kind]), 5), len(ANSWERS[kind])):
         found = stage.see("packed", kind, f"end {at}")
         if at == len(ANSWERS[kind]):
-            assert gzip.decompress(found.body) == DATA
+            # So little of it that came at once is not worth the while.
+            assert found.is_whole
+            assert DATA in (
+                found.body,
+                zlib.decompressobj(wbits=47).decompress(found.body) if found.body[:1] == b"\x1f" else b"",
+            )
         else:
             assert not found.is_whole, at
             assert DATA.startswith(zlib.decompressobj(wbits=31).decompress(found.body))
