@@ -86,9 +86,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         announce(store, Registration("db", "v7", "127.0.0.1", 1, "db-v7-1a", os.getpid(), "", 0.0), lease)
         issued = {"serial": "ab", "subject": "db", "service": "db", "not_after": 2e9}
         store.transact([Put(ISSUED + "ab", msgspec.json.encode(issued))])
-        with closing(SqliteStore(home / "mesh.db", now=lambda: clock.wall() - 1000)) as past:
+        with closing(SqliteStore(home / "mesh.db", now=lambda: clock.monotonic() - 9.0)) as past:
             gone = ProxyRecord("gone", "sidecar", 1, 0.0, "")
-            past.transact([Put("proxies/gone", msgspec.json.encode(gone), past.grant(10.0))])
+            past.transact([Put("proxies/gone", msgspec.json.encode(gone), past.grant(5.0))])
     return home
 
 
