@@ -180,7 +180,7 @@ _meshctl() {
                 '*--admin[Serve /metrics, /healthz and /readyz here, or off (default\: a free port)]:ADDR: ' \
                 '*--no-proxy-env[Leave $HTTP_PROXY, $HTTPS_PROXY and $NO_PROXY as they are]' \
                 '*--no-trace-hook[Leave a Python app'\''s calls alone\: they join no trace by themselves]' \
-                '*--intercept[Give it a network of its own, in which all its connections go through its proxy, whatever it does (Linux); with =auto only where that is allowed]:[=auto]: ' \
+                '*--intercept[Give it a network of its own, where all its connections go through its proxy, whatever it does (Linux); with =auto only where that is allowed]:[=auto]: ' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \
@@ -436,7 +436,7 @@ _meshctl() {
                 '1:command:{ _describe command commands }' ;;
         "keys create")
             _arguments \
-                '*--owner[Whose key it is]:NAME: ' \
+                '*--owner[Whose key it is (required)]:NAME: ' \
                 '*--scope[What it may]:SCOPE: ' \
                 '*--expires[How long it holds\: 90d (default\: for ever)]:DURATION: ' \
                 '*--timeout[How long to wait for the proxies (default\: 10s)]:DURATION: ' \
@@ -652,7 +652,7 @@ _meshctl() {
         "stat")
             _arguments \
                 '*--by[What a row stands for (default\: service)]:service version route edge:(service version route edge)' \
-                '*-w[How far back\: 10s to 15m (default\: 1m)]:DURATION: ' '*--window[How far back\: 10s to 15m (default\: 1m)]:DURATION: ' \
+                '*-w[How far back\: 1s to 15m (default\: 1m)]:DURATION: ' '*--window[How far back\: 1s to 15m (default\: 1m)]:DURATION: ' \
                 '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
@@ -696,7 +696,7 @@ _meshctl() {
                 '*:SERVICE…: _meshctl_live services' ;;
         "edges")
             _arguments \
-                '*-w[How far back\: 10s to 15m (default\: 1m)]:DURATION: ' '*--window[How far back\: 10s to 15m (default\: 1m)]:DURATION: ' \
+                '*-w[How far back\: 1s to 15m (default\: 1m)]:DURATION: ' '*--window[How far back\: 1s to 15m (default\: 1m)]:DURATION: ' \
                 '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \

@@ -42,6 +42,12 @@ EXIT_STATUS: Final[dict[str, int]] = {
 }
 
 
+def none_runs() -> MeshError:
+    """There is no running proxy to ask."""
+    hint = "start one with `meshctl up` or `meshctl gateway up`, or name the home of one that runs with --home"
+    return MeshError("not_running", "nothing runs in this home", hint=hint)
+
+
 def nearest(name: str, known: Collection[str]) -> str:
     """The hint for a name that is none of those known but like one of them; "" where it is like none."""
     from difflib import get_close_matches

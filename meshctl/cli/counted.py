@@ -55,7 +55,7 @@ ServicesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="SERVICE…", help="Only these services (default: all).")
 ]
 WindowOption = Annotated[
-    str, typer.Option("--window", "-w", metavar="DURATION", help="How far back: 10s to 15m.", show_default=True)
+    str, typer.Option("--window", "-w", metavar="DURATION", help="How far back: 1s to 15m.", show_default=True)
 ]
 
 

@@ -88,6 +88,8 @@ def declaration(option: Any) -> str:
 def told(option: Any) -> str:
     """What an option is for, and its default where there is one and the text does not tell it better."""
     text, default = option.help or "", getattr(option.default, "value", option.default)
+    if option.required:
+        return f"{text.rstrip('.')} (required)."
     if not default or default is True or "(default" in text:
         return str(text)
     if isinstance(default, float):

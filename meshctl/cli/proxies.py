@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from meshctl.cli.session import Session
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, none_runs
 
 if TYPE_CHECKING:
     from meshctl.model.views import ProxyRecord
@@ -15,8 +15,6 @@ T = TypeVar("T")
 
 _PATIENCE: Final = 5.0
 """Seconds; even on a machine that is all busy a healthy proxy needs less."""
-
-_NONE_RUNS: Final = "start one with `meshctl gateway up`, or look into a file with -c FILE where the command takes it"
 
 
 def running(session: Session) -> list[ProxyRecord]:
@@ -73,4 +71,4 @@ def _none_runs(session: Session) -> MeshError:
         found = unlisted(session.home())
     except MeshError:
         found = None  # There is no home at all.
-    return found or MeshError("not_running", "nothing runs in this home", hint=_NONE_RUNS)
+    return found or none_runs()

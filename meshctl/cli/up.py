@@ -39,9 +39,10 @@ def up(
     lines of all come together here: | is a program's output, ! its errors, * what happens to it."""
     from meshctl.sidecar import team_starting
 
+    file = session.file(config)
     options = team_starting.UpOptions(
         session.home(create=True),
-        session.file(config),
+        file,
         tuple(services or ()),
         timeout,
         is_coloured=not detach and has_colours(session),

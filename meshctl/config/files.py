@@ -87,7 +87,7 @@ def _read(path: Path, name: str) -> bytes:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
     except FileNotFoundError as error:
-        raise MeshError("config_unreadable", f"{name}: no such file", hint='write one with "meshctl init"') from error
+        raise MeshError("config_unreadable", f"{name}: no such file", hint="write one with `meshctl init`") from error
     except IsADirectoryError as error:
         raise MeshError(
             "config_unreadable", f"{name}: is a folder", hint=f'name a file in it: "{path / NAME}"'

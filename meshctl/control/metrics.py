@@ -21,7 +21,7 @@ from meshctl.control.asking import ask_each
 from meshctl.control.client import ask_all
 from meshctl.control.revisions import pointer
 from meshctl.control.views import service_views
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, none_runs
 from meshctl.model.mesh import Listener
 from meshctl.model.views import ProxyRecord
 from meshctl.observe.exposition import Facts, expose
@@ -69,8 +69,7 @@ def ask_metrics(store: Store) -> tuple[list[Member], dict[str, str]]:
     Raises MeshError not_running."""
     records = recorded(store)
     if not records:
-        hint = "start one with `meshctl gateway up` or `meshctl up`"
-        raise MeshError("not_running", "nothing runs in this home", hint=hint)
+        raise none_runs()
     answers = ask_all(records, _TARGET)
     said = {answer.record.id: answer.body for answer in answers if not answer.error}
     return _members(records, said), {answer.record.id: answer.error.message for answer in answers if answer.error}

@@ -15,7 +15,7 @@ from meshctl.control.acks import proxies
 from meshctl.control.client import ask_all
 from meshctl.control.discovery import registrations
 from meshctl.control.revisions import current
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, none_runs
 from meshctl.model.names import LOCAL
 from meshctl.observe.history import SPAN
 from meshctl.observe.reading import MTLS, PLAIN, TLS, Load, Reading, joined
@@ -98,8 +98,7 @@ def ask_readings(store: Store, seconds: int, *, timeout: float) -> Asked:
     """The last `seconds` of every running proxy, asked at the same time. Raises MeshError not_running."""
     records = proxies(store)
     if not records:
-        hint = "start one with `meshctl gateway up` or `meshctl up`"
-        raise MeshError("not_running", "nothing runs in this home", hint=hint)
+        raise none_runs()
     answers = ask_all(records, f"/v1/stat?seconds={seconds}", timeout=timeout)
     decoder = msgspec.json.Decoder(Reading)
     return Asked(

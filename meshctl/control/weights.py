@@ -194,7 +194,8 @@ def _text(weights: Mapping[str, float]) -> str:
 
 
 def _no_service(name: str, known: list[str]) -> MeshError:
-    hint = nearest(name, known) or (f"there are: {', '.join(known)}" if known else "nothing is applied")
+    others = f"there are: {', '.join(known)}" if known else "nothing is applied yet: `meshctl apply`"
+    hint = nearest(name, known) or others
     return MeshError("not_found", f'there is no service "{name}"', hint=hint)
 
 

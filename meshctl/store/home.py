@@ -156,7 +156,7 @@ def _check_private(path: Path, look: Callable[[], os.stat_result]) -> None:
     try:
         found = look()
     except FileNotFoundError as error:
-        hint = "start something in it first"
+        hint = "`meshctl up`, `gateway up` and `apply` make one; another is named by --home or $MESHCTL_HOME"
         raise MeshError("not_found", f'there is no mesh home at "{path}"', hint=hint) from error
     if not stat.S_ISDIR(found.st_mode):
         raise _refusal(path, "is not a directory", "name a directory with --home or MESHCTL_HOME")

@@ -35,7 +35,7 @@ from .conftest import Meshctl, command
         (["validate"], 4, "there is no mesh.toml here"),
         (["gateway", "up"], 4, "meshctl init"),
         (["status"], 4, "nothing runs"),
-        (["status", "--timeout", "soon"], 2, "--timeout: "),
+        (["status", "--timeout", "soon"], 2, "--timeout"),
         (["gateway", "status"], 4, "nothing runs"),
         (["gateway", "down"], 4, "nothing runs"),
         (["gateway", "reload"], 4, "nothing runs"),
@@ -56,9 +56,10 @@ def test_failures_say_what_and_end_with_their_status(
     assert said.lower() in ended.err.lower()
 
 
-def test_failures_make_no_home(meshctl: Meshctl, folder: Path, environment: Path) -> None:
-    """Looking for what runs leaves no state behind."""
-    meshctl("gateway", "status", "--home", folder / "home")
+@pytest.mark.parametrize("words", [("gateway", "status"), ("gateway", "up"), ("up",), ("apply",)], ids=" ".join)
+def test_failures_make_no_home(words: tuple[str, ...], meshctl: Meshctl, folder: Path, environment: Path) -> None:
+    """Looking for what runs, or for a file to run, leaves no state behind."""
+    assert meshctl(*words, "--home", folder / "home").status == 4
     assert not (folder / "home").exists()
 
 
@@ -160,3 +161,10 @@ def test_quiet_holds_wherever_it_stands(meshctl: Meshctl, folder: Path) -> None:
     assert meshctl("--quiet", "init").err == ""
     assert meshctl("init", "--force", "-q").err == ""
     assert "already there" in meshctl("init", "-q").err
+
+
+def test_no_gateway_has_no_logs(meshctl: Meshctl) -> None:
+    """Where no gateway ever ran nobody is told about the logs of one that writes to a terminal."""
+    assert meshctl("keys", "create", "--owner", "acme").status == 0
+    ended = meshctl("gateway", "logs")
+    assert (ended.status, "nothing runs in this home" in ended.err) == (4, True)

@@ -24,7 +24,7 @@ from meshctl.model.names import LOOPBACK_HOSTS
 OLDEST: Final = (3, 11)
 
 _PROXIES: Final = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
-_INSTALL: Final = f"{sys.executable} -m pip install --force-reinstall meshctl"
+_INSTALL: Final = f"in a checkout of meshctl: {sys.executable} -m pip install --force-reinstall ."
 _TRY: Final = 0.5
 
 
