@@ -84,6 +84,8 @@ class Outbound(ConnectReader, Outgoing):
         self.take_trailers()
 
     def _on_connect(self, request: Request) -> None:
+        if self._closing:
+            return
         limit = self.worker.snapshot.head_limit
         if self._head_bytes > limit and request.head_size() > limit:
             self._fail("head_too_large", f"the head may have at most {limit} bytes")

@@ -104,6 +104,9 @@ class Downstream(Incoming):
         if request.is_bare and request.keep_alive and not self._is_full:
             self._begin_alone(request)
             return
+        if self._closing:
+            # It came in one read with a request whose answer ended the connection.
+            return
         worker = self.worker
         limit = worker.snapshot.head_limit
         if self._head_bytes > limit and request.head_size() > limit:

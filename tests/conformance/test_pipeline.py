@@ -146,6 +146,19 @@ def test_close_ends_a_pipeline(gateway: Gateway, client: Wire, upstream: Upstrea
     is_unseen(gateway, upstream)
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_refusal_that_ends_the_connection_ends_a_pipeline(
+    gateway: Gateway, client: Wire, upstream: Upstream, cut: bool
+) -> None:
+    """What follows a request whose refusal ends the connection is not a request, also where it came in the same read:
+    the service hears nothing of it."""
+    asked = b"POST / HTTP/1.1\r\nHost: lost.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello"
+    behind = upstream.get(b"/never") + upstream.get(b"/never", b"Content-Length: 2", method=b"POST") + b"hi"
+    client.send(*((asked, behind) if cut else (asked + behind,)))
+    is_refused(client, 404, "no_route")
+    is_unseen(gateway, upstream)
+
+
 def test_service_that_closes_within_a_pipeline(client: Wire, upstream: Upstream) -> None:
     """A service that ends its connection with an answer gets the next request over a new one."""
     client.send(b"".join(upstream.get(b"/%d" % number) for number in range(3)))
