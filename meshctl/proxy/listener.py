@@ -6,12 +6,13 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Final
 
-from meshctl.proxy.acceptor import Acceptor, Door
+from meshctl.proxy.acceptor import Accepting, Acceptor, Door
 from meshctl.proxy.connect import Outbound, Outgoing
 from meshctl.proxy.doors import HttpsDoor, MeshDoor
 from meshctl.proxy.downstream import Downstream
 from meshctl.proxy.mesh_tls import EdgeTls
 from meshctl.proxy.messages import ListenerSpec
+from meshctl.proxy.own_door import OwnDoor, users_let_in
 from meshctl.proxy.relay import Near
 from meshctl.proxy.tasks import spawn
 from meshctl.proxy.tls import CertificateProblem, ListenerTls
@@ -45,7 +46,7 @@ class LiveListener:
         self._closed = self._is_resting = False
         self.tls = self.prepare(spec)
         door = self._door(spec)
-        self._acceptor = Acceptor(worker, door, end) if door is not None else None
+        self._acceptor = self._accepting(door, end)
 
     def __repr__(self) -> str:
         return f"<LiveListener {self.scheme}://{self.address}{' closed' if self._closed else ''}>"
@@ -56,6 +57,16 @@ class LiveListener:
             return ListenerTls(spec.certificates) if spec.certificates else None
         except CertificateProblem as problem:
             raise ValueError(str(problem)) from problem
+
+    def _accepting(self, door: Door | None, end: socket.socket) -> Accepting | None:
+        """Who accepts, where the event loop does not do it by itself."""
+        if door is not None:
+            return Acceptor(self._worker, door, end)
+        make = CLIENTS.get(self.entry.partition(":")[0])
+        users = users_let_in() if make is not None else None
+        if make is None or users is None:
+            return None
+        return OwnDoor(self._worker, self.address, end, lambda: make(self._worker, self), users)
 
     def _door(self, spec: ListenerSpec) -> Door | None:
         """Who comes in how, where it is not only in the clear."""
