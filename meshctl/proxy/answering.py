@@ -20,11 +20,13 @@ from meshctl.wire.reasons import problem, status_of
 class Answering(Attempt):
     """See the module."""
 
-    reason = ""
-    head_after = 0.0
-    sent = 0
+    __slots__ = ("added", "head_after", "reason", "sent")
+
+    reason: str
+    head_after: float
+    sent: int
     tunnel = False
-    added: bytes | None = None
+    added: bytes | None
     """Lines that filters add to the head of the answer, without the end of the last one."""
     longest = 0
     """Bytes that a body whose length is not known may have; 0 is any."""

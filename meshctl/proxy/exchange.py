@@ -50,15 +50,15 @@ class Exchange(Filtering):
         self.started = clock.monotonic()
         self.snapshot = worker.snapshot
         self.body_ended = not request.length
-        # What every exchange is asked for: a look at the class costs more than this.
-        self.received = 0
-        self.tried = ()
-        self.parts = None
-        self.attempt = 0
-        self.reason = ""
-        self.finished = False
-        self.deadline_reason = ""
-        self.until = NEVER
+        # What every exchange is asked for.
+        self.route = self.service = self.version = self.endpoint = self.connection = self.parts = self.added = None
+        self.received = self.attempt = self.status = self.sent = 0
+        self.reason = self.deadline_reason = self.path = ""
+        self.request_id = self.traceparent = b""
+        self.deadline = self.total_deadline = self.until = NEVER
+        self.tried = self.filters = ()
+        self.is_verbatim = self.finished = False
+        self.head_after = 0.0
 
     def __repr__(self) -> str:
         where = self.endpoint.address if self.endpoint else "nowhere"

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 class Filtering(Answering):
     """See the module."""
 
-    filters: tuple[Filter, ...] = ()
+    __slots__ = ("filters",)
+
+    filters: tuple[Filter, ...]
     principal: Principal | None = None
     """Who calls, where the route asks for that."""
     user: str | UnsetType = UNSET

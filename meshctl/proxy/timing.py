@@ -24,17 +24,22 @@ if TYPE_CHECKING:
 class Timing:
     """See the module."""
 
+    __slots__ = (
+        "__dict__", "attempt", "deadline", "deadline_reason", "endpoint", "request", "route", "started", "status",
+        "total_deadline", "until",
+    )  # fmt: skip
+
     request: Request
     started: float
-    route: CompiledRoute | None = None
-    endpoint: LiveEndpoint | None = None
-    attempt = 0
-    status = 0
-    deadline = NEVER
-    deadline_reason = ""
-    total_deadline = NEVER
+    route: CompiledRoute | None
+    endpoint: LiveEndpoint | None
+    attempt: int
+    status: int
+    deadline: float
+    deadline_reason: str
+    total_deadline: float
+    until: float
     total_reason = "route_timeout"
-    until = NEVER
     is_hurried = False
     """Whether the caller said how long it may take."""
 
