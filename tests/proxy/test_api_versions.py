@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,14 +43,6 @@ ENDS = {
 }
 VENDOR = 'by = { media_type = "application/vnd.shop.{version}+json" }'
 PARAMETER = 'by = { media_type = "application/json;version={version}" }'
-
-
-@pytest.fixture(scope="module")
-def passage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Passage]:
-    """The proxy that these tests share."""
-    made = Passage(tmp_path_factory.mktemp("passage"))
-    yield made
-    made.close()
 
 
 def routes(api: str, route: str = "", v1: str = "", v2: str = "") -> tuple[Route, ...]:

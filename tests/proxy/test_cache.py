@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from threading import Thread
 
 import pytest
@@ -20,22 +19,6 @@ OLD = ("Cache-Control: max-age=10", "Age: 20")
 """What says that it is stale already."""
 TAG = 'ETag: "x"'
 HIT = b"meshctl; hit; ttl="
-
-
-@pytest.fixture(scope="module")
-def passage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Passage]:
-    """The proxy that these tests share."""
-    made = Passage(tmp_path_factory.mktemp("passage"))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def cached(passage: Passage) -> Passage:
-    """It keeps answers, and has none yet."""
-    passage.serve()
-    passage.serve(cache=Caching())
-    return passage
 
 
 def told(message: Message) -> bytes:

@@ -21,22 +21,6 @@ from .passage import Passage, answer, request
 FRESH = "Cache-Control: max-age=600"
 
 
-@pytest.fixture(scope="module")
-def passage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Passage]:
-    """The proxy that these tests share."""
-    made = Passage(tmp_path_factory.mktemp("passage"))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def cached(passage: Passage) -> Passage:
-    """It keeps answers, and has none yet."""
-    passage.serve()
-    passage.serve(cache=Caching())
-    return passage
-
-
 @contextlib.contextmanager
 def asking(passage: Passage, count: int, *lines: str, target: str = "/") -> Iterator[tuple[Wire, list[Wire]]]:
     """So many clients whose requests are all there, of which the first one's has come to the service."""

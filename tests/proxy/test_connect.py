@@ -21,29 +21,6 @@ from .shop import Shop, opened
 MB = 1 << 20
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """The shop that these tests share."""
-    with opened(tmp_path_factory.mktemp("shop")) as made:
-        yield made
-
-
-@pytest.fixture
-def outside() -> Iterator[Upstream]:
-    """A host outside the mesh, of one test alone."""
-    made = Upstream("outside")
-    yield made
-    made.forget()
-    made.listener.close()
-
-
-@pytest.fixture
-def app(shop: Shop) -> Iterator[Wire]:
-    """The app's connection to its proxy."""
-    with shop.proxy.connect() as wire:
-        yield wire
-
-
 @pytest.fixture(autouse=True)
 def _forgotten(shop: Shop) -> Iterator[None]:
     yield

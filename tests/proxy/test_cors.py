@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from meshctl.model.passing import Cors, SecurityHeaders
@@ -14,14 +12,6 @@ from .passage import Passage, answer, request
 
 APP = "https://app.example"
 COOKIES = Cors((APP, "https://*.example.org"), credentials=True, expose=("x-total",))
-
-
-@pytest.fixture(scope="module")
-def passage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Passage]:
-    """The proxy that these tests share."""
-    made = Passage(tmp_path_factory.mktemp("passage"))
-    yield made
-    made.close()
 
 
 def preflight(origin: str = APP, method: str = "PUT", *lines: str, path: str = "/") -> bytes:

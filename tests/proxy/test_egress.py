@@ -21,29 +21,6 @@ from .shop import Shop, opened
 from .test_registry import Told
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """The shop that these tests share."""
-    with opened(tmp_path_factory.mktemp("shop")) as made:
-        yield made
-
-
-@pytest.fixture
-def outside() -> Iterator[Upstream]:
-    """A host outside the mesh, of one test alone."""
-    made = Upstream("outside")
-    yield made
-    made.forget()
-    made.listener.close()
-
-
-@pytest.fixture
-def app(shop: Shop) -> Iterator[Wire]:
-    """The app's connection to its proxy."""
-    with shop.proxy.connect() as wire:
-        yield wire
-
-
 def ask(host: str, path: str = "/", method: str = "GET") -> bytes:
     """A request for a host, as clients send it to a proxy."""
     return f"{method} http://{host}{path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()

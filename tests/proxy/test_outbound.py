@@ -11,14 +11,7 @@ from tests.conformance.refusals import is_refused, read_refusal
 from tests.conformance.upstream import OK
 from tests.conformance.wire import Message, Wire
 
-from .shop import Shop, opened
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """The shop that these tests share."""
-    with opened(tmp_path_factory.mktemp("shop")) as made:
-        yield made
+from .shop import Shop
 
 
 @pytest.fixture(autouse=True)
@@ -26,13 +19,6 @@ def _forgotten(shop: Shop) -> Iterator[None]:
     yield
     shop.orders.forget()
     shop.web.forget()
-
-
-@pytest.fixture
-def app(shop: Shop) -> Iterator[Wire]:
-    """The app's connection to its proxy."""
-    with shop.proxy.connect() as wire:
-        yield wire
 
 
 def seen(app: Wire, shop: Shop, *lines: bytes) -> Message:

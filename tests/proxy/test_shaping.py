@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,6 @@ from meshctl.proxy.explain import explain
 
 from .lone_proxy import mesh_of
 from .passage import Passage, answer, request
-
-
-@pytest.fixture(scope="module")
-def passage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Passage]:
-    """The proxy that these tests share."""
-    made = Passage(tmp_path_factory.mktemp("passage"))
-    yield made
-    made.close()
-
 
 USERS = Match(path=PathMatch("template", "/users/{id}"))
 
