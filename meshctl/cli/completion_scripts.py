@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from meshctl.cli.help import first_sentence, told
+from meshctl.cli.help import first_sentence, may_be_bare, told
 
 _FILES: Final = ("FILE", "PATH")
 _FOLDER: Final = "DIR"
@@ -66,7 +66,7 @@ def nodes(command: Any, at: str = "") -> Iterator[Node]:
     """Every place in the tree under `command`, the root first."""
     commands = getattr(command, "commands", {})
     flags = [
-        Flag(tuple(sorted(param.opts, key=len)), first_sentence(told(param)), param.metavar or "")
+        Flag(tuple(sorted(param.opts, key=len)), first_sentence(told(param)), _value(param))
         for param in command.params
         if param.param_type_name == "option"
     ]
@@ -253,6 +253,11 @@ def _fish_flag(node: Node, flag: Flag) -> str:
     if kind := _kind(node, flag):
         value = ["-x", "-a", _quote(f"(__meshctl_live {kind})")]
     return " ".join([*names, *value, "-d", _quote(flag.help)])
+
+
+def _value(param: Any) -> str:
+    """What follows an option; what may stand without a value is completed without."""
+    return "" if may_be_bare(param) else param.metavar or ""
 
 
 def _choices(value: str) -> list[str]:

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from meshctl.cli.help import declaration, first_sentence, is_shared, told, usage
+from meshctl.cli.help import declaration, first_sentence, is_shared, may_be_bare, told, usage
 
 _EXIT: Final = (
     ("0", "Done."),
@@ -108,6 +108,8 @@ def _option(param: Any) -> str:
         declaration(param).partition(f" {param.metavar}") if param.metavar else (declaration(param), "", "")
     )
     bold = ", ".join(f"\\fB{_literal(name)}\\fR" for name in names.split(", "))
+    if may_be_bare(param):
+        return bold
     return f"{bold} \\fI{_roff(param.metavar)}\\fR{value}" if param.metavar else bold
 
 

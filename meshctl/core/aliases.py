@@ -8,6 +8,7 @@ address is told that it means nothing rather than led to somebody else.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
@@ -41,10 +42,31 @@ class Aliases:
         """The addresses of a name."""
         number = self._numbers.pop(name, None)
         if number is None:
-            number = self._number(name)
+            while self._next in self._names:
+                self._next = self._following(self._next)
+            number = self._next
+            self.give(name, number)
+            self.noted(name, number)
         # The last one used is the last in order.
         self._numbers[name] = number
         return IPv4Address(_V4 + number), IPv6Address(_V6 + number)
+
+    def give(self, name: str, number: int) -> None:
+        """A name has this number, whoever had either of them before."""
+        self._names.pop(self._numbers.pop(name, 0), None)
+        self._numbers.pop(self._names.pop(number, ""), None)
+        if len(self._numbers) >= self._most:
+            del self._names[self._numbers.pop(next(iter(self._numbers)))]
+        self._names[number] = name
+        self._numbers[name] = number
+        self._next = self._following(number)
+
+    def numbers(self) -> Iterable[tuple[str, int]]:
+        """The names and their numbers, in the order in which they make room."""
+        return self._numbers.items()
+
+    def noted(self, name: str, number: int) -> None:
+        """A name was given a number, for whoever wants to remember that."""
 
     def name(self, address: str) -> str | None:
         """The name that an address stands for; "" where it does so no more, None where it is a real one."""
@@ -55,16 +77,6 @@ class Aliases:
         if name:
             self._numbers[name] = self._numbers.pop(name)
         return name
-
-    def _number(self, name: str) -> int:
-        if len(self._numbers) >= self._most:
-            oldest = next(iter(self._numbers))
-            del self._names[self._numbers.pop(oldest)]
-        while self._next in self._names:
-            self._next = self._following(self._next)
-        number, self._next = self._next, self._following(self._next)
-        self._names[number] = name
-        return number
 
     @staticmethod
     def _following(number: int) -> int:

@@ -36,13 +36,30 @@ class CaughtHttp(Outbound):
 class CaughtBytes(Near):
     """Bytes to a service, or out of the mesh."""
 
-    def __init__(self, worker: Worker, interception: Interception, destination: Destination) -> None:
+    def __init__(
+        self, worker: Worker, interception: Interception, destination: Destination, server_name: str = ""
+    ) -> None:
         super().__init__(worker, interception)
         self.towards = destination
+        self.server_name = server_name
+        """The host that the app says it means, where it was not told to us by the address."""
 
     def relay(self) -> Relay:
         """See `Near.relay`."""
-        return Relay(self.worker, self, wordless(*self.towards))
+        return _CaughtRelay(self.worker, self, wordless(*self.towards))
+
+
+class _CaughtRelay(Relay):
+    """Goes by the address, and is known by what the app says that this is."""
+
+    stream: CaughtBytes
+
+    def match(self) -> bool:
+        """See `Exchange.match`."""
+        is_matched = super().match()
+        if is_matched and self.stream.server_name:
+            self.request.host = self.stream.server_name
+        return is_matched
 
 
 class Local(CaughtBytes):

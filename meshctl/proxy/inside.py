@@ -21,9 +21,9 @@ FAMILIES: Final = {b"4": socket.AF_INET, b"6": socket.AF_INET6}
 
 
 class Enclosed(msgspec.Struct, frozen=True, tag=True):
-    """A message to a worker: the wrapped app has a network of its own. Sockets of it come along, in the order of their
+    """A message to a worker: the wrapped app has a network of its own. Descriptors come along, in the order of their
     names: "tcp4" and "tcp6" take its connections, "dns4" and "dns6" its questions for names; by "asking" more sockets
-    are asked for."""
+    are asked for; the file "aliases" has what names were told as."""
 
     names: tuple[str, ...]
 

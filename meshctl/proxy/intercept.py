@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from meshctl.core.aliases import OWN_V4, OWN_V6, Aliases
 from meshctl.model.address import parse_address
 from meshctl.proxy.acceptor import Accepting
+from meshctl.proxy.alias_journal import JournaledAliases
 from meshctl.proxy.caught import CaughtBytes, CaughtHttp, Destination, Local
 from meshctl.proxy.egress import service_meant
 from meshctl.proxy.inside import Inside
@@ -43,16 +44,17 @@ _TALK_FIRST: Final = frozenset((21, 22, 23, 25, 110, 119, 143, 465, 587, 990, 99
 
 
 class Interception:
-    """What one worker does for its app's network. `sockets` are those of `messages.Enclosed`."""
+    """What one worker does for its app's network. `handles` are those of `inside.Enclosed`."""
 
     scheme = "http"
     entry = "outbound"
     address = "intercepted"
     """Of the listener, in the log: its connections have no address in common."""
 
-    def __init__(self, worker: Worker, sockets: Mapping[str, socket.socket]) -> None:
+    def __init__(self, worker: Worker, handles: dict[str, int]) -> None:
         self.worker = worker
-        self.aliases = Aliases()
+        self.aliases: Aliases = JournaledAliases(handles.pop("aliases"))
+        sockets = {name: socket.socket(fileno=handle) for name, handle in handles.items()}
         self.inside = Inside(worker.loop, sockets["asking"])
         self._names = Names(worker, self.aliases, [end for name, end in sockets.items() if name in ("dns4", "dns6")])
         self._doors = [_Door(self, end) for name, end in sockets.items() if name in ("tcp4", "tcp6")]
@@ -106,7 +108,9 @@ class Interception:
             if listener is not None:
                 make = CLIENTS[listener.entry.partition(":")[0]]
                 return lambda: make(worker, listener)
-            return lambda: Local(worker, self, Destination("127.0.0.1" if address.version == 4 else "::1", port))
+            if address in _OWN:
+                host = "127.0.0.1" if address.version == 4 else "::1"
+            return lambda: Local(worker, self, Destination(host, port))
         if port == PORT:
             return lambda: LongQuestions(self._names)
         route = worker.snapshot.tables[self.entry].find(wordless(host))
@@ -116,9 +120,9 @@ class Interception:
             return self.http(destination, True)
         return self.bytes(destination) if port in _TALK_FIRST else None
 
-    def bytes(self, destination: Destination) -> Make:
+    def bytes(self, destination: Destination, server_name: str = "") -> Make:
         """Nobody reads what is said."""
-        return lambda: CaughtBytes(self.worker, self, destination)
+        return lambda: CaughtBytes(self.worker, self, destination, server_name)
 
     def http(self, destination: Destination, is_mesh: bool = False) -> Make:
         """Requests are."""

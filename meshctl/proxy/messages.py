@@ -291,9 +291,9 @@ class Channel:
             del self._in[:end]
             yield message
 
-    def take_sockets(self, count: int) -> list[socket.socket]:
-        """The next `count` sockets that came along."""
-        return [socket.socket(fileno=self._sockets.popleft()) for _ in range(count)]
+    def take(self, count: int) -> list[int]:
+        """The next `count` descriptors that came along."""
+        return [self._sockets.popleft() for _ in range(count)]
 
     def close(self) -> None:
         """Close this end."""

@@ -5,6 +5,7 @@ before the next."""
 from __future__ import annotations
 
 import gc
+import socket
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -147,7 +148,8 @@ class Orders:
         worker = self._worker
         # Holds whatever becomes of the revision.
         worker.steering.take(order.steering)
-        sockets = dict(zip(order.opened, self.channel.take_sockets(len(order.opened)), strict=True))
+        handles = self.channel.take(len(order.opened))
+        sockets = {key: socket.socket(fileno=handle) for key, handle in zip(order.opened, handles, strict=True)}
         # Only of a worker that was started during a change: it was told of the revision before, and may have it
         # already.
         self._forget()
@@ -213,8 +215,8 @@ class Orders:
         """The app has a network of its own. What serves it is loaded for those that have."""
         from meshctl.proxy.intercept import Interception
 
-        sockets = self.channel.take_sockets(len(names))
-        self._worker.interception = Interception(self._worker, dict(zip(names, sockets, strict=True)))
+        handles = dict(zip(names, self.channel.take(len(names)), strict=True))
+        self._worker.interception = Interception(self._worker, handles)
 
     def _tap(self, orders: tuple[TapOrder, ...]) -> None:
         """Show requests to those who look on. What does that is loaded for the first of them."""

@@ -13,6 +13,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from meshctl.proxy.tasks import spawn
+from meshctl.wire.client_hello import server_name
 
 if TYPE_CHECKING:
     import asyncio
@@ -28,7 +29,7 @@ HTTP_SILENCE: Final = 5.0
 """The same on the port of HTTP, where a client that keeps connections in store may be silent for long."""
 
 _HTTP: Final = 80
-_LOOK: Final = 2_048
+_LOOK: Final = 4_096
 _REQUEST: Final = re.compile(rb"[A-Z]{3,16} [/*][^\r\n]*(?:$| HTTP/1\.[01]\r?\n)")
 """A method, a path and the version, as far as they have come. A whole URL is for a proxy, which the app has found by
 itself."""
@@ -77,8 +78,10 @@ class Sniffing:
             self.close()
             return True
         # One that ends without a word is passed on too: the other side may have something to say to that.
-        is_http = bool(_REQUEST.match(said) or _BEGINNING.match(said))
-        self._hand_over((self._interception.http if is_http else self._interception.bytes)(self._destination))
+        if looks_like_http(said):
+            self._hand_over(self._interception.http(self._destination))
+        else:
+            self._hand_over(self._interception.bytes(self._destination, server_name(said)))
         return True
 
     def _as_bytes(self) -> None:
@@ -99,3 +102,8 @@ class Sniffing:
             await self._interception.worker.loop.connect_accepted_socket(make, self._socket)
         except OSError:
             self._socket.close()
+
+
+def looks_like_http(said: bytes) -> bool:
+    """Whether this begins, as far as it has come, with a request that asks for a path."""
+    return bool(_REQUEST.match(said) or _BEGINNING.match(said))

@@ -44,7 +44,7 @@ route add local 0.0.0.0/0 dev lo src {LOOPBACKS[0]}
 """
 _LINKS_V6: Final = f"""\
 addr add {OWN_V6}/128 dev lo
-route add local ::/0 dev lo
+route add local ::/0 dev lo src {LOOPBACKS[1]}
 """
 
 
@@ -95,22 +95,25 @@ def _make(port: int) -> dict[str, int]:
 def _separate() -> dict[str, int]:
     """Go into a new network: as root where that may, else as the owner of new namespaces, in which the user's number
     stands for nobody but the user. Raises MeshError where the kernel forbids it."""
+    names = ["net"]
     try:
-        linux.unshare(linux.NEW_NETWORK)
-    except PermissionError:
-        pass
-    else:
-        return {"net": os.open("/proc/self/ns/net", os.O_RDONLY)}
-    user, group = os.geteuid(), os.getegid()
-    try:
-        linux.unshare(linux.NEW_USER | linux.NEW_NETWORK)
-        # user_namespaces(7): who has no rights outside must give up this one before its group may be named.
-        _write("/proc/self/setgroups", "deny")
-        _write("/proc/self/uid_map", f"{user} {user} 1")
-        _write("/proc/self/gid_map", f"{group} {group} 1")
+        try:
+            linux.unshare(linux.NEW_NETWORK)
+        except PermissionError:
+            names = ["user", "net"]
+            _be_owner()
     except OSError as error:
         raise forbidden(error) from error
-    return {name: os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("user", "net")}
+    return {name: os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in names}
+
+
+def _be_owner() -> None:
+    user, group = os.geteuid(), os.getegid()
+    linux.unshare(linux.NEW_USER | linux.NEW_NETWORK)
+    # user_namespaces(7): who has no rights outside must give up this one before its group may be named.
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{user} {user} 1")
+    _write("/proc/self/gid_map", f"{group} {group} 1")
 
 
 def _listener(family: socket.AddressFamily) -> socket.socket:

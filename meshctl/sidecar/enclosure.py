@@ -22,6 +22,8 @@ from meshctl.proxy.inside import FAMILIES, KEPT, Enclosed, Inside
 from meshctl.sidecar import linux
 from meshctl.sidecar.enclosing import Made, make
 
+AGAIN_AFTER: Final = 0.1
+"""Seconds until the process that makes sockets is started again."""
 _MOST: Final = 16
 """Descriptors of a network."""
 _WORD: Final = 65_536
@@ -34,9 +36,10 @@ class Enclosure:
 
     def __init__(self, handles: dict[str, int]) -> None:
         self._spaces = [(handles.pop(name), kind) for name, kind in _KINDS.items() if name in handles]
-        self._handles = handles
+        self._handles = handles | {"aliases": os.memfd_create("meshctl-aliases")}
         self._asked, self._asking = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._maker = 0
+        self._is_closed = False
         self._start()
 
     def __repr__(self) -> str:
@@ -56,18 +59,31 @@ class Enclosure:
         for handle, kind in self._spaces:
             linux.enter(handle, kind)
 
-    def look(self) -> None:
-        """Some child has ended: start the one that makes sockets again, where it was that."""
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the process that makes sockets again whenever it ends."""
+        handle = os.pidfd_open(self._maker)
+        loop.add_reader(handle, self._on_ended, loop, handle)
+
+    def _on_ended(self, loop: asyncio.AbstractEventLoop, handle: int) -> None:
+        loop.remove_reader(handle)
+        os.close(handle)
         with suppress(ChildProcessError):
-            if self._maker and os.waitpid(self._maker, os.WNOHANG)[0]:
-                self._start()
+            os.waitpid(self._maker, 0)
+        self._maker = 0
+        loop.call_later(AGAIN_AFTER, self._again, loop)
+
+    def _again(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._is_closed:
+            self._start()
+            self.watch(loop)
 
     def close(self) -> None:
         """Let go of it."""
-        maker, self._maker = self._maker, 0
-        with suppress(ProcessLookupError, ChildProcessError):
-            os.kill(maker, signal.SIGKILL)
-            os.waitpid(maker, 0)
+        self._is_closed = True
+        if self._maker:
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(self._maker, signal.SIGKILL)
+                os.waitpid(self._maker, 0)
         for handle in (*self._handles.values(), *(handle for handle, _ in self._spaces)):
             os.close(handle)
         self._asked.close()

@@ -86,6 +86,7 @@ def _serve(options: Options, teller: Teller) -> int:
     asyncio.set_event_loop(loop)
     supervisor = Supervisor(loop, home, SqliteStore(home.database), _record(options, home, access_log), role)
     if enclosure is not None:
+        enclosure.watch(loop)
         told, sockets = enclosure.order
         supervisor.fleet.tell(told, standing=True, sockets=sockets)
     wrapper = Wrapper(supervisor, role, options.wrapping, Place(options.home, options.folder, ignored, enclosure))

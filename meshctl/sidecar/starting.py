@@ -81,9 +81,11 @@ def _mesh(home: Home) -> Mesh | None:
 def _remarks(options: WrapOptions, service: str, version: str, mesh: Mesh | None) -> Iterator[str]:
     if options.service is None:
         yield f'wrapped as service "{service}"; --service names it otherwise'
-    if options.wrapping.has_proxy and (names := replaced(os.environ)):
+    is_intercepted = bool(options.wrapping.intercept)
+    if options.wrapping.has_proxy and (names := replaced(os.environ, is_intercepted=is_intercepted)):
         words = ", ".join(f"${name}" for name in names)
-        yield f"{words} is the sidecar now and not what it was; --no-proxy-env leaves it"
+        said = "is not passed on to the app" if is_intercepted else "is the sidecar now and not what it was"
+        yield f"{words} {said}; --no-proxy-env leaves it"
     if mesh is None and (file := nearest_config()):
         yield f"{file} is not applied: run `meshctl apply` to have the mesh follow it"
     listed = {each.name: each.weight for known in (mesh or Mesh()).services if known.name == service

@@ -51,7 +51,8 @@ class Telling:
         outbound = self._port(OUTBOUND) if wrapping.has_proxy else 0
         proxy = self._supervisor.record.id
         hook = _HOOK if wrapping.has_trace_hook and role.configured(self._supervisor.mesh).trace_hook else ""
-        return Facts(role.service, role.version, proxy, home, role.app_port, outbound, upstreams, hook)
+        is_intercepted = role.is_enclosed and wrapping.has_proxy
+        return Facts(role.service, role.version, proxy, home, role.app_port, outbound, upstreams, is_intercepted, hook)
 
     def _port(self, entry: str) -> int:
         serving = self._supervisor.changing.serving

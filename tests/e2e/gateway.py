@@ -47,9 +47,11 @@ def meshctl(home: Path, *arguments: object) -> Ended:
     return Ended(status, out.getvalue(), err.getvalue())
 
 
-def meshctl_process(home: Path, *arguments: object, **options: Any) -> subprocess.Popen[bytes]:
-    """Run a command line as a process of its own."""
-    words = [sys.executable, "-m", "meshctl", "--home", str(home), *map(str, arguments)]
+def meshctl_process(
+    home: Path, *arguments: object, before: Sequence[str] = (), **options: Any
+) -> subprocess.Popen[bytes]:
+    """Run a command line as a process of its own; `before` is a program that runs it, with its own arguments."""
+    words = [*before, sys.executable, "-m", "meshctl", "--home", str(home), *map(str, arguments)]
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [os.getcwd(), *sys.path]))}
     return subprocess.Popen(words, **({"env": environ, "stdin": subprocess.DEVNULL} | options))
 

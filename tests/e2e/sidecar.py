@@ -28,7 +28,14 @@ _FAILURES = re.compile(r"Traceback|^\S+ error   (?P<event>\S+)", re.MULTILINE)
 class Wrapped:
     """A running `sidecar wrap`. What the app and its wrapper say goes to the files `out` and `err`."""
 
-    def __init__(self, home: Path, folder: Path, arguments: Sequence[object], command: Sequence[object]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        folder: Path,
+        arguments: Sequence[object],
+        command: Sequence[object],
+        before: Sequence[str] = (),
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.home = home
         self.out = folder / "out"
@@ -37,9 +44,8 @@ class Wrapped:
         """Events of level error that the test provokes."""
         self._found: re.Match[str] | None = None
         with self.out.open("ab") as out, self.err.open("ab") as err:
-            self.process = meshctl_process(
-                home, "sidecar", "wrap", *arguments, "--", *command, stdout=out, stderr=err, start_new_session=True
-            )
+            words = ("sidecar", "wrap", *arguments, "--", *command)
+            self.process = meshctl_process(home, *words, before=before, stdout=out, stderr=err, start_new_session=True)
 
     def __repr__(self) -> str:
         return f"<Wrapped process {self.process.pid}>"
