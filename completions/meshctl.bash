@@ -27,7 +27,7 @@ _meshctl() {
     esac
     case "$previous" in
         --home|--offline-root|--out|--prefix) COMPREPLY=($(compgen -d -- "$current")); return ;;
-        --for|--url|--timeout|--expect|-r|--route|-l|--listen|--admin|-n|--lines|-s|--service|--version|-p|--port|-u|--upstream|--grace|--ready-timeout|-g|--gateway|--intercept|-H|--header|--top|--quota|--key|--to|--steps|--every|--max-errors|--max-p99|--min-requests|--failures|--on-step|--on-promote|--on-rollback|--gate|--number|--percent|--ignore|--delay|--abort|--reset|--throttle|--from|--owner|--scope|--expires|--overlap|--dns|--ip|--days|-w|--window|--method|--status|--slow|--max-rate|--grep|--group) COMPREPLY=(); return ;;
+        --for|--url|--timeout|--expect|-r|--route|-l|--listen|--admin|-n|--lines|-s|--service|--version|-p|--port|-u|--upstream|--grace|--ready-timeout|-g|--gateway|-H|--header|--top|--quota|--key|--to|--steps|--every|--max-errors|--max-p99|--min-requests|--failures|--on-step|--on-promote|--on-rollback|--gate|--number|--percent|--ignore|--delay|--abort|--reset|--throttle|--from|--owner|--scope|--expires|--overlap|--dns|--ip|--days|-w|--window|--method|--status|--slow|--max-rate|--grep|--group) COMPREPLY=(); return ;;
         -t|--template) COMPREPLY=($(compgen -W "minimal api canary mesh tls full" -- "$current")); return ;;
         --from-openapi|-c|--config|--health|--passphrase-file|--p12-passphrase-file|--out|--path|--bundle) COMPREPLY=($(compgen -f -- "$current")); return ;;
         -o|--output) COMPREPLY=($(compgen -W "table json" -- "$current")); return ;;

@@ -133,7 +133,7 @@ complete -c meshctl -n '__meshctl_at sidecar wrap' -s g -l gateway -r -d 'Serve 
 complete -c meshctl -n '__meshctl_at sidecar wrap' -l admin -r -d 'Serve /metrics, /healthz and /readyz here, or off (default: a free port)'
 complete -c meshctl -n '__meshctl_at sidecar wrap' -l no-proxy-env -d 'Leave $HTTP_PROXY, $HTTPS_PROXY and $NO_PROXY as they are'
 complete -c meshctl -n '__meshctl_at sidecar wrap' -l no-trace-hook -d 'Leave a Python app'\''s calls alone: they join no trace by themselves'
-complete -c meshctl -n '__meshctl_at sidecar wrap' -l intercept -r -d 'Give it a network of its own, where all its connections go through its proxy, whatever it does (Linux); with =auto only where that is allowed'
+complete -c meshctl -n '__meshctl_at sidecar wrap' -l intercept -d 'Give it a network of its own, where all its connections go through its proxy, whatever it does (Linux); with =auto only where that is allowed'
 complete -c meshctl -n '__meshctl_at sidecar wrap' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
 complete -c meshctl -n '__meshctl_at sidecar wrap' -s q -l quiet -d 'Say nothing but data and errors'
 complete -c meshctl -n '__meshctl_at sidecar wrap' -s h -l help -d 'Show this text'

@@ -180,7 +180,7 @@ _meshctl() {
                 '*--admin[Serve /metrics, /healthz and /readyz here, or off (default\: a free port)]:ADDR: ' \
                 '*--no-proxy-env[Leave $HTTP_PROXY, $HTTPS_PROXY and $NO_PROXY as they are]' \
                 '*--no-trace-hook[Leave a Python app'\''s calls alone\: they join no trace by themselves]' \
-                '*--intercept[Give it a network of its own, where all its connections go through its proxy, whatever it does (Linux); with =auto only where that is allowed]:[=auto]: ' \
+                '*--intercept[Give it a network of its own, where all its connections go through its proxy, whatever it does (Linux); with =auto only where that is allowed]' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \
                 '*-h[Show this text]' '*--help[Show this text]' \

@@ -95,6 +95,7 @@ InterceptOption = Annotated[
     meshctl sidecar wrap --service orders -- python app.py
     meshctl sidecar wrap --service web --upstream orders -- node server.js
     meshctl sidecar wrap --port 8000 --restart on-failure -- uvicorn shop:app --port 8000
+    meshctl sidecar wrap --service web --intercept -- node server.js
     meshctl sidecar wrap --service report --upstream db:tcp=5432 -- sh -c 'psql -h localhost -f report.sql'
 """)
 def wrap(

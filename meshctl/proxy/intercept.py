@@ -16,7 +16,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from meshctl.core.aliases import OWN_V4, OWN_V6, Aliases
 from meshctl.model.address import parse_address
@@ -150,10 +150,20 @@ class _Door(Accepting):
         """See `Accepting.welcome`."""
         destination = self._interception.meant(end)
         if destination is None:
-            self.worker.counters.refuse("alias_forgotten")
+            worker = self.worker
+            worker.ledger.record_refusal(
+                _Caller(client, self.address), "alias_forgotten", 0, worker.next_request_id(), 0
+            )
             cut(end)
             return
         Sniffing(self, self._interception, end, destination).begin()
+
+
+class _Caller(NamedTuple):
+    """See `ledger.Origin`."""
+
+    client: str
+    listener: str
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:

