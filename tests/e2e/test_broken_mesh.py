@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,9 @@ from .conftest import StartUpstreams
 from .gateway import Ended, Gateway, meshctl
 from .servers import Upstreams
 from .sidecar import Wrapped
+from .two_apps import two_apps
 from .waiting import until
 
-APP = Path(__file__).with_name("wrapped_app.py")
 MESH = """
 [gateway]
 listen = ["127.0.0.1:0", {{ address = "127.0.0.1:0", tls = [{{ certificate = "{certificate}", key = "{key}" }}] }}]
@@ -125,27 +124,12 @@ def mesh(tmp_path: Path, start_upstreams: StartUpstreams, http: httpx.Client) ->
     """The mesh while it is well."""
     servers, doomed = start_upstreams("v1", "v2", "flaky"), start_upstreams("doomed")
     certificate, key = issue(tmp_path, serial=1, days=90)
-    home, file = tmp_path / "home", tmp_path / "mesh.toml"
     names = {name: servers.address(name) for name in ("v1", "v2", "flaky")}
-    file.write_text(MESH.format(certificate=certificate, key=key, doomed=doomed.address("doomed"), **names))
-    gateway = Gateway(home, tmp_path / "gateway", ["-c", file])
-    wrapped: list[Wrapped] = []
-    try:
-        gateway.until_ready()
-        for name in ("web", "orders"):
-            wrapped.append(Wrapped(home, tmp_path / name, ("--service", name), (sys.executable, APP)))
-        for each in wrapped:
-            each.until_registered()
-        made = Mesh(home, tmp_path, gateway, wrapped[0], servers, doomed, http)
+    config = MESH.format(certificate=certificate, key=key, doomed=doomed.address("doomed"), **names)
+    with two_apps(tmp_path, config) as (gateway, web, _):
+        made = Mesh(tmp_path / "home", tmp_path, gateway, web, servers, doomed, http)
         until(lambda: made.get("/web/x").status_code == 200, "the mesh to serve")
         yield made
-        for each in wrapped:
-            each.check()
-        gateway.check()
-    finally:
-        for each in wrapped:
-            each.kill()
-        gateway.kill()
 
 
 def break_services(mesh: Mesh) -> None:

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,9 +20,9 @@ import pytest
 
 from .gateway import Gateway, meshctl, meshctl_process
 from .sidecar import Wrapped
+from .two_apps import two_apps
 from .waiting import until
 
-APP = Path(__file__).with_name("wrapped_app.py")
 MESH = """
     gateway.listen = ["127.0.0.1:0"]
     gateway.workers = 2
@@ -76,28 +75,12 @@ class Shop:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """The mesh, all ready, with a few requests behind it."""
     folder = tmp_path_factory.mktemp("looking")
-    home, file = folder / "home", folder / "mesh.toml"
     with socket.socket() as taken, httpx.Client(timeout=30, trust_env=False) as http:
         taken.bind(("127.0.0.1", 0))  # and nobody listens
-        file.write_text(MESH.format(port=taken.getsockname()[1]))
-        gateway = Gateway(home, folder / "gateway", ["-c", file])
-        wrapped = []
-        try:
-            gateway.until_ready()
-            for name in ("web", "orders"):
-                wrapped.append(Wrapped(home, folder / name, ("--service", name), (sys.executable, APP)))
-            for each in wrapped:
-                each.until_registered()
-            made = Shop(home, gateway, *wrapped, http)
+        with two_apps(folder, MESH.format(port=taken.getsockname()[1])) as running:
+            made = Shop(folder / "home", *running, http)
             until(lambda: made.get("/web/x") == 200 and made.call("http://orders/x") == 200, "the mesh to serve")
             yield made
-            for each in wrapped:
-                each.check()
-            gateway.check()
-        finally:
-            for each in wrapped:
-                each.kill()
-            gateway.kill()
 
 
 def test_each_request_counts_once(shop: Shop) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,9 @@ import httpx
 import pytest
 
 from .conftest import StartGateway
-from .gateway import Gateway
 from .otlp_receiver import MockOtlpServer, Receiver, has_mock_otlp_server
 from .servers import Upstreams
-from .sidecar import Wrapped
+from .two_apps import two_apps
 from .waiting import until
 
 TEXT = """\
@@ -35,7 +33,6 @@ endpoint = "{receiver}"
 sample = "100%"
 headers_file = "otlp.headers"
 """
-APP = Path(__file__).with_name("wrapped_app.py")
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
@@ -123,16 +120,7 @@ def test_a_trace_through_the_mesh(tmp_path: Path, http: httpx.Client) -> None:
     in which each span is part of the one before, although neither app knows of traces. The receiver that understands
     all of it is one that others wrote, where it is installed."""
     receiver = MockOtlpServer() if has_mock_otlp_server() else Receiver()
-    file, home = tmp_path / "mesh.toml", tmp_path / "home"
-    file.write_text(MESH.format(receiver=receiver.url))
-    gateway = Gateway(home, tmp_path / "gateway", ["-c", file])
-    wrapped: list[Wrapped] = []
-    try:
-        gateway.until_ready()
-        for name in ("web", "orders"):
-            wrapped.append(Wrapped(home, tmp_path / name, ("--service", name), (sys.executable, APP)))
-        for each in wrapped:
-            each.until_registered()
+    with two_apps(tmp_path, MESH.format(receiver=receiver.url)) as (gateway, *wrapped):
         url = f"{gateway.url}/call?url=http://orders/headers"
 
         def answered() -> httpx.Response | None:
@@ -147,13 +135,7 @@ def test_a_trace_through_the_mesh(tmp_path: Path, http: httpx.Client) -> None:
         assert chain(found) == HOPS
         assert seen["traceparent"].startswith(f"00-{TRACE}-")
         assert seen["tracestate"] == "a=1"
-        for each in wrapped:
-            each.check()
-        gateway.check()
-        receiver.close()
-    finally:
-        for each in (*wrapped, gateway):
-            each.kill()
+    receiver.close()
 
 
 def chain(spans: list[dict[str, Any]]) -> list[tuple[str, str, str]]:

@@ -6,16 +6,11 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 
-_T = TypeVar("_T")
-
-PATIENCE = 20.0
-"""Seconds that anything may take on a busy machine before it counts as never."""
+from tests.e2e.waiting import until
 
 IMPORTS = """
     import asyncio, os, signal, sys
@@ -47,17 +42,6 @@ def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     given = {"capture_output": True, "stdin": subprocess.DEVNULL, "env": environ(), "text": True, "timeout": 60}
     return subprocess.run(command, **(given | options))
-
-
-def until(ask: Callable[[], _T], what: str, *, timeout: float = PATIENCE) -> _T:
-    """The first true answer of `ask`. Fails the test, saying what was awaited, where none comes in time."""
-    deadline = time.monotonic() + timeout
-    while True:
-        answer = ask()
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"waited {timeout:g} s for {what}; last: {answer!r}"
-        time.sleep(0.01)
 
 
 def is_alive(pid: int) -> bool:

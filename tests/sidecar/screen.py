@@ -13,7 +13,9 @@ import time
 from types import TracebackType
 from typing import Any
 
-from .running import PATIENCE, environ
+from tests.e2e.waiting import PATIENCE
+
+from .running import environ
 
 # Makes the terminal on its stdin that of its session, and becomes the command.
 _TAKE = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"

@@ -12,7 +12,9 @@ from typing import Protocol
 import psutil
 import pytest
 
-from .running import program, until
+from tests.e2e.waiting import until
+
+from .running import program
 from .screen import CTRL_C, CTRL_D, CTRL_Z, Screen
 
 WRAP = """

@@ -11,8 +11,8 @@ import pytest
 
 from meshctl.control.discovery import registrations
 from meshctl.store.sqlite import SqliteStore
+from tests.e2e.waiting import until
 
-from .running import until
 from .screen import CTRL_C, CTRL_Z, Screen
 
 SHELL = ["bash", "--norc", "--noprofile", "--noediting", "-i"]
