@@ -24,6 +24,7 @@ SHORTEST: Final = 60.0
 LONGEST: Final = 6 * 3600.0
 """Seconds for which a set is fresh: where the answer does not say, and the bounds of what it may say."""
 
+_ASKED: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
 _ISSUER: Final = "issuer "
 _PROVIDER: Final = "provider "
 _MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age\s*=\s*\"?([0-9]{1,9})", re.IGNORECASE)
@@ -47,7 +48,9 @@ async def fetch(source: str) -> Answer:
     from aiohttp import ClientError, ClientSession, ClientTimeout
 
     try:
-        async with ClientSession(timeout=ClientTimeout(total=TIMEOUT), trust_env=True) as session:
+        timeout = ClientTimeout(total=TIMEOUT)
+        # What is packed, though nobody asked for it, could be a small answer that becomes a large one.
+        async with ClientSession(timeout=timeout, trust_env=True, auto_decompress=False, headers=_ASKED) as session:
             url, provider = source, None
             if source.startswith(_PROVIDER):
                 url, provider = await _discover_provider(session, source.removeprefix(_PROVIDER))
@@ -104,7 +107,7 @@ def _keys_of(document: bytes, issuer: str) -> str:
 
 async def _get(session: ClientSession, url: str) -> tuple[bytes, float]:
     # Where a redirect leads to was not configured.
-    async with session.get(url, allow_redirects=False, headers={"Accept": "application/json"}) as answer:
+    async with session.get(url, allow_redirects=False) as answer:
         if answer.status != 200:
             raise Unfetched(f"{url} answers {answer.status}")
         document = bytearray()

@@ -43,8 +43,10 @@ class Receiver:
     def __init__(self, url: str, resource: Mapping[str, str | int], fields: Sequence[tuple[str, str]]) -> None:
         self.url = url
         self._resource = resource
-        headers = [*fields, ("Content-Type", _TYPE), ("User-Agent", f"meshctl/{__version__}")]
-        self._session = ClientSession(timeout=ClientTimeout(total=TIMEOUT), trust_env=True, headers=headers)
+        own = [("Content-Type", _TYPE), ("User-Agent", f"meshctl/{__version__}"), ("Accept-Encoding", "identity")]
+        self._session = ClientSession(
+            timeout=ClientTimeout(total=TIMEOUT), trust_env=True, auto_decompress=False, headers=[*fields, *own]
+        )
 
     def __repr__(self) -> str:
         return f"<Receiver {self.url}>"
