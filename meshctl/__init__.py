@@ -6,7 +6,7 @@ The folders, each of which may import those on its right (a test holds this):
 
     model/    what the user wants (frozen values) and views of what is observed
     config/   mesh.toml ⇄ Mesh: decode, cross-checks, differences, JSON schema; documents that say what a route takes
-    core/     decisions, pure: route table, balancers, split, retry, breaker, ejection, limits, caching, tokens, rollouts
+    core/     decisions, pure: route table, balancers, split, retry, breaker, ejection, limits, caches, tokens, rollouts
     wire/     bytes ⇄ messages without I/O: HTTP/1.1 over httptools, forwarding headers, replies
     pki/      certificates, keys, identities, trust stores
     store/    the Protocol every component meets at, and its SQLite implementation
