@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from meshctl.proxy.admission import Admission
     from meshctl.proxy.endpoint import LiveEndpoint
     from meshctl.proxy.service import LiveService, LiveVersion
-    from meshctl.proxy.snapshot import CompiledRoute, Snapshot
+    from meshctl.proxy.snapshot import Snapshot
     from meshctl.proxy.stream import Stream
     from meshctl.proxy.trial import Trial
     from meshctl.proxy.upstream import UpstreamConnection
     from meshctl.proxy.worker import Worker
-    from meshctl.wire.message import Request, Response
+    from meshctl.wire.message import Response
 
 REPLAY_LIMIT: Final = 65_536
 """Bytes of a request body kept for a retry; a longer one is not sent twice."""

@@ -191,7 +191,7 @@ class Exchange(Filtering):
             if response.block and (not route.edits_response or route.only_adds(response)):
                 last = self.request_id if self.added is None else CRLF.join((self.request_id, self.added))
                 if route.dressing is not None:
-                    last = CRLF.join((last, *route.dressing.lines(self)))
+                    last += route.dressing.block(self)
                 if self.stream.send_ready(response.block, last, body):
                     return
         fields = response.fields

@@ -41,9 +41,8 @@ def encode_request(exchange: Exchange) -> bytes:
     if is_known and last.fields is request.fields:
         block = last.block
     else:
-        fields = request.fields if edits is None else edits.steady(request.fields)
         said = last.said if is_known else _said(exchange, authority, route.request_drop)
-        block = CRLF.join((said, *fields))
+        block = CRLF.join((said, *request.fields)) if edits is None else said + edits.block(request.fields)
         if request.is_bare:
             # What the full reader reads never comes again as the same objects, and may be long.
             stream.forwarding = Forwarded(authority, request.special, said, request.fields, edits, block)

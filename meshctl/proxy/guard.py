@@ -175,7 +175,7 @@ class Guard(Stripping):
         exchange.principal = principal
         exchange.user = user = principal.subject[:_LONGEST_USER]
         if not self._queries and request.is_bare:
-            exchange.stream.known = Known(self, self._vouching.moment, principal, user, fields, passing)
+            exchange.stream.known = Known(self, self._vouching.moment, principal, user, fields, passing, self._is_odd)
         request.claims = principal.claims
         request.fields = passing
         if request.named:

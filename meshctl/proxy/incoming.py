@@ -15,6 +15,7 @@ from meshctl.wire.fields import Fields
 from meshctl.wire.message import Malformed, Request
 
 if TYPE_CHECKING:
+    from meshctl.proxy.dressing import Dressed
     from meshctl.proxy.known import Known
     from meshctl.proxy.stream import Inlet
     from meshctl.proxy.worker import Worker
@@ -29,6 +30,7 @@ class Incoming(Client):
     """See the module."""
 
     known: Known | None = None
+    dressed: Dressed | None = None
 
     def __init__(self, worker: Worker, listener: Inlet) -> None:
         super().__init__(worker, listener)

@@ -21,8 +21,9 @@ class Known:
     __slots__ = ("epoch", "fields", "guard", "passing", "places", "principal", "until", "user")
 
     def __init__(
-        self, guard: Guard, epoch: object, principal: Principal, user: str, fields: Fields, passing: Fields
-    ) -> None:
+        self, guard: Guard, epoch: object, principal: Principal, user: str, fields: Fields, passing: Fields,
+        is_odd: dict[bytes, bool],
+    ) -> None:  # fmt: skip
         self.guard = guard
         self.epoch = epoch
         self.until = principal.until
@@ -34,7 +35,8 @@ class Known:
         self.places: list[int] = []
         at = 0
         for line in fields:
-            self.places.append(at)
+            # -1 for what is no matter of others.
+            self.places.append(-1 if is_odd[line[: line.index(b":")]] else at)
             at += passing[at : at + 1] == [line]
 
     def amend(self, fields: Fields, is_odd: dict[bytes, bool]) -> bool:
@@ -45,9 +47,9 @@ class Known:
             return False
         passing = self.passing.copy()
         for at in compress(range(len(fields)), map(is_not, fields, before)):
-            line, last = fields[at], before[at]
-            if is_odd[line[: line.index(b":")]] or is_odd[last[: last.index(b":")]]:
+            line, place = fields[at], self.places[at]
+            if place < 0 or is_odd[line[: line.index(b":")]]:
                 return False
-            passing[self.places[at]] = line
+            passing[place] = line
         self.fields, self.passing = fields, passing
         return True

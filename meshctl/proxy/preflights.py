@@ -29,9 +29,9 @@ class PreflightTable(RouteTable["CompiledRoute"]):
         self.find = self._find
 
     def _find(self, request: Matchable) -> CompiledRoute | None:
-        asked = method_asked(request) if request.method == OPTIONS else ""
-        if asked:
-            found = self._of_preflights.find(Asked(request, asked))
-            if found is not None and found.config.cors is not None:
-                return found
-        return self._of_requests(request)
+        if request.method != OPTIONS or not (asked := method_asked(request)):
+            return self._of_requests(request)
+        found = self._of_preflights.find(Asked(request, asked))
+        if found is None or found.preflight is None:
+            found = self._of_requests(request)
+        return found if found is None else found.preflight or found

@@ -21,6 +21,7 @@ from meshctl.wire.message import NO_FIELDS, Request
 from meshctl.wire.reasons import status_of
 
 if TYPE_CHECKING:
+    from meshctl.proxy.dressing import Dressed
     from meshctl.proxy.known import Known
     from meshctl.proxy.listener import LiveListener
     from meshctl.proxy.stream import Inlet
@@ -67,6 +68,7 @@ class Near(TunnelEnd):
     peer = ""
     identity = ""
     known: Known | None = None
+    dressed: Dressed | None = None
     stuck = NOT_STUCK
 
     def __init__(self, worker: Worker, listener: Inlet, *, is_framed: bool = False) -> None:

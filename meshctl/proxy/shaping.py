@@ -6,6 +6,7 @@ not stand in a header: nothing that a client sends begins a new line (RFC 9110 Â
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from itertools import product
@@ -17,7 +18,7 @@ from meshctl.core.query_edits import edited, encoded
 from meshctl.core.template import literal, parse
 from meshctl.model.route import HeaderEdits, PathMatch, QueryEdits, Route
 from meshctl.proxy.variables import Value, captures, text
-from meshctl.wire.fields import Fields, make, without
+from meshctl.wire.fields import CRLF, Fields, make, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +111,7 @@ class Edits:
     """What a route changes in the headers of requests: fields that go, by lower-case name, that are renamed, and that
     come, alike in every request or made for each."""
 
-    __slots__ = ("_added", "_drop", "_renaming", "lines")
+    __slots__ = ("_added", "_come", "_drop", "_gone", "_renaming", "lines")
 
     def __init__(
         self, drop: frozenset[bytes], added: Fields, renaming: Renaming | None, lines: tuple[Line, ...]
@@ -118,6 +119,9 @@ class Edits:
         self._drop = drop
         self._added = added
         self._renaming = renaming
+        said = b"|".join(map(re.escape, sorted(drop))) or b"(?!)"
+        self._gone = re.compile(rb"(?i)\r\n(?:%b):[^\r]*" % said).sub
+        self._come = b"".join(CRLF + line for line in added)
         self.lines = lines
         """What is made for each."""
 
@@ -126,6 +130,12 @@ class Edits:
         if self._renaming is not None:
             fields = self._renaming.renamed(fields)
         return without(fields, self._drop | named if named else self._drop) + self._added
+
+    def block(self, fields: Fields) -> bytes:
+        """The same as bytes, each line with its end before it. Of a whole head this costs a quarter."""
+        if self._renaming is not None:
+            return b"".join([CRLF + line for line in self.steady(fields)])
+        return self._gone(b"", CRLF.join((b"", *fields))) + self._come
 
     def edited(self, exchange: Exchange) -> Fields:
         """All that goes on; a new list."""

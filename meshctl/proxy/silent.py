@@ -13,6 +13,7 @@ from meshctl.proxy.through import Alike
 from meshctl.wire.fields import Fields
 
 if TYPE_CHECKING:
+    from meshctl.proxy.dressing import Dressed
     from meshctl.proxy.known import Known
 
 
@@ -21,6 +22,7 @@ class Silent(Alike):
 
     stuck = NOT_STUCK
     known: Known | None = None
+    dressed: Dressed | None = None
 
     def __init__(self, original: Stream) -> None:
         super().__init__(original)

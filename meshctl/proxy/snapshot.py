@@ -6,6 +6,7 @@ health, counters) is taken over from the one before by name, so that a change to
 
 from __future__ import annotations
 
+from copy import copy
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,8 @@ class CompiledRoute:
 
     plan: Plan | None = None
     """What its answer is made of, where it has parts."""
+    preflight: CompiledRoute | None = None
+    """The same for what browsers ask before its requests, where it answers that."""
     copied: CompiledRoute | None = None
     """The same for copies of its requests, once there was one (see `copying`)."""
 
@@ -57,9 +60,8 @@ class CompiledRoute:
         self.response_bytes = route.response_bytes
         self.rank = RANKS.index(route.priority)
         config = service.config if service is not None else None
-        self.filters: tuple[Filter, ...] = tuple(
-            made for make_filter in FILTERS.values() if (made := make_filter(route, config, guard))
-        )
+        made = {name: made for name, compile_ in FILTERS.items() if (made := compile_(route, config, guard))}
+        self.filters: tuple[Filter, ...] = tuple(each for name, each in made.items() if name != "cors")
         # Towards the endpoint
         self.target = target(route)
         self.authority = (route.rewrite.host or "").encode("latin-1")
@@ -89,6 +91,9 @@ class CompiledRoute:
         self.series: dict[str, Series] = {
             each: worker.counters.series(route.name, name, each) for each in (*versions, "")
         }
+        if "cors" in made:
+            self.preflight = copy(self)
+            self.preflight.filters = tuple(made.values())
 
     def __repr__(self) -> str:
         return f"<CompiledRoute {self.name}>"

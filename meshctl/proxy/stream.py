@@ -8,6 +8,7 @@ from meshctl.proxy.keys import Stuck
 from meshctl.wire.fields import Fields
 
 if TYPE_CHECKING:
+    from meshctl.proxy.dressing import Dressed
     from meshctl.proxy.known import Known
 
 
@@ -59,6 +60,8 @@ class Stream(Protocol):
     """What its last request became."""
     known: Known | None
     """Who sent it, where that was asked."""
+    dressed: Dressed | None
+    """What the page was told that sent it, where that was asked."""
     stuck: Stuck
     """And the bucket that one was in."""
 

@@ -9,6 +9,7 @@ from meshctl.proxy.stream import Forwarded, Stream
 from meshctl.wire.fields import Fields
 
 if TYPE_CHECKING:
+    from meshctl.proxy.dressing import Dressed
     from meshctl.proxy.known import Known
 
 
@@ -57,6 +58,16 @@ class Through(Alike):
     def known(self, value: Known | None) -> None:
         """See `stream.Stream`."""
         self.stream.known = value
+
+    @property
+    def dressed(self) -> Dressed | None:
+        """See `stream.Stream`."""
+        return self.stream.dressed
+
+    @dressed.setter
+    def dressed(self, value: Dressed | None) -> None:
+        """See `stream.Stream`."""
+        self.stream.dressed = value
 
     @property
     def stuck(self) -> Stuck:

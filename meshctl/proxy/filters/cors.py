@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from meshctl.core.preflight import OPTIONS, method_asked
 from meshctl.proxy.dressing import Origins
 from meshctl.proxy.filters.reply import Filter, Reply, refusal
 from meshctl.wire.fields import make
@@ -22,7 +21,7 @@ _VARY: Final = "Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
 def compile_filter(route: Route, _service: Service | None, _guard: Filter | None) -> Filter | None:
-    """The filter of a route with `cors`."""
+    """What answers the preflights of a route with `cors` (`proxy.preflights` knows them)."""
     if route.cors is None:
         return None
     cors, origins = route.cors, Origins(route.cors)
@@ -37,8 +36,6 @@ def compile_filter(route: Route, _service: Service | None, _guard: Filter | None
 
     def answer(exchange: Exchange) -> Reply | None:
         request = exchange.request
-        if request.method != OPTIONS or not method_asked(request):
-            return None
         origin = request.header("origin") or ""
         if not origins.allows(origin):
             # Without the headers the browser refuses whatever the status is; this one tells people why.
