@@ -3,10 +3,10 @@ _meshctl_live() {
     local word
     [[ $previous != "=" && $current != "=" ]] || return
     compopt +o filenames 2>/dev/null
-    [[ $1 != shares && $1 != *,shares ]] || compopt -o nospace 2>/dev/null
     while IFS= read -r word; do
         [[ $word != "$current"* ]] || COMPREPLY+=("$word")
     done < <("${COMP_WORDS[0]}" __complete "$1" "${COMP_WORDS[@]:1:COMP_CWORD-1}" 2>/dev/null </dev/null)
+    [[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace 2>/dev/null
 }
 _meshctl() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}

@@ -3,7 +3,7 @@
 _meshctl_live() {
     local -a found
     found=(${(f)"$("${typed[1]}" __complete "$1" "${(@)typed[2,-1]}" 2>/dev/null </dev/null)"})
-    if [[ $1 == (|*,)shares ]]; then compadd -S '' -a found; else compadd -a found; fi
+    if [[ ${found[1]} == *= ]]; then compadd -S '' -a found; else compadd -a found; fi
 }
 _meshctl() {
     local at="" last=1 index

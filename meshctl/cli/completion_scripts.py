@@ -96,16 +96,16 @@ _meshctl_live() {
     local word
     [[ $previous != "=" && $current != "=" ]] || return
     compopt +o filenames 2>/dev/null
-    [[ $1 != shares && $1 != *,shares ]] || compopt -o nospace 2>/dev/null
     while IFS= read -r word; do
         [[ $word != "$current"* ]] || COMPREPLY+=("$word")
     done < <("${COMP_WORDS[0]}" __complete "$1" "${COMP_WORDS[@]:1:COMP_CWORD-1}" 2>/dev/null </dev/null)
+    [[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace 2>/dev/null
 }"""
 _ZSH_LIVE: Final = """\
 _meshctl_live() {
     local -a found
     found=(${(f)"$("${typed[1]}" __complete "$1" "${(@)typed[2,-1]}" 2>/dev/null </dev/null)"})
-    if [[ $1 == (|*,)shares ]]; then compadd -S '' -a found; else compadd -a found; fi
+    if [[ ${found[1]} == *= ]]; then compadd -S '' -a found; else compadd -a found; fi
 }"""
 _FISH_LIVE: Final = """\
 function __meshctl_live

@@ -286,6 +286,17 @@ def test_bash_completes(typed: list[str], expected: list[str], on_path: Path) ->
     assert offered([needs("bash"), "--norc", "-c", program + show], expected) == expected
 
 
+@pytest.mark.parametrize(("typed", "goes_on"), [("o", False), ("orders v", True)])
+def test_bash_ends_words(typed: str, goes_on: bool, on_path: Path) -> None:
+    """In bash, a name is followed by a blank, and a version by its weight, also where either may stand."""
+    words = f"meshctl traffic shift {typed}".split()
+    tell = 'compopt() { [ "$*" != "-o nospace" ] || told=yes; }; told=no'
+    program = f"{script('bash', ROOT)}\n{tell}; COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _meshctl\n"
+    expected = [*(["v1=", "v2="] if goes_on else ["orders"]), "yes" if goes_on else "no"]
+    show = 'printf "%s\\n" "${COMPREPLY[@]}" $told'
+    assert offered([needs("bash"), "--norc", "-c", program + show], expected) == expected
+
+
 def test_fish_completes(on_path: Path) -> None:
     """In fish, TAB offers the names of the mesh where they belong."""
     file = on_path / "meshctl.fish"
