@@ -46,6 +46,19 @@ name = "cached"
 hosts = ["c.test"]
 service = "s"
 cache = true
+[[routes]]
+name = "parts"
+hosts = ["p.test"]
+path = "/{id}"
+[[routes.parts]]
+name = "one"
+service = "s"
+path = "/one/{path.id}"
+[[routes.parts]]
+name = "two"
+service = "s"
+path = "/two"
+need = "optional"
 [services.s]
 endpoints = ["127.0.0.1:9"]
 ejection = false
