@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
+import psutil
 import pytest
 
 from .conftest import StartGateway
@@ -56,3 +59,78 @@ def test_another_user(start_gateway: StartGateway, reachable: Path) -> None:
     told = as_nobody("curl", "-sS", "--max-time", "20", f"{gateway.admin}/metrics")
     assert "meshctl_revision" in told.stdout
     assert as_nobody("curl", "-sS", "-f", "--max-time", "20", f"{gateway.admin}/v1/routes").returncode == 22
+
+
+MESH = """
+[gateway.access_log]
+path = "access.log"
+[tracing]
+endpoint = "http://127.0.0.1:9"
+headers_file = "otlp"
+sample = "100%"
+[auth.asked.introspection]
+url = "http://127.0.0.1:9/introspect"
+client_id = "me"
+client_secret_file = "secret"
+[auth.key.api_key]
+header = "x-api-key"
+[[routes]]
+name = "keyed"
+path = "/keyed"
+service = "orders"
+auth = { any = ["key", "asked"] }
+[[routes]]
+name = "all"
+path = "/"
+service = "orders"
+request_headers = { set = { authorization = "Bearer CANARY-set" } }
+[services.orders]
+endpoints = ["127.0.0.1:9"]
+command = "TOKEN=CANARY-command python app.py --password CANARY-option"
+"""
+SHOWN = (
+    "status -o json", "gateway status -o json", "routes ls -o json", "routes explain GET /x -H x-api-key:CANARY-typed",
+    "services show orders -o json", "stat -o json", "edges -o json", "diff", "config history -o json", "logs -o json",
+    "doctor -o json", "metrics show", "traffic history",
+)  # fmt: skip
+SENT = (
+    ("/x?api_key=CANARY-query", {"cookie": "s=CANARY-cookie", "x-auth-token": "CANARY-header"}),
+    ("/x", {"authorization": "Basic Q0FOQVJZOkNBTkFSWQ==", "referer": "http://a/?t=CANARY-referer"}),
+    ("/keyed?access_token=CANARY-query", {"authorization": "Bearer CANARY-bearer"}),
+    ("/keyed", {"x-api-key": "mk_CANARY-key"}),
+    ("/keyed", {"authorization": "Basic CANARY-basic", "proxy-authorization": "Basic CANARY-proxy"}),
+)
+
+
+def test_secrets_are_told_to_nobody(
+    start_gateway: StartGateway, http: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What clients prove themselves with, what stands in files for secrets and in the environment, and the headers and
+    commands of mesh.toml are in no answer, log, metric, view, bundle or command line."""
+    monkeypatch.setenv("MESHCTL_REDIS_PASSWORD", "CANARY-environment")
+    for name, text in (("secret", "CANARY-file"), ("otlp", "authorization: Bearer CANARY-otlp"), ("mesh.toml", MESH)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    gateway = start_gateway("-c", tmp_path / "mesh.toml")
+    told = {}
+    for number, (target, headers) in enumerate(SENT):
+        told[f"answer {number}"] = http.get(f"{gateway.url}{target}", headers=headers).text
+    for words in SHOWN:
+        ended = gateway.meshctl(*words.split())
+        told[words] = ended.out + ended.err
+    assert all(told.values()), [name for name, text in told.items() if not text]
+    assert gateway.meshctl("doctor", "--bundle", tmp_path / "bundle.tgz").status in (0, 1)
+    with tarfile.open(tmp_path / "bundle.tgz") as archive:
+        for member in archive:
+            found = archive.extractfile(member)
+            assert found is not None
+            told[f"bundle {member.name}"] = found.read().decode()
+    told["metrics"] = http.get(f"{gateway.admin}/metrics/mesh").text
+    own = psutil.Process(gateway.process.pid)
+    for process in (own, *own.children(recursive=True)):
+        told[f"command line {process.pid}"] = " ".join(process.cmdline())
+    gateway.check()
+    for path in (gateway.out, gateway.err, tmp_path / "access.log"):
+        told[path.name] = path.read_text()
+    assert "/keyed" in told["access.log"]
+    assert [name for name, text in told.items() if "CANARY" in text] == []
