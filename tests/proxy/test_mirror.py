@@ -134,7 +134,7 @@ def test_copy(two: Two) -> None:
     assert {each["version"] for each in two.proxy.lines(before + 1)} == {"v1"}
     sample = two.proxy.sample()
     assert sample.in_flight == 0
-    assert all(each.mirrored["answered"] for each in sample.services)
+    assert {each.mirrored["answered"] > 0 for each in sample.services} == {True}
 
 
 def test_copy_of_a_rewritten_request(two: Two) -> None:
