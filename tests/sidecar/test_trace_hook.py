@@ -35,7 +35,10 @@ def answer(program: str, *folders: Path) -> Any:
     return json.loads(ended.stdout)
 
 
-@pytest.mark.parametrize("server", ["http_server", "wsgiref", "flask", "fastapi", "uvicorn", "aiohttp"])
+SERVERS = ["http_server", "wsgiref", "waitress", "gunicorn", "flask", "django", "fastapi", "uvicorn", "aiohttp"]
+
+
+@pytest.mark.parametrize("server", SERVERS)
 def test_joined(server: str) -> None:
     """Whatever a server's request says of its trace is said by calls of each client, and nothing after a request that
     says nothing; what a call says itself stays."""

@@ -4,14 +4,19 @@ server hears of traces is printed in JSON."""
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import socket
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 SAID = {"traceparent": "00-12345678901234567890123456789012-1234567890123456-01", "tracestate": "a=1"}
@@ -114,6 +119,12 @@ def http_server() -> int:
     return started(Handler)
 
 
+def bare_wsgi(_: Any, start_response: Any) -> list[bytes]:
+    """An app without a framework."""
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(heard()).encode()]
+
+
 def wsgiref() -> int:
     from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -121,22 +132,54 @@ def wsgiref() -> int:
         def log_message(self, *_: object) -> None:
             pass
 
-    def app(_: Any, start_response: Any) -> list[bytes]:
-        start_response("200 OK", [("Content-Type", "application/json")])
-        return [json.dumps(heard()).encode()]
-
-    server = make_server("127.0.0.1", 0, app, handler_class=Quiet)
+    server = make_server("127.0.0.1", 0, bare_wsgi, handler_class=Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server.server_port
 
 
-def flask() -> int:
-    from wsgiref.handlers import SimpleHandler  # any server: here one that parses nothing itself
+def waitress() -> int:
+    from waitress.server import create_server
 
+    end = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=create_server(bare_wsgi, sockets=[end]).run, daemon=True).start()
+    return int(end.getsockname()[1])
+
+
+def gunicorn() -> int:
+    command = [sys.executable, "-m", "gunicorn", "--chdir", str(Path(__file__).parent), "--no-control-socket"]
+    with socket.create_server(("127.0.0.1", 0)) as end:
+        process = subprocess.Popen(
+            [*command, "--bind", f"fd://{end.fileno()}", "trace_apps:bare_wsgi"],
+            pass_fds=[end.fileno()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        atexit.register(lambda: (process.terminate(), process.wait(60)))
+        return int(end.getsockname()[1])
+
+
+def flask() -> int:
     from flask import Flask
 
     app = Flask("app")
     app.get("/")(heard)
+    return _unnoticed(app)
+
+
+def django() -> int:
+    from django.conf import settings
+
+    settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__)
+    from django.core.wsgi import get_wsgi_application
+    from django.http import JsonResponse
+    from django.urls import path
+
+    sys.modules[__name__] = ModuleType(__name__)  # run as a path it is in nobody's list of modules
+    sys.modules[__name__].urlpatterns = [path("", lambda _: JsonResponse(heard()))]  # type: ignore[attr-defined]
+    return _unnoticed(get_wsgi_application())
+
+
+def _unnoticed(app: Any) -> int:
+    """A server of which the hook knows nothing."""
+    from wsgiref.handlers import SimpleHandler
 
     class Handler(BaseHTTPRequestHandler):
         def parse_request(self) -> bool:
@@ -148,7 +191,7 @@ def flask() -> int:
 
         def do_GET(self) -> None:
             environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "SERVER_NAME": "x", "SERVER_PORT": "1",
-                       "SERVER_PROTOCOL": "HTTP/1.0"}  # fmt: skip
+                       "SERVER_PROTOCOL": "HTTP/1.0", "wsgi.input": self.rfile}  # fmt: skip
             environ |= {f"HTTP_{name.upper()}": value for name, value in self.headers.items()}
             SimpleHandler(self.rfile, self.wfile, self.wfile, environ, False, False).run(app)  # type: ignore[arg-type]
 
