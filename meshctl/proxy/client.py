@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
 from meshctl import clock
+from meshctl.proxy.heeding import UNHEARD, Heeding
 from meshctl.proxy.keys import NOT_STUCK
 from meshctl.proxy.stream import NOTHING_FORWARDED
 from meshctl.proxy.timers import NEVER
@@ -18,7 +19,6 @@ from meshctl.wire.dates import date_line
 from meshctl.wire.fields import CRLF, Fields, encode_fields
 from meshctl.wire.message import Malformed, Request
 from meshctl.wire.reasons import problem, status_line, status_of
-from meshctl.wire.request_reader import RequestReader
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
@@ -32,8 +32,16 @@ JOIN_LIMIT: Final = 65_536
 """Bytes up to which the parts of an answer are copied together for one write."""
 
 
-class Client(RequestReader, asyncio.Protocol):
-    """See the module."""
+class Client(Heeding, asyncio.Protocol):
+    """See the module. Its attributes are slots: more than thirty names would not share one place among connections
+    (see `attempt.Attempt`), and Python would look each of them up anew for whichever connection comes next."""
+
+    __slots__ = (
+        "_after_upgrade", "_body", "_chunked", "_close_after", "_closing", "_discarded", "_head_bytes", "_incoming",
+        "_is_alone", "_is_full", "_lingering", "_out", "_paused", "_raw_left", "_receiving", "_refused", "_starting",
+        "_tunnel", "_waiting", "client", "deadline", "deadline_reason", "entry", "exchange", "forwarding", "listener",
+        "scheme", "transport", "trusted", "worker",
+    )  # fmt: skip
 
     is_outgoing = False
     peer = identity = ""
@@ -124,6 +132,8 @@ class Client(RequestReader, asyncio.Protocol):
         elif reason == "write_timeout":
             self._closing = True
             self.transport.abort()
+        elif reason == UNHEARD:
+            self._look_after()
         else:
             self._close()
 
@@ -221,18 +231,6 @@ class Client(RequestReader, asyncio.Protocol):
         self._closing = True
         self.transport.abort()
 
-    def pause_body(self) -> None:
-        """See `stream.Stream`."""
-        self._pause()
-
-    def resume_body(self) -> None:
-        """See `stream.Stream`."""
-        if self._paused and not self._waiting and not self._closing:
-            self._paused = False
-            self.transport.resume_reading()
-            if self._receiving is not None and self.deadline == NEVER:
-                self._expect(self.worker.snapshot.timeouts.body, "body_timeout", clock.monotonic())
-
     def to_tunnel(self, fields: Fields, status: int = 101) -> None:
         """See `stream.Stream`."""
         self.transport.write(b"%b\r\n%b\r\n" % (status_line(status), encode_fields(fields)))
@@ -244,18 +242,6 @@ class Client(RequestReader, asyncio.Protocol):
         self.resume_body()
 
     # what reading and writing share
-
-    def _expect(self, seconds: float, reason: str, now: float) -> None:
-        self.deadline = now + seconds
-        self.deadline_reason = reason
-
-    def _pause(self) -> None:
-        if not self._paused and not self._closing:
-            self._paused = True
-            self.transport.pause_reading()
-            if self.deadline_reason == "body_timeout":
-                # A client that is not listened to is not late.
-                self.deadline = NEVER
 
     def _refuse(self, reason: str, detail: str) -> None:
         """Answer what is no request and close."""

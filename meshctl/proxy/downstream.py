@@ -87,6 +87,8 @@ class Downstream(Incoming):
         self._is_full = False
         if self.exchange is not None:
             self.deadline = NEVER
+            if self._paused:
+                self._pause()
             self.exchange.on_client_ready()
         elif self._closing:
             self._expect(self.worker.snapshot.timeouts.write, "write_timeout", clock.monotonic())

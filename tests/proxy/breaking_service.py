@@ -26,6 +26,8 @@ ANSWERS: Final = {
     % (JSON, len(DATA), DATA),
 }
 """Whole answers by the kind that the last part of a path names."""
+BUSY: Final = b"HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n"
+"""What comes for the kind "busy"."""
 
 _BREAK: Final = re.compile(rb"\r\nX-Break: ([^\r]*)", re.IGNORECASE)
 _ID: Final = re.compile(rb"\r\nX-Request-Id: ([^\r]*)", re.IGNORECASE)
@@ -105,7 +107,7 @@ class BreakingService:
         turn = self.tries[name[1]]
         self.tries[name[1]] += 1
         steps = told[1].split(b",") if told is not None else []
-        answer = ANSWERS[kind]
+        answer = ANSWERS.get(kind, BUSY)
         if turn >= len(steps):
             writer.write(answer)
             await writer.drain()
