@@ -243,7 +243,7 @@ class Changing:
             self._roll.changed.clear()
             self.refused, self.refusal = 0, ""
             self._fleet.catch_up(serving.number)
-            self._fleet.totals.retire(live_series(mesh))
+            self._fleet.totals.retire(live_series(mesh), {each.name for each in mesh.services})
             self.on_changed()
         # Said once: whatever is written wakes every proxy.
         if (self.refused or self.number, self.refusal) != self._said:

@@ -8,13 +8,15 @@ vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Iterable
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
 from meshctl.observe.histogram import Histogram
 from meshctl.observe.sample import CLASSES, CacheSample, DenialSample, Key, Sample, SeriesSample, ServiceSample
+
+_K = TypeVar("_K")
 
 MOST_REASONS: Final = 64
 """Reasons a series tells apart; more would be a mistake in the vocabulary and are counted as "other"."""
@@ -26,7 +28,8 @@ MOST_CALLERS: Final = 256
 """Callers that a series tells apart; those of more are counted as "other"."""
 
 MOST_RETIRED: Final = 1_000
-"""Series kept although their route has gone from the configuration, so that neither counts nor memory run away."""
+"""Series, services and caches kept although they have gone from the configuration, so that neither counts nor memory
+run away."""
 
 # One place for each hundred of a three-digit status: what an upstream invents (6xx to 9xx) must not raise.
 _HUNDREDS: Final = 10
@@ -238,11 +241,15 @@ class Counters:
         """What rules between services denied so far."""
         return tuple(DenialSample(*key, count) for key, count in self._denials.items())
 
-    def retire(self, live: Collection[Key]) -> None:
-        """After a snapshot was swapped: forget the oldest series that are not in `live`, beyond `MOST_RETIRED`."""
-        retired = [key for key in self._series if key not in live]
-        for key in retired[: max(0, len(retired) - MOST_RETIRED)]:
+    def retire(self, live: Collection[Key], services: Collection[str]) -> None:
+        """After a snapshot was swapped: forget the oldest series that are not in `live`, beyond `MOST_RETIRED`, and the
+        oldest services and caches that are of none of these, nor among `services`."""
+        for key in outdated(self._series, live):
             del self._series[key]
+        for name in outdated(self._services, {service for _, service, _ in live} | set(services)):
+            del self._services[name]
+        for route in outdated(self._cached, {route for route, _, _ in live}):
+            del self._cached[route]
 
     def export(self) -> Sample:
         """What was counted since the worker started; series and services without any count are left out."""
@@ -261,6 +268,12 @@ class Counters:
             cached={route: dict(counts) for route, counts in self._cached.items()},
             cache=self.cache,
         )
+
+
+def outdated(kept: Iterable[_K], live: Collection[_K]) -> list[_K]:
+    """Which of those that are kept, the oldest first, are to be forgotten."""
+    retired = [each for each in kept if each not in live]
+    return retired[: max(0, len(retired) - MOST_RETIRED)]
 
 
 def _by_class(counts: list[int]) -> tuple[int, ...]:

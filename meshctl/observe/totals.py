@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
-from meshctl.observe.counters import MOST_RETIRED
+from meshctl.observe.counters import outdated
 from meshctl.observe.sample import Key, Sample, merge
 
 
@@ -44,11 +44,18 @@ class Totals:
         """Everything the proxy counted since it started."""
         return merge((self._left, *self._workers.values()))
 
-    def retire(self, live: Collection[Key]) -> None:
-        """After a revision was applied: forget what ended workers counted for series that are not in `live`, the oldest
-        first, beyond what a worker keeps of them."""
-        retired = [series.key for series in self._left.series if series.key not in live]
-        gone = set(retired[: max(0, len(retired) - MOST_RETIRED)])
-        if gone:
-            kept = tuple(series for series in self._left.series if series.key not in gone)
-            self._left = replace(self._left, series=kept)
+    def retire(self, live: Collection[Key], services: Collection[str]) -> None:
+        """After a revision was applied: forget what ended workers counted for series that are not in `live`, and for
+        services and caches of none of these, the oldest first, beyond what a worker keeps of them."""
+        left = self._left
+        series = set(outdated([each.key for each in left.series], live))
+        named = {service for _, service, _ in live} | set(services)
+        gone = set(outdated([each.service for each in left.services], named))
+        routes = set(outdated(left.cached, {route for route, _, _ in live}))
+        if series or gone or routes:
+            self._left = replace(
+                left,
+                series=tuple(each for each in left.series if each.key not in series),
+                services=tuple(each for each in left.services if each.service not in gone),
+                cached={route: counts for route, counts in left.cached.items() if route not in routes},
+            )

@@ -112,7 +112,7 @@ class Registry:
         for service in snapshot.services.values():
             service.budget.configure(service.config.retry_budget)
         live = {series.key for route in snapshot.routes for series in route.series.values()}
-        self._worker.counters.retire(live | UNCONFIGURED)
+        self._worker.counters.retire(live | UNCONFIGURED, snapshot.services)
 
     def discover(self, listed: tuple[Listed, ...]) -> None:
         """Other endpoints are registered for these services' versions than before, which use them. Nothing else is

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meshctl.observe.counters import MOST_REASONS, MOST_RETIRED, Counters, Series
-from meshctl.observe.sample import CLASSES, Sample, decode, encode
+from meshctl.observe.sample import CLASSES, UNCONFIGURED, Sample, decode, encode
 
 
 def statuses(**expected: int) -> tuple[int, ...]:
@@ -100,10 +100,27 @@ def test_retired_series_are_bounded() -> None:
     counters.series("live").record(200, 0.1, 0, 0)
     for number in range(MOST_RETIRED + 10):
         counters.series(f"old-{number}").record(200, 0.1, 0, 0)
-    counters.retire({("live", "", "")})
+    counters.retire({("live", "", "")}, ())
     kept = [series.route for series in counters.export().series]
     assert kept[:2] == ["live", "old-10"]
     assert len(kept) == MOST_RETIRED + 1
+
+
+def test_retired_services_are_bounded() -> None:
+    """So are services that have gone, and what became of requests at the caches of routes that have; those that are
+    there, whether or not a route leads to them, and what leaves the mesh, stay the ones that are counted on."""
+    counters = Counters()
+    kept = [counters.service(name) for name in ("egress", "unrouted", "routed")]
+    for number in range(MOST_RETIRED + 10):
+        counters.service(f"old-{number}")
+        counters.cached(f"old-{number}", "hit")
+    counters.cached("live", "hit")
+    counters.retire({("live", "routed", ""), *UNCONFIGURED}, {"unrouted"})
+    assert [counters.service(name) for name in ("egress", "unrouted", "routed")] == kept
+    found = counters.export()
+    assert [each.service for each in found.services][3:5] == ["old-10", "old-11"]
+    assert (len(found.services), len(found.cached)) == (MOST_RETIRED + 3, MOST_RETIRED + 1)
+    assert found.cached["live"] == {"hit": 1}
 
 
 def test_the_way_to_the_supervisor() -> None:

@@ -86,10 +86,16 @@ def test_what_dead_workers_left_is_bounded() -> None:
     counters.series("live").record(200, 0.1, 0, 0)
     for number in range(MOST_RETIRED + 3):
         counters.series(f"old-{number}").record(200, 0.1, 0, 0)
+        counters.service(f"old-{number}").eject()
+        counters.cached(f"old-{number}", "hit")
+    counters.service("there").eject()
     totals = Totals()
     totals.update(1, counters.export())
     totals.lost(1)
-    totals.retire({("live", "", "")})
+    totals.retire({("live", "", "")}, {"there"})
     kept = [series.route for series in totals.merged().series]
     assert kept[:2] == ["live", "old-3"]
     assert len(kept) == MOST_RETIRED + 1
+    services = [each.service for each in totals.merged().services]
+    assert (services[0], services[-1], len(services)) == ("old-3", "there", MOST_RETIRED + 1)
+    assert len(totals.merged().cached) == MOST_RETIRED
