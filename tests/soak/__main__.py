@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from . import report
@@ -22,14 +21,14 @@ def main() -> int:
     os.nice(asked.nice)
     # A shell lets those in its background ignore it, and all whom they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="soak-", dir="/tmp") as folder:
         _prepare(Path(folder))
         from .course import Course
 
         course = Course(Path(folder), seed=asked.seed, pace=asked.pace, every=asked.act_every)
-        began = time.monotonic()
         course.run(asked.minutes * 60)
-        found = report.judge(course, warm_up=began + asked.minutes * 60 / 3)
+        found = report.judge(course, warm_up=asked.minutes * 60 / 3)
     text = report.text(found)
     sys.stdout.write(text)
     if asked.save:

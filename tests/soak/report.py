@@ -15,7 +15,7 @@ ALLOWED = {
     "objects": Allowed(1500, 0.03),
     "entries": Allowed(3000, 0.03),
 }
-"""What each measure of a process may rise after the warm-up, which is the first third. RSS is told and not judged: it
+"""What each measure of a process may rise after the warm-up, which is the first third of the soak. RSS is told and not judged: it
 counts pages that are shared, and so moves with the others."""
 FILES = Allowed(64, 0.10)
 FEWEST = 9
@@ -23,11 +23,11 @@ FEWEST = 9
 
 
 def judge(course: Course, *, warm_up: float) -> dict[str, Any]:
-    """All of it as a document. `warm_up` is when judging begins."""
+    """All of it as a document. `warm_up` is the age in seconds from which on a process, and the home, are judged."""
     rows, grown = [], []
     for watched in course.vitals.seen.values():
         for measure, readings in watched.readings.items():
-            late = [each for each in readings if each[0] >= warm_up]
+            late = _late(readings, warm_up)
             if len(late) < FEWEST:
                 continue
             row = _row(f"{watched.name} ({watched.pid})", measure, late, ALLOWED.get(measure))
@@ -35,7 +35,7 @@ def judge(course: Course, *, warm_up: float) -> dict[str, Any]:
             if row["grown"]:
                 grown.append(f"{row['what']}: {measure} {row['first']:.0f} → {row['last']:.0f}")
     for name in course.files[-1][1] if course.files else ():
-        late = [(at, float(found[name])) for at, found in course.files if at >= warm_up and name in found]
+        late = _late([(at, float(found[name])) for at, found in course.files if name in found], warm_up)
         if len(late) >= FEWEST:
             rows.append(_row("home", name, late, None))
     told = {f"{each.name} ({each.pid})": [*each.told[:1], *each.told[-1:]] for each in course.vitals.seen.values()}
@@ -51,6 +51,10 @@ def judge(course: Course, *, warm_up: float) -> dict[str, Any]:
         "told": told,
         "readings": {f"{each.name} ({each.pid})": each.readings for each in course.vitals.seen.values()},
     }
+
+
+def _late(readings: list[Reading], warm_up: float) -> list[Reading]:
+    return [each for each in readings if each[0] >= readings[0][0] + warm_up]
 
 
 def _row(what: str, measure: str, late: list[Reading], allowed: Allowed | None) -> dict[str, Any]:
