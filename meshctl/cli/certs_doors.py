@@ -59,12 +59,16 @@ def passphrase(file: Path | None, ask: bool, *, again: bool) -> bytes | None:
     """The passphrase that was asked for, None where none was. `again`: typed twice, because it is a new one."""
     if file is not None:
         try:
+            # What a shell hands over (/dev/fd/63) is no file, and nobody else's.
+            is_open = file.is_file() and bool(file.stat().st_mode & 0o077)
             found = file.read_bytes().rstrip(b"\r\n")
         except OSError as error:
             why = (error.strerror or str(error)).lower()
             raise MeshError("usage", f'the passphrase file "{file}" cannot be read: {why}') from error
         if not found:
             raise MeshError("usage", f'the passphrase file "{file}" is empty')
+        if is_open:
+            raise MeshError("usage", f'the passphrase file "{file}" can be read by others', hint=f"chmod 600 {file}")
         return found
     return _typed(again=again) if ask else None
 

@@ -56,6 +56,7 @@ def test_init_with_a_passphrase(mesh: Path, meshctl: Meshctl) -> None:
     """With a passphrase the root's key is encrypted, also where the authority was there before; issuing needs none."""
     key = mesh / ".meshctl" / "pki" / "root-1.key"
     (mesh / "pass").write_text("secret\n")
+    (mesh / "pass").chmod(0o600)
     meshctl("certs", "init")
     assert openssl("pkey", "-in", key, "-noout", cwd=mesh).returncode == 0
     assert "protected the key" in meshctl("certs", "init", "--passphrase-file", "pass").err
@@ -81,6 +82,7 @@ def test_init_with_an_offline_root(mesh: Path, meshctl: Meshctl) -> None:
     [
         (["--passphrase-file", "nowhere"], "cannot be read"),
         (["--passphrase-file", "empty"], "is empty"),
+        (["--passphrase-file", "open"], "can be read by others"),
         (["--passphrase"], "no terminal to ask"),
     ],
 )
@@ -89,6 +91,8 @@ def test_passphrases_that_cannot_be_had(
 ) -> None:
     """Without a usable passphrase nothing is made, and the error says why."""
     (mesh / "empty").write_text("\n")
+    (mesh / "open").write_text("secret")
+    (mesh / "open").chmod(0o640)
     ended = process("certs", "init", *arguments)
     assert (ended.status, said in ended.err) == (2, True)
     assert not (mesh / ".meshctl" / "pki").exists()
@@ -129,6 +133,7 @@ def test_issue_for_a_client(mesh: Path, meshctl: Meshctl) -> None:
 def test_issue_p12(mesh: Path, meshctl: Meshctl) -> None:
     """--p12 writes a file that opens with the passphrase that was told or given, and is private."""
     (mesh / "pass").write_text("other")
+    (mesh / "pass").chmod(0o600)
     assert 'the passphrase of localhost.p12 is "changeit"' in meshctl("certs", "issue", "localhost", "--p12").err
     meshctl("certs", "issue", "laptop", "--p12", "--p12-passphrase-file", "pass")
     for name, word in (("localhost", "changeit"), ("laptop", "other")):
@@ -226,6 +231,7 @@ def test_an_intermediate_that_grows_old(away: str, mesh: Path, meshctl: Meshctl)
     """Where the root's key is away, the list and `init` warn of an intermediate in its last third, and `init` with the
     key renews it."""
     (mesh / "pass").write_text("secret")
+    (mesh / "pass").chmod(0o600)
     (mesh / "stick").mkdir()
     options = ["--passphrase-file", "pass"] if away == "encrypted" else ["--offline-root", "stick"]
     files = AuthorityFiles(open_home(mesh / ".meshctl"), mesh / "stick" if away == "offline" else None)
@@ -324,6 +330,7 @@ def test_revoke(mesh: Path, meshctl: Meshctl) -> None:
 def test_secrets_are_not_told(mesh: Path, meshctl: Meshctl) -> None:
     """No command prints a private key or a passphrase."""
     (mesh / "pass").write_text("hunter2")
+    (mesh / "pass").chmod(0o600)
     said = ""
     for arguments in (
         ["init", "--passphrase-file", "pass"],

@@ -202,6 +202,7 @@ def test_what_proxies_do_not_renew_is_told(start: StartMember, meshctl: Meshctl)
     """Certificates of the user's own servers under the old root are named, and an unprotected key of the new one."""
     start("orders")
     Path("pass").write_text("secret")
+    Path("pass").chmod(0o600)
     meshctl("certs", "issue", "localhost")
     meshctl("certs", "init", "--passphrase-file", "pass")
     ended = meshctl("certs", "rotate", "--root")
@@ -213,6 +214,7 @@ def test_a_protected_new_root(start: StartMember, mesh: Home, meshctl: Meshctl) 
     """The new root's key can be encrypted, or kept elsewhere, from the beginning."""
     start("orders")
     Path("pass").write_text("secret")
+    Path("pass").chmod(0o600)
     os.mkdir("stick")
     assert meshctl("certs", "rotate", "--root", "--passphrase-file", "pass").status == 0
     assert b"ENCRYPTED" in (mesh.path / "pki" / "root-2.key").read_bytes()
