@@ -166,6 +166,12 @@ PLAIN: Final = {
     "empty value": _GET + b"X-A:\r\nX-B: \r\n\r\n" + _INNER,
     "long value": _GET + b"X-A: " + b"y" * 30_000 + b"\r\n\r\n" + _INNER,
     "many fields": _GET + b"X-A: y\r\n" * 80 + b"\r\n" + _INNER,
+    # Bodies that routes may edit, and so give another length.
+    "json": _POST + _length(b'{"a":1,"secret":"' + b"x" * 50 + b'"}') + _INNER,
+    "json chunked": _POST + _CHUNKED + b"\r\n" + _chunk(b'{"secret":') + _chunk(b"[1,2,3]}") + _LAST + _INNER,
+    "json expected": _POST + b"Expect: 100-continue\r\n" + _length(b'{"secret":1}') + _INNER,
+    "json of no end": _POST + _length(b'{"a":[') + _INNER,
+    "json with trailers": _POST + _CHUNKED + b"\r\n" + _chunk(b'{"secret":1}') + b"0\r\nX-T: 1\r\n\r\n" + _INNER,
     # Rows of requests.
     "pipeline": _GET + b"\r\n" + _POST + _length(b"hello") + _POST + _CHUNKED + b"\r\n" + _chunk(_INNER) + _LAST + _INNER,
     "pipeline of twenty": (_POST + _length(b"hello")) * 20 + _INNER,

@@ -12,6 +12,8 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
 
 SEEN: list[tuple[str, str, int, str]] = []
+IDLE = 600
+"""Seconds for which connections are kept: a slow machine must not meet the end of one."""
 
 
 def answered(method: str, target: str, body: bytes) -> tuple[dict[str, str], bytes]:
@@ -50,7 +52,8 @@ def serve_h11(path: str) -> None:
     """uvicorn."""
     import uvicorn
 
-    uvicorn.run(asgi, uds=path, http="h11", log_level="critical", lifespan="off", access_log=False)
+    config = {"http": "h11", "lifespan": "off", "log_level": "critical", "access_log": False}
+    uvicorn.run(asgi, uds=path, timeout_keep_alive=IDLE, **config)
 
 
 def serve_aiohttp(path: str) -> None:
@@ -63,7 +66,7 @@ def serve_aiohttp(path: str) -> None:
         return web.Response(body=text, headers=fields)
 
     async def main() -> None:
-        runner = web.ServerRunner(web.Server(answer))
+        runner = web.ServerRunner(web.Server(answer, keepalive_timeout=IDLE))
         await runner.setup()
         await web.UnixSite(runner, path).start()
         await asyncio.Event().wait()

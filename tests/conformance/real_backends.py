@@ -20,7 +20,7 @@ KINDS: Final = ("h11", "aiohttp", "http.server", "node", "nginx")
 
 _NODE: Final = """
 const http = require('http'), crypto = require('crypto'), seen = [];
-http.createServer((request, response) => {
+const server = http.createServer((request, response) => {
   const pieces = [];
   request.on('data', piece => pieces.push(piece));
   request.on('end', () => {
@@ -34,13 +34,14 @@ http.createServer((request, response) => {
     response.end(request.method === 'HEAD' ? undefined : text);
   });
 }).listen(process.argv[1]);
+server.keepAliveTimeout = 600000;
 """
 _NGINX: Final = """
 {user}
 daemon off; master_process off; pid nginx.pid; error_log stderr emerg;
 events {{ worker_connections 256; }}
 http {{
-  access_log off; client_max_body_size 0; merge_slashes off; keepalive_requests 1000000;
+  access_log off; client_max_body_size 0; merge_slashes off; keepalive_requests 1000000; keepalive_timeout 600s;
   client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
   upstream behind {{ server unix:{behind}; keepalive 4; }}
   server {{

@@ -1,6 +1,6 @@
 """`python -m tests.fuzz NAME [--seconds N | --runs N] [--seed N]`: search one target, led by coverage.
 
-It needs atheris (`pip install atheris`), which no test does. What it has found interesting is kept in a folder from one
+It needs atheris (`pip install '.[fuzz]'`), which no test does. What it has found interesting is kept in a folder from one
 search to the next (`--corpus`); what fails is written to `crash-…` there and printed.
 """
 
@@ -30,7 +30,7 @@ def main() -> None:
     try:
         import atheris
     except ImportError:
-        sys.exit("error: atheris is not installed\nhint: pip install atheris")
+        sys.exit("error: atheris is not installed\nhint: pip install '.[fuzz]'")
     with atheris.instrument_imports(include=["meshctl"]):
         from tests.fuzz.targets import TARGETS
     if options.name not in TARGETS:

@@ -383,7 +383,7 @@ def answers_in(data: bytes, methods: Iterable[str]) -> tuple[list[Message], byte
         except EndedEarly:
             return found, before
         except AssertionError as fault:
-            if str(fault) not in _END_TO_END:
+            if str(fault) not in _END_TO_END | {"b'host' came twice"}:
                 raise
             return found, b""
         found.append(answer)
