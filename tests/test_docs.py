@@ -68,7 +68,11 @@ def reference() -> Iterator[str]:
     yield "|---|---|---|"
     for key, entry in keys(schema, schema, ""):
         default = "" if entry.get("default") in (None, []) else f"`{shown(entry['default'])}`"
-        yield f"| `{key}` | {default} | {entry.get('description', '').replace('|', chr(92) + '|')} |"
+        text = entry.get("description", "")
+        words = [f'"{word}"' for word in choices(schema, entry)]
+        if len(words) > 1 and not all(word in text for word in words):
+            text = f"{text} One of {', '.join(words)}{', or a table' if any(tables(schema, entry)) else ''}."
+        yield f"| `{key}` | {default} | {text.replace('|', chr(92) + '|')} |"
 
 
 def keys(schema: dict[str, Any], table: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -82,6 +86,16 @@ def keys(schema: dict[str, Any], table: dict[str, Any], path: str) -> Iterator[t
             if below not in seen:
                 seen.append(below)
                 yield from keys(schema, below, here + way)
+
+
+def choices(schema: dict[str, Any], entry: dict[str, Any]) -> Iterator[str]:
+    """The words that may stand under a key as they are."""
+    yield from (word for word in (*entry.get("enum", ()), entry.get("const")) if isinstance(word, str))
+    for branch in entry.get("anyOf", ()):
+        yield from choices(schema, branch)
+    named = schema["$defs"][entry["$ref"].rpartition("/")[2]] if "$ref" in entry else {}
+    if "properties" not in named:
+        yield from choices(schema, named) if named else ()
 
 
 def tables(schema: dict[str, Any], entry: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -246,3 +260,14 @@ def port_of(tour: str) -> str:
     found = re.search(r'listen = \["127\.0\.0\.1:(\d+)"\]', tour)
     assert found
     return found[1]
+
+
+def test_every_promise_of_security_has_a_test() -> None:
+    """Each promise under "Security" names test files that are there; the section stays short enough to be read."""
+    section = text().partition("\n## Security\n")[2].partition("\n## ")[0]
+    assert len(section.splitlines()) < 45
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 10
+    named = [re.findall(r"`(tests/[a-z0-9_/]+\.py)`", row[-1]) for row in rows]
+    assert all(named)
+    assert [path for paths in named for path in paths if not (ROOT / path).is_file()] == []
