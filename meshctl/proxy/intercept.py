@@ -16,7 +16,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from meshctl.core.aliases import OWN_V4, OWN_V6, Aliases
 from meshctl.model.address import parse_address
@@ -159,11 +159,12 @@ class _Door(Accepting):
         Sniffing(self, self._interception, end, destination).begin()
 
 
-class _Caller(NamedTuple):
+class _Caller:
     """See `ledger.Origin`."""
 
-    client: str
-    listener: str
+    def __init__(self, client: str, listener: str) -> None:
+        self.client = client
+        self.listener = listener
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:

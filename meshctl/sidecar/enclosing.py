@@ -12,7 +12,6 @@ Runs in a short-lived process, which goes into the new network and hands out des
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -21,10 +20,10 @@ from typing import Final, NoReturn
 
 import msgspec
 
+from meshctl.control.forbidden import PACKAGES, forbidden, program
 from meshctl.core.aliases import OWN_V4, OWN_V6
 from meshctl.errors import MeshError
 from meshctl.sidecar import linux
-from meshctl.sidecar.forbidden import forbidden
 
 LOOPBACKS: Final = ("127.0.0.1", "::1")
 _DNS: Final = 53
@@ -33,9 +32,6 @@ _BACKLOG: Final = 1024
 _IP_PKTINFO: Final = 8
 _IP_TRANSPARENT: Final = 19
 _IPV6_TRANSPARENT: Final = 75
-_PATH: Final = "/usr/sbin:/sbin:/usr/bin:/bin"
-"""Where programs for administrators are, which a user's $PATH need not have."""
-_PACKAGES: Final = {"nft": "nftables", "ip": "iproute2"}
 
 _LINKS: Final = f"""\
 link set lo up
@@ -180,9 +176,9 @@ def _has_v6() -> bool:
 
 
 def _program(name: str) -> str:
-    found = shutil.which(name, path=os.pathsep.join(filter(None, (os.environ.get("PATH"), _PATH))))
+    found = program(name, os.environ.get("PATH", ""))
     if found is None:
-        package = _PACKAGES[name]
+        package = PACKAGES[name]
         hint = f"install the package {package}: apt-get install {package}, or dnf install {package}"
         raise MeshError("failed", f"--intercept needs the program {name}, which is not there", hint=hint)
     return found

@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
@@ -96,6 +97,10 @@ class Enclosure:
 
 def enclose(port: int) -> Enclosure:
     """A network for an app that listens on `port`. Raises MeshError where it cannot be had."""
+    if sys.platform != "linux":
+        raise MeshError(
+            "failed", "--intercept is for Linux alone", hint="without it the app is told of its proxy instead"
+        )
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:

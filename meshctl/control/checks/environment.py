@@ -19,6 +19,7 @@ from meshctl import __version__
 from meshctl.control.checks.facts import Facts
 from meshctl.control.checks.finding import Finding, Unknown, counted, failed, passed, warned
 from meshctl.control.checks.requirements import Requirement, installed, requirements
+from meshctl.control.forbidden import PACKAGES, missing, setting
 from meshctl.model.names import LOOPBACK_HOSTS
 
 OLDEST: Final = (3, 11)
@@ -165,6 +166,23 @@ def judge_no_proxy(environ: Mapping[str, str]) -> Finding:
         detail = f"{away[0]} sends requests to {' and '.join(missing)} to a proxy, too"
         return warned(detail, "export NO_PROXY=localhost,127.0.0.1,::1 no_proxy=localhost,127.0.0.1,::1")
     return passed(f"NO_PROXY excepts {counted(len(excepted), 'name')}")
+
+
+def interception(facts: Facts) -> Finding:
+    """Whether apps can be wrapped with --intercept; nothing is wrong where they cannot."""
+    absent = missing(facts.environ.get("PATH", ""))
+    return judge_interception(platform.system(), absent, setting(facts.system), is_root=not os.geteuid())
+
+
+def judge_interception(system: str, absent: str, forbids: tuple[str, str] | None, *, is_root: bool) -> Finding:
+    """See `interception`; `absent` is a program that is not there, `forbids` what a setting means to all but root."""
+    if system != "Linux":
+        return passed("apps are wrapped without --intercept, which is for Linux alone")
+    if absent:
+        return passed(f"apps are wrapped without --intercept, which needs {absent} (package {PACKAGES[absent]})")
+    if forbids is not None and not is_root:
+        return passed(f"apps are wrapped without --intercept: {forbids[0]}")
+    return passed("no setting keeps apps from being wrapped with --intercept")
 
 
 def completions(facts: Facts) -> Finding:

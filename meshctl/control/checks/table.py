@@ -34,6 +34,7 @@ CHECKS: Final = (
     Check("environment", "text", environment.text),
     Check("environment", "http proxy", environment.http_proxy),
     Check("environment", "no proxy", environment.no_proxy),
+    Check("environment", "interception", environment.interception),
     Check("environment", "completions", environment.completions),
     Check("home", "place", directory.place),
     Check("home", "directory", directory.directory),

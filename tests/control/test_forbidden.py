@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from meshctl.sidecar.forbidden import forbidden
+from meshctl.control.forbidden import forbidden
 
 
 @pytest.mark.parametrize(
@@ -30,9 +30,12 @@ def test_the_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
 
 
 def test_where_no_setting_forbids_it_the_error_is_told(tmp_path: Path) -> None:
-    """Without a setting that is known the system's word is told, a container's profile as the likely reason where it
-    was not permitted, and the program that failed."""
+    """Without a setting that could be why, the system's word is told: a container's profile as the likely reason where
+    it was not permitted, and the program that failed."""
     refused = forbidden(OSError(errno.EPERM, "Operation not permitted"), system=tmp_path)
     assert refused.message.endswith("operation not permitted") and "seccomp" in refused.hint
+    file = tmp_path / "proc/sys/kernel/apparmor_restrict_unprivileged_userns"
+    file.parent.mkdir(parents=True)
+    file.write_text("1\n")
     failed = forbidden(OSError(0, "Error: Could not process rule"), "nft", system=tmp_path)
     assert failed.message.endswith("nft: Error: Could not process rule") and "seccomp" not in failed.hint
