@@ -1,6 +1,6 @@
 """`python -m tests.fuzz NAME [--seconds N | --runs N] [--seed N]`: search one target, led by coverage.
 
-It needs atheris (`pip install '.[fuzz]'`), which no test does. What it has found interesting is kept in a folder from one
+It needs atheris (`pip install '.[fuzz]'`), which no test does. What it found interesting is kept in a folder from one
 search to the next (`--corpus`); what fails is written to `crash-…` there and printed.
 """
 
