@@ -9,8 +9,10 @@ address is told that it means nothing rather than led to somebody else.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final
+
+from meshctl.model.address import bare_address
 
 OWN_V4: Final = IPv4Address("198.18.0.1")
 OWN_V6: Final = IPv6Address("fd6d:6573:6863:746c::1")
@@ -85,8 +87,6 @@ class Aliases:
 
 def _number(address: str) -> int | None:
     """Which of ours an address is; None for one that is not."""
-    found = ip_address(address.partition("%")[0])
-    if isinstance(found, IPv6Address):
-        found = found.ipv4_mapped or found
+    found = bare_address(address)
     number = int(found) - (_V4 if isinstance(found, IPv4Address) else _V6)
     return number if 0 <= number < _NUMBERS else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Final
 from urllib.parse import unquote
 
@@ -16,6 +16,7 @@ import msgspec
 
 from meshctl.core.match import path_test
 from meshctl.core.principal import Principal
+from meshctl.model.address import bare_address
 from meshctl.model.claims import claim_values
 from meshctl.model.route import Require
 
@@ -88,11 +89,10 @@ class Rule:
 
     def _is_near(self, address: str) -> bool:
         try:
-            found = ip_address(address.partition("%")[0])
+            found = bare_address(address)
         except ValueError:
             return False  # A Unix socket has no address.
-        mapped = getattr(found, "ipv4_mapped", None) or found
-        return any(mapped in network for network in self._networks)
+        return any(found in network for network in self._networks)
 
 
 def first_lack(rules: tuple[Rule, ...], method: str, path: str, principal: Principal, address: str) -> Lack | None:

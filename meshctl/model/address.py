@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 # Underscores are no host names by RFC 1123, but container networks resolve them.
@@ -31,6 +31,16 @@ def parse_host(text: str) -> str:
     if not _HOST.fullmatch(text) or ".." in text:
         raise ValueError(_EXPECTED)
     return text.lower()
+
+
+def bare_address(text: str) -> IPv4Address | IPv6Address:
+    """Who has this address: without its zone, and of IPv4 where it is written as one of IPv6. Raises ValueError.
+
+    >>> bare_address("fe80::1%eth0"), bare_address("::ffff:192.0.2.7")
+    (IPv6Address('fe80::1'), IPv4Address('192.0.2.7'))
+    """
+    found = ip_address(text.partition("%")[0])
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 def parse_port(text: str) -> int:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
 
+from meshctl.model.address import bare_address
 from meshctl.model.limits import By
 from meshctl.proxy.client_address import client_address
 
@@ -84,11 +85,9 @@ def network(address: str) -> str:
     ('2001:db8:1:2::/64', '192.0.2.7')
     """
     try:
-        found = ip_address(address.partition("%")[0])
+        found = bare_address(address)
     except ValueError:
         return address
     if not isinstance(found, IPv6Address):
-        return address
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
+        return str(found)
     return f"{IPv6Address(int(found) >> 64 << 64)}/64"

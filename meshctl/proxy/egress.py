@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
-from meshctl.model.address import parse_address
+from meshctl.model.address import bare_address, parse_address
 from meshctl.model.names import EGRESS
 from meshctl.model.policy import Ejection, Retry, UpstreamTimeouts
 from meshctl.model.route import Route
@@ -189,8 +189,7 @@ class Outside(LiveEndpoint):
 
 def _reaches(address: str, host: str) -> bool:
     """Whether who connects to `address` meets a listener on `host`."""
-    target = ip_address(address.partition("%")[0])
-    target = getattr(target, "ipv4_mapped", None) or target
+    target = bare_address(address)
     if target.is_unspecified:
         # The system takes it for the loopback address.
         target = ip_address("127.0.0.1" if target.version == 4 else "::1")

@@ -32,7 +32,6 @@ class Housekeeping:
         self._worker = worker
         self._probes: dict[LiveEndpoint, asyncio.Task[None]] = {}
         self._look_ups: dict[tuple[str, int], asyncio.Task[None]] = {}
-        self._handles: list[asyncio.TimerHandle] = []
         self._ticks = 0
         self._handle: asyncio.TimerHandle | None = worker.loop.call_later(FLUSH_EVERY, self._tick)
 

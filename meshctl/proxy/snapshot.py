@@ -7,13 +7,14 @@ health, counters) is taken over from the one before by name, so that a change to
 from __future__ import annotations
 
 from copy import copy
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
 from meshctl.core.access import Rules, compile_rules
 from meshctl.core.concurrency import RANKS
 from meshctl.core.deadline import REQUEST_TIMEOUT, encode
 from meshctl.core.route_table import RouteTable
+from meshctl.model.address import bare_address
 from meshctl.model.mesh import Mesh
 from meshctl.model.route import HeaderEdits, Route
 from meshctl.model.weights import Shares
@@ -198,9 +199,8 @@ class Snapshot:
         """Whether `client` is a proxy whose forwarding headers are believed."""
         if not self._trusted or not client:
             return False
-        address = ip_address(client.partition("%")[0])
-        mapped = getattr(address, "ipv4_mapped", None) or address
-        return any(mapped in network for network in self._trusted)
+        address = bare_address(client)
+        return any(address in network for network in self._trusted)
 
 
 def _before_id(timeout: float, drop: frozenset[bytes]) -> bytes:
