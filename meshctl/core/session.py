@@ -62,7 +62,7 @@ def decode_session(data: bytes) -> Session | None:
     """The session; None where it is none, as an older version may have made it."""
     try:
         return msgspec.msgpack.decode(data, type=Session)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
@@ -70,7 +70,7 @@ def decode_pending(data: bytes) -> Pending | None:
     """The same of a login."""
     try:
         return msgspec.msgpack.decode(data, type=Pending)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

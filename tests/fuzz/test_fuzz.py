@@ -24,7 +24,7 @@ FOUND = {
         b"GET /never HTTP/1.1\r\nHost: a.test\r\n\r\n",
     ],
     "responses": [b"HTTP/1.1 199 OK\r\nContent-Length: 2\r\n\r\n\xff|okHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"],
-    "login": [b'{"a":' * 5_000, b'{"error":"\xff"}'],
+    "login": [b'{"a":' * 5_000, b'{"error":"\xff"}', b"\x9b" + b"\xbd" * 74],
 }
 """What has failed once."""
 
