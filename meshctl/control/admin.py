@@ -150,6 +150,9 @@ class Admin:
         local = transport is not None and transport.get_extra_info("socket").family == socket.AF_UNIX
         answer = await self._answered(request, handler, local)
         answer.headers.update(guarded(answer.headers))
+        if not local:
+            # A visit is for one question: else the next one could come in the moment in which it ends (`strangers`).
+            answer.force_close()
         return answer
 
     async def _answered(self, request: web.Request, handler: Any, local: bool) -> web.StreamResponse:

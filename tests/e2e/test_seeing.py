@@ -145,6 +145,7 @@ def test_the_admin_port_answers_nobody_else(gateway: Gateway, http: httpx.Client
     assert http.post(f"{gateway.admin}/v1/reopen").status_code == 403
     nowhere = http.get(f"{gateway.admin}/nowhere")
     assert (nowhere.status_code, nowhere.headers["x-content-type-options"]) == (404, "nosniff")
+    assert nowhere.headers["connection"] == "close"
 
 
 def test_the_home_is_private(gateway: Gateway) -> None:
