@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,3 +124,15 @@ def test_variables_are_variables_and_differ(upstreams: list[Upstream]) -> None:
     else:
         assert len(urls) < len(upstreams)
         assert clash[0] != clash[1]
+
+
+def test_who_is_intercepted_needs_no_proxy() -> None:
+    """An app whose connections are caught is told of no proxy, neither ours nor the user's own; all else stays."""
+    before = {"http_proxy": "http://proxy.corp:3128", "ALL_PROXY": "socks5://x", "NO_PROXY": "corp", "PATH": "/bin"}
+    made = environment(before, msgspec.structs.replace(FACTS, outbound=0, is_intercepted=True))
+    assert {name: made[name] for name in made if not name.startswith("MESHCTL_")} == {
+        "NO_PROXY": "corp",
+        "PATH": "/bin",
+        "PORT": "8123",
+    }
+    assert replaced(before, is_intercepted=True) == ("ALL_PROXY", "http_proxy")
