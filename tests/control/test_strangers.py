@@ -88,11 +88,11 @@ async def _is_served(address: object, family: socket.AddressFamily) -> bool:
     with socket.socket(family) as client:
         client.setblocking(False)
         await loop.sock_connect(client, address)
-        await loop.sock_sendall(client, b"x")
         async with asyncio.timeout(20):
             try:
+                await loop.sock_sendall(client, b"x")
                 return await loop.sock_recv(client, 1) == b"y"
-            except ConnectionResetError:
+            except ConnectionError:  # it was let go before it had said anything
                 return False
 
 
