@@ -16,6 +16,7 @@ from zlib import crc32
 import h11
 
 from meshctl.model.mesh import encode
+from meshctl.proxy.assembling import PartRequest
 from meshctl.proxy.connect import Outbound
 from meshctl.proxy.downstream import Downstream
 from meshctl.proxy.listener import LiveListener
@@ -46,6 +47,12 @@ name = "cached"
 hosts = ["c.test"]
 service = "s"
 cache = true
+[[routes]]
+name = "limited"
+hosts = ["l.test"]
+service = "s"
+body_bytes = "16B"
+response_bytes = "16B"
 [[routes]]
 name = "parts"
 hosts = ["p.test"]
@@ -194,10 +201,13 @@ class Noting:
 
     def record(self, exchange: Any, now: float) -> None:
         """As the ledger's."""
+        self._ledger.record(exchange, now)
         request = exchange.request
+        if isinstance(request, PartRequest):
+            # Its client has not asked for it.
+            return
         query = "" if request.query_string is None else f"?{request.query_string}"
         self.seen.append(Note(request.method, request.host, exchange.path + query, exchange.reason, exchange.received))
-        self._ledger.record(exchange, now)
 
     def record_refusal(self, *words: Any, **more: Any) -> None:
         """As the ledger's."""

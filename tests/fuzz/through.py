@@ -36,11 +36,13 @@ REQUESTS = [
     b"\0POST /u HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\n"
     b"Host: a.test\r\n\r\n",
     b"\1GET /%7Ea/../b//c HTTP/1.1\r\nhost: A.test.:80\r\nContent-Length: 0\r\n\r\n",
+    b"\0PUT /1 HTTP/1.1\r\nHost: l.test\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n\xff|9\r\n123456789\r\n0\r\n\r\n",
+    b"\1GET /1 HTTP/1.1\r\nHost: p.test\r\n\r\nGET /2 HTTP/1.1\r\nHost: p.test\r\n\r\nGET /3 HTTP/1.1\r\nHost: l.test\r\n\r\n",
     b"\0CONNECT a.test:80 HTTP/1.1\r\nHost: a.test\r\n\r\n\xff|GET /in HTTP/1.1\r\nHost: a.test\r\n\r\n",
 ]
 WORDS = [
     b"Transfer-Encoding: chunked\r\n", b"Content-Length: 3\r\n", b"Content-Length: 0\r\n", b"Connection: close\r\n",
-    b"Host: e.test\r\n", b"Host: c.test\r\n", b"HTTP/1.0", b"HTTP/1.1", b"chunked", b"identity", b"0\r\n\r\n", b"\r\n\r\n",
+    b"Host: e.test\r\n", b"Host: c.test\r\n", b"Host: p.test\r\n", b"Host: l.test\r\n", b"HTTP/1.0", b"HTTP/1.1", b"chunked", b"identity", b"0\r\n\r\n", b"\r\n\r\n",
     b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b";", b",", b"Expect: 100-continue\r\n", b"Upgrade: websocket\r\n",
     b"Connection: upgrade\r\n", b"Connection: content-length\r\n", b"GET /x HTTP/1.1\r\nHost: a.test\r\n\r\n", SPLIT,
     b"HEAD ", b"CONNECT ", b"OPTIONS * ", b"http://c.test", b"Content-Type: application/json\r\n", b"%2e%2e/", b"5\r\nhello\r\n",
@@ -188,6 +190,7 @@ ASKED = [
     (b"GET /1 HTTP/1.0\r\nHost: a.test\r\nConnection: keep-alive\r\n\r\n", "GET"),
     (b"GET /1 HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", "GET"),
     (b"GET /1 HTTP/1.1\r\nHost: p.test\r\n\r\n", "GET"),
+    (b"GET /1 HTTP/1.1\r\nHost: l.test\r\n\r\n", "GET"),
     (b"PUT /1 HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi", "PUT"),
 ]
 CLOSES = 0x80
