@@ -33,8 +33,8 @@ JOIN_LIMIT: Final = 65_536
 
 
 class Client(Heeding, asyncio.Protocol):
-    """See the module. Its attributes are slots: more than thirty names would not share one place among connections
-    (see `attempt.Attempt`), and Python would look each of them up anew for whichever connection comes next."""
+    """See the module. Its attributes are slots: more than thirty names would not share one place among connections (see
+    `attempt.Attempt`), and each would hold a kilobyte more."""
 
     __slots__ = (
         "_after_upgrade", "_body", "_chunked", "_close_after", "_closing", "_discarded", "_head_bytes", "_incoming",
