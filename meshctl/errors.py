@@ -73,3 +73,8 @@ class MeshError(Exception):
     def exit_status(self) -> int:
         """The process exit status this error ends a command with."""
         return EXIT_STATUS.get(self.code, FAILED)
+
+
+def because(error: OSError) -> str:
+    """What the system says of a failure, in small letters like all that is said here."""
+    return (error.strerror or str(error)).lower()

@@ -20,7 +20,7 @@ from meshctl.cli.certs_doors import (
 from meshctl.cli.command import Output, OutputOption, examples
 from meshctl.cli.lifetimes import span
 from meshctl.cli.session import Session
-from meshctl.errors import DONE, FAILED, MeshError
+from meshctl.errors import DONE, FAILED, MeshError, because
 
 if TYPE_CHECKING:
     from meshctl.control.order import Credentials
@@ -199,7 +199,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
+        why = because(error)
         raise MeshError("failed", f'"{folder}" cannot be made: {why}') from error
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meshctl.cli.session import Session
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, because
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -63,7 +63,7 @@ def passphrase(file: Path | None, ask: bool, *, again: bool) -> bytes | None:
             is_open = file.is_file() and bool(file.stat().st_mode & 0o077)
             found = file.read_bytes().rstrip(b"\r\n")
         except OSError as error:
-            why = (error.strerror or str(error)).lower()
+            why = because(error)
             raise MeshError("usage", f'the passphrase file "{file}" cannot be read: {why}') from error
         if not found:
             raise MeshError("usage", f'the passphrase file "{file}" is empty')
@@ -128,7 +128,7 @@ def read_file(path: Path) -> list[Certificate]:
     try:
         return pem.read_certificates(path.read_bytes())
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
+        why = because(error)
         raise MeshError("not_found", f'"{path}" cannot be read: {why}') from error
     except ValueError as error:
         raise MeshError("certificate_invalid", f'"{path}" {error}') from error
@@ -151,4 +151,4 @@ def write_new(path: Path, content: bytes, *, mode: int, force: bool) -> None:
         finally:
             fresh.unlink(missing_ok=True)
     except OSError as error:
-        raise MeshError("failed", f'"{path}" cannot be written: {(error.strerror or str(error)).lower()}') from error
+        raise MeshError("failed", f'"{path}" cannot be written: {because(error)}') from error

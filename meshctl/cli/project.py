@@ -10,7 +10,7 @@ import typer
 
 from meshctl.cli.command import Output, OutputOption, examples
 from meshctl.cli.session import Session
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, because
 
 if TYPE_CHECKING:
     from meshctl.config.files import Loaded
@@ -107,9 +107,7 @@ def _write(files: dict[Path, str], *, force: bool) -> None:
             with file.open("w" if force else "x", encoding="utf-8") as out:
                 out.write(text)
         except OSError as error:
-            raise MeshError(
-                "failed", f'"{file}" cannot be written: {(error.strerror or str(error)).lower()}'
-            ) from error
+            raise MeshError("failed", f'"{file}" cannot be written: {because(error)}') from error
 
 
 def _summary(loaded: Loaded) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshctl.config.problems import Finding, Wrong, quoted
+from meshctl.errors import because
 
 if TYPE_CHECKING:
     from meshctl.config.document import Document
@@ -45,7 +46,7 @@ def _look(file: Path) -> None:
         bits = stat.S_IMODE(file.stat().st_mode)
     except OSError as error:
         hint = f"looked for {quoted(file)}" if isinstance(error, FileNotFoundError) else ""
-        said = "does not exist" if hint else f"cannot be read: {(error.strerror or str(error)).lower()}"
+        said = "does not exist" if hint else f"cannot be read: {because(error)}"
         raise Wrong(said, hint=hint) from error
     if is_empty:
         raise Wrong("is empty", expected="a line with the secret")

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, because
 from meshctl.store.home import Home, write_private
 
 if TYPE_CHECKING:
@@ -202,5 +202,5 @@ def _unreadable(path: Path, error: OSError) -> MeshError:
         return MeshError("store_full", f'no space left to write "{path}"', hint="free some space and try again")
     if isinstance(error, FileNotFoundError):
         return MeshError("authority_unusable", f'"{path}" is missing', hint=_BACKUP)
-    why = (error.strerror or str(error)).lower()
+    why = because(error)
     return MeshError("authority_unusable", f'"{path}" cannot be used: {why}', hint="check its permissions")

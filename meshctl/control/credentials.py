@@ -15,7 +15,7 @@ import msgspec
 
 from meshctl.control.handover import python
 from meshctl.control.order import Credentials, Order, Refused, Reply, Task
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, because
 from meshctl.store.home import Home
 
 __all__ = ["DEADLINE", "Credentials", "Order", "request"]
@@ -59,7 +59,7 @@ def _started(task: bytes) -> subprocess.Popen[bytes]:
         finally:
             os.close(handle)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
+        why = because(error)
         raise MeshError("failed", f"the process that makes certificates cannot be started: {why}") from error
 
 

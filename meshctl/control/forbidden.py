@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, because
 
 PACKAGES: Final = {"nft": "nftables", "ip": "iproute2"}
 """The programs that make such a network, and what to install for them."""
@@ -42,7 +42,7 @@ def forbidden(error: OSError, program: str = "", system: Path = _SYSTEM) -> Mesh
     if found is not None:
         why, remedy = found
         return MeshError("failed", f"the kernel does not allow --intercept: {why}", hint=f"{remedy}; {_WITHOUT}")
-    said = f"{program}: {error.strerror}" if program else (error.strerror or str(error)).lower()
+    said = f"{program}: {error.strerror}" if program else because(error)
     if error.errno in (errno.EPERM, errno.EACCES):
         hint = f"in a container, its seccomp profile may forbid unshare(CLONE_NEWUSER | CLONE_NEWNET); {_WITHOUT}"
     else:

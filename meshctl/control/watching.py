@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from meshctl import clock
+from meshctl.errors import because
 from meshctl.model.tap import TapEvent, TapFilter, Tapped
 from meshctl.model.views import ProxyRecord
 
@@ -106,7 +107,7 @@ class Watch:
                 stream = self._streams[name] = _Stream(record, self._target)
             except OSError as error:
                 self._refused.add(name)
-                lost.append((record, f"it does not answer: {(error.strerror or str(error)).lower()}"))
+                lost.append((record, f"it does not answer: {because(error)}"))
                 continue
             self._selector.register(stream.end, selectors.EVENT_READ, stream)
         return lost

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from itertools import chain, zip_longest
 from typing import Final
 
+from meshctl.errors import because
 from meshctl.proxy.tasks import spawn
 
 STAGGER: Final = 0.25
@@ -42,7 +43,7 @@ async def _resolve(host: str, port: int) -> list[Address]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise Unreached("egress_resolve", f"{host}: {(error.strerror or str(error)).lower()}") from error
+        raise Unreached("egress_resolve", f"{host}: {because(error)}") from error
     except UnicodeError as error:
         # A label that is empty or too long never reaches the resolver.
         raise Unreached("egress_resolve", f"{host}: not a name that could have an address") from error

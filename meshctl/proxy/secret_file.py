@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from meshctl.errors import because
 from meshctl.proxy.sources import read_file
 
 LARGEST: Final = 4_096
@@ -29,7 +30,7 @@ class SecretFile:
         try:
             found = self._path.stat()
         except OSError as error:
-            raise ValueError(f'"{self._path}" cannot be read: {(error.strerror or str(error)).lower()}') from error
+            raise ValueError(f'"{self._path}" cannot be read: {because(error)}') from error
         seen = (found.st_ino, found.st_mtime_ns, found.st_size, found.st_mode)
         if seen != self._seen:
             self._secret = self._read(found)

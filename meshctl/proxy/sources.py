@@ -13,6 +13,7 @@ from typing import Final
 from meshctl import clock
 from meshctl.core.jwk import LARGEST, VerifyingKey, read_keys
 from meshctl.core.principal import Refused
+from meshctl.errors import because
 from meshctl.proxy.filtering import Waiting
 
 PATIENCE: Final = 5.0
@@ -69,7 +70,7 @@ def read_file(path: Path, largest: int) -> bytes:
         with path.open("rb") as file:
             return file.read(largest + 1)
     except OSError as error:
-        raise ValueError(f'"{path}" cannot be read: {(error.strerror or str(error)).lower()}') from error
+        raise ValueError(f'"{path}" cannot be read: {because(error)}') from error
 
 
 class FileSource(Source):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from meshctl import clock
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, because
 from meshctl.store.nearest import nearest_config
 
 HOME_DIRECTORY: Final = ".meshctl"
@@ -209,6 +209,6 @@ def _unusable(path: Path, error: OSError) -> MeshError:
 def _unwritable(path: Path, error: OSError) -> MeshError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return MeshError("store_full", f'no space left to write "{path}"', hint=_FREE_SPACE)
-    why = (error.strerror or str(error)).lower()
+    why = because(error)
     hint = "check the permissions of its directory"
     return MeshError("home_unusable", f'"{path}" cannot be written: {why}', hint=hint)

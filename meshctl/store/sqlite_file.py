@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from meshctl import clock
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, because
 from meshctl.store.home import sync_directory
 
 APPLICATION: Final = 0x4D455348  # "MESH": tells our file from anybody else's
@@ -167,7 +167,7 @@ def _create(path: Path) -> None:
 def _uncreatable(path: Path, error: OSError) -> MeshError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _full(path)
-    why = (error.strerror or str(error)).lower()
+    why = because(error)
     hint = "make its directory writable for this user, or name another home with --home"
     return MeshError("store_unavailable", f'the store "{path}" cannot be created: {why}', hint=hint)
 

@@ -22,7 +22,7 @@ from meshctl.control.checks.finding import Result, Unknown
 from meshctl.control.checks.redacting import redacted, redacted_text
 from meshctl.control.checks.requirements import installed, requirements
 from meshctl.control.client import ask_all
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, because
 from meshctl.store.home import write_private
 
 LINES: Final = 200
@@ -119,7 +119,7 @@ def _logs(facts: Facts) -> list[Part]:
         try:
             text = redacted_text("\n".join(_last_lines(path)))
         except OSError as error:
-            text = f"cannot be read: {(error.strerror or str(error)).lower()}"
+            text = f"cannot be read: {because(error)}"
         parts.append(Part(f"logs/{path.name}", f"{text}\n".encode() if text else b""))
     return parts
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from meshctl.control.checks.facts import Facts
 from meshctl.control.checks.finding import Finding, Unknown, counted, failed, passed, warned, worst
+from meshctl.errors import because
 from meshctl.store.home import HOME_DIRECTORY
 from meshctl.store.nearest import nearest_config
 
@@ -45,7 +46,7 @@ def directory(facts: Facts) -> Finding:
     except FileNotFoundError:
         return passed(f"{home} is not made yet", "start something in it: meshctl gateway up")
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
+        why = because(error)
         return failed(f"{home} cannot be looked at: {why}", "run as its owner, or name another one with --home")
     if not stat.S_ISDIR(found.st_mode):
         return failed(f"{home} is not a directory", "name a directory with --home or MESHCTL_HOME")

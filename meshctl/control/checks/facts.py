@@ -19,7 +19,7 @@ from meshctl.control.checks.finding import Unknown
 from meshctl.control.client import Answer, ask_all
 from meshctl.control.discovery import Registrations, extended, names, registrations
 from meshctl.control.revisions import Revision, current, nothing
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, because
 from meshctl.model.mesh import Mesh
 from meshctl.model.views import ProxyRecord, ProxyView, ServiceView
 from meshctl.store.home import Home
@@ -152,7 +152,7 @@ class Facts:
         try:
             is_there = path.exists()
         except OSError as error:
-            why = (error.strerror or str(error)).lower()
+            why = because(error)
             raise MeshError("store_unavailable", f'the store "{path}" cannot be looked at: {why}') from error
         if not is_there:
             raise Unknown(NO_STORE)

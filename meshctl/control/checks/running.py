@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from meshctl.control.checks.facts import MEND, UNREADABLE, Facts
 from meshctl.control.checks.finding import Check, Finding, Result, Unknown, failed, warned
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, because
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ def judged(check: Check, facts: Facts) -> Finding:
     except OSError as error:
         # The world is so, not the check.
         where = f'"{error.filename}": ' if error.filename else ""
-        return failed(f"{where}{(error.strerror or str(error)).lower()}", _SYSTEM)
+        return failed(f"{where}{because(error)}", _SYSTEM)
     except Exception as error:
         detail = " ".join(str(error).split())
         return failed(f"unexpected {type(error).__name__}{': ' + detail if detail else ''}", _BROKEN)

@@ -12,6 +12,7 @@ from meshctl.config.build_tracing import has_library, read_fields
 from meshctl.control.checks.facts import Facts
 from meshctl.control.checks.finding import Finding, Unknown, failed, passed, warned
 from meshctl.control.revisions import nothing
+from meshctl.errors import because
 from meshctl.model.tracing import Tracing
 
 _PATIENCE: Final = 2.0
@@ -49,7 +50,7 @@ def _headers(file: str) -> str:
     try:
         read_fields(Path(file).read_text(encoding="utf-8") if file else "")
     except OSError as error:
-        return f"{file} cannot be read: {(error.strerror or str(error)).lower()}"
+        return f"{file} cannot be read: {because(error)}"
     except ValueError as error:
         return f"{file}: {error}"
     return ""
