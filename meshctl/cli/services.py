@@ -52,7 +52,9 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The service.")],
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Show a service: each version's weight and real share, each endpoint's health, and why it is what it is."""
+    """Show a service: each version's weight and real share, each endpoint's health, and why it is what it is.
+
+    It is shown as each proxy sees it, but for those that sent it nothing and find nothing amiss."""
     from meshctl.model.views import ServiceView
 
     answers = ask_running(session, "/v1/services", list[ServiceView])
@@ -67,10 +69,22 @@ def show(
         session.terminal.document([{"proxy": record.id, "service": service, **also} for record, service in found])
         return
     lines = steered(faults, mirrors)
-    for at, (record, service) in enumerate(found):
+    shown = [each for each in found if not is_uneventful(each[1])] or found[:1]
+    for at, (record, service) in enumerate(shown):
         if at:
             session.terminal.data("")
         _show(session, record, service, lines)
+    if others := [record.id for record, service in found if (record, service) not in shown]:
+        session.terminal.say(f"nothing sent, nothing amiss: {', '.join(others)}; -o json has all")
+
+
+def is_uneventful(service: ServiceView) -> bool:
+    """Whether a proxy has nothing to tell of a service: it sent no request, and finds nothing wrong."""
+    return (
+        not any(each.requests or each.in_flight or each.state in _OUT or each.reason for each in service.endpoints)
+        and (service.breaker is None or service.breaker.state == "closed")
+        and (service.limit is None or not service.limit.in_flight + service.limit.waiting)
+    )
 
 
 def _row(service: ServiceView) -> tuple[str | int, ...]:

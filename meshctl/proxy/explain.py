@@ -216,7 +216,7 @@ def _policies(mesh: Mesh, route: Route) -> tuple[str, ...]:
     service = next(each for each in mesh.services if each.name == route.service)
     limit = route.body_bytes or mesh.gateway.limits.body_bytes
     said.append(f"body: at most {format_size(limit)}" if limit else "body: any size")
-    said.append(f"timeout: {format_duration(route.timeout)} in all" if route.timeout else "timeout: none in all")
+    said.append(f"timeout: {format_duration(route.timeout)} in all" if route.timeout else "timeout: none")
     times = service.timeouts
     said.append(
         f"timeouts: connect {format_duration(times.connect)}, response {format_duration(times.response)}, "
