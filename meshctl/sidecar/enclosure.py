@@ -139,6 +139,8 @@ def _make_sockets(asked: socket.socket, enter: Callable[[], None], wrapper: int)
     """In a child: go in, keep no right to do anything there, and make sockets for whoever asks."""
     enter()
     linux.renounce()
+    # It is in reach of the app, with what it has of the wrapper's memory.
+    linux.hide()
     linux.die_with_parent(signal.SIGKILL)
     if os.getppid() != wrapper:
         os._exit(1)

@@ -19,6 +19,7 @@ NET_ADMIN: Final = 12
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
 _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_RAISE: Final = 2
 _CAPABILITIES: Final = 0x20080522
@@ -61,6 +62,12 @@ def hand_down(capability: int) -> None:
 def renounce() -> None:
     """Give up every capability. Raises OSError."""
     _call("capset", ctypes.byref(_Header(_CAPABILITIES, 0)), ctypes.byref((_Sets * 2)()))
+
+
+def hide() -> None:
+    """Have no other process of this user read this one's memory."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_DUMPABLE, 0)
 
 
 def _call(name: str, *arguments: object) -> None:

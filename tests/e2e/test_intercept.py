@@ -17,6 +17,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,9 @@ from .waiting import until
 APP = Path(__file__).with_name("enclosed_app.py")
 RENOUNCE = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
 """Has root be somebody who may make networks only in user namespaces of its own, as everybody may."""
-UNPRIVILEGED = RENOUNCE if os.geteuid() == 0 else ()
+_NONE = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$0" "$@"'
+FORBID = ("unshare", "--user", "--map-root-user", "sh", "-c", _NONE)
+"""Runs a program where nobody may make user namespaces."""
 BARE = {"PATH": os.environ["PATH"]}
 
 
@@ -44,17 +47,30 @@ def _allowed() -> None:
         enclose(0).close()
     except MeshError as error:
         pytest.skip(f"this machine does not let an app have a network of its own: {error.message}")
-    if UNPRIVILEGED and not shutil.which(UNPRIVILEGED[0]):
-        pytest.skip("there is no setpriv")
+
+
+def works(*command: str) -> bool:
+    """Whether a command ends well."""
+    with contextlib.suppress(OSError):
+        return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
+    return False
+
+
+@cache
+def unprivileged() -> tuple[str, ...]:
+    """What makes an app's network that of a mere user, where root runs the tests and could be one."""
+    is_able = os.geteuid() == 0 and works(*RENOUNCE, "unshare", "--user", "--map-root-user", "--net", "true")
+    return RENOUNCE if is_able else ()
 
 
 class Agent(Wrapped):
     """A wrapped app that runs commands where it is."""
 
-    def __init__(self, home: Path, folder: Path, service: str, *arguments: str, before: tuple[str, ...] = UNPRIVILEGED):
+    def __init__(self, home: Path, folder: Path, service: str, *, before: tuple[str, ...] | None = None) -> None:
         # A path of a Unix socket is short.
         self._socket = Path(tempfile.mkdtemp()) / "s"
-        words = ("--service", service, "--intercept", *arguments)
+        words = ("--service", service, "--intercept")
+        before = unprivileged() if before is None else before
         super().__init__(home, folder, words, (sys.executable, APP, self._socket), before=before)
 
     def run(self, *argv: object) -> str:
@@ -375,7 +391,7 @@ def test_files_and_users_are_as_ever(app: Agent, home: Path, tmp_path: Path) -> 
     assert (file.stat().st_uid, file.stat().st_gid) == (os.geteuid(), os.getegid())
     ended = meshctl_process(
         home, "sidecar", "wrap", "--service", "job", "--intercept", "--", "sh", "-c", "exit 7",
-        before=UNPRIVILEGED, stderr=subprocess.DEVNULL,
+        before=unprivileged(), stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert ended.wait(110) == 7
 
@@ -439,10 +455,9 @@ def test_nothing_is_left_of_what_is_killed(home: Path, app: Agent, tmp_path: Pat
 def test_where_it_is_forbidden_the_setting_is_named(home: Path, tmp_path: Path) -> None:
     """Where the kernel allows no user namespaces, --intercept says so and which setting it is, and --intercept=auto
     wraps the app as ever."""
-    if not shutil.which("unshare") or os.geteuid():
-        pytest.skip("only root can be forbidden it without being so for all")
-    shell = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$0" "$@"'
-    before = ("unshare", "--user", "--map-root-user", "sh", "-c", shell, *RENOUNCE)
+    before = (*FORBID, *RENOUNCE)
+    if not works(*before, "true"):
+        pytest.skip("it cannot be forbidden to one process alone here")
 
     def wrap(option: str) -> tuple[int, str]:
         words = ("sidecar", "wrap", "--service", "forbidden", option, "--", "sh", "-c", "exit 5")
