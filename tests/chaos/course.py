@@ -72,22 +72,27 @@ def _order(faults: Sequence[Fault], dice: random.Random) -> Iterator[Fault]:
 
 def _one(town: Town, fault: Fault, tally: Tally, dice: random.Random) -> None:
     tally.tried += 1
-    with Honest(town.plain, town.tls) as honest:
-        _answered(honest, "before")
-        began = time.monotonic()
-        try:
+    honest = Honest(town.plain, town.tls)
+    began = time.monotonic()
+    try:
+        with honest:
+            _answered(honest, "before")
+            began = time.monotonic()
             fault.do(town, dice)
             if not fault.is_fatal:
                 town.mend()
             _answered(honest, "after")
-        finally:
             tally.slowest = max(tally.slowest, time.monotonic() - began)
-    lost = len(honest.lost)
-    tally.sent, tally.lost, tally.refused = tally.sent + honest.sent, tally.lost + lost, tally.refused + honest.refused
-    allowed = honest.clients if fault.may_lose_in_flight else 0
-    if lost > allowed:
-        told = "; ".join(f"{at - began:.2f} s: {what}" for at, what in honest.lost[:12])
-        tally.wrong.append(f"lost {lost} of {honest.sent}: {told}")
+    finally:
+        lost = len(honest.lost)
+        tally.sent, tally.lost, tally.refused = (
+            tally.sent + honest.sent,
+            tally.lost + lost,
+            tally.refused + honest.refused,
+        )
+        if lost > (honest.clients if fault.may_lose_in_flight else 0):
+            told = "; ".join(f"{at - began:.2f} s: {what}" for at, what in honest.lost[:12])
+            tally.wrong.append(f"lost {lost} of {honest.sent}: {told}")
     if not fault.is_fatal and town.latest() < town.applied:
         tally.wrong.append(f"revision {town.applied} was acknowledged, {town.latest()} is there")
 

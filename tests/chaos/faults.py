@@ -9,6 +9,7 @@ import os
 import random
 import resource
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -130,16 +131,12 @@ def _clock(town: Town, dice: random.Random) -> None:
 def _two_gateways(town: Town, _dice: random.Random) -> None:
     second = town.command("gateway", "up", "-c", town.file)
     assert second.status == 1 and "already" in second.err, second
-    with suppress(FileNotFoundError):
-        other = town.words / "other"
-        third = town.command("--home", other, "gateway", "up", "-c", town.file)
-        assert third.status == 1 and "is taken by" in third.err and str(town.plain) in third.err, third
+    third = town.command("--home", town.words / "other", "gateway", "up", "-c", town.file)
+    assert third.status == 1 and "is taken by" in third.err, third
 
 
 def _two_sidecars(town: Town, _dice: random.Random) -> None:
     first = town.wrapped[-1]
-    import sys
-
     words = ("sidecar", "wrap", "--service", "catalogue", "--port", first.port, "--", sys.executable, APP)
     second = town.command(*words)
     assert second.status == 1 and f"port {first.port} is taken" in second.err, second
