@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from meshctl.pki.identity import service_of
 from meshctl.pki.peer import Verdict, judge
 from meshctl.proxy.messages import Identify
-from meshctl.proxy.tls import no_password, server_context
+from meshctl.proxy.tls import no_password, said, server_context
 
 if TYPE_CHECKING:
     from meshctl.proxy.worker import Worker
@@ -109,7 +109,7 @@ class MeshTls:
         try:
             context.load_verify_locations(cadata=self._told.bundle.decode("ascii"))
         except (ValueError, ssl.SSLError) as error:
-            raise ValueError(f"the trust bundle cannot be loaded: {_said(error)}") from error
+            raise ValueError(f"the trust bundle cannot be loaded: {said(error)}") from error
         load(context, self._told.certificate, self._told.key)
         return context
 
@@ -146,7 +146,7 @@ def load(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
         with _as_file(certificate.rstrip() + b"\n" + key) as path:
             context.load_cert_chain(path, password=no_password)
     except (OSError, ssl.SSLError) as error:
-        raise ValueError(f"the certificate and its key cannot be loaded: {_said(error)}") from error
+        raise ValueError(f"the certificate and its key cannot be loaded: {said(error)}") from error
 
 
 def _edge(certificate: bytes, key: bytes) -> ssl.SSLContext:
@@ -196,9 +196,5 @@ def _doubt(server: ssl.SSLContext, client: ssl.SSLContext) -> str:
     except ssl.SSLCertVerificationError as error:
         return error.verify_message
     except ssl.SSLError as error:
-        return _said(error)
+        return said(error)
     return ""
-
-
-def _said(error: Exception) -> str:
-    return getattr(error, "reason", "") or getattr(error, "strerror", "") or str(error)

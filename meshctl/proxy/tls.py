@@ -90,6 +90,11 @@ def server_context() -> ssl.SSLContext:
     return context
 
 
+def said(error: Exception) -> str:
+    """What OpenSSL or the system says of a failure."""
+    return getattr(error, "reason", "") or getattr(error, "strerror", "") or str(error)
+
+
 def no_password() -> str:
     """Refuses an encrypted key: without this OpenSSL would ask on the terminal and the worker would hang."""
     raise ValueError("the key is encrypted")
@@ -100,8 +105,8 @@ def _server_context(certificate: str, key: str) -> ssl.SSLContext:
     try:
         context.load_cert_chain(certificate, key, password=no_password)
     except (OSError, ssl.SSLError, ValueError) as error:
-        reason = getattr(error, "reason", "") or getattr(error, "strerror", "") or str(error)
-        raise CertificateProblem(f'certificate "{certificate}" with key "{key}" cannot be loaded: {reason}') from error
+        what = f'certificate "{certificate}" with key "{key}"'
+        raise CertificateProblem(f"{what} cannot be loaded: {said(error)}") from error
     return context
 
 
