@@ -20,7 +20,7 @@ import pytest
 from meshctl import clock
 from meshctl.cli.app import build, run
 from meshctl.cli.completion_scripts import script
-from meshctl.cli.live_values import KINDS
+from meshctl.cli.live_values import KINDS, Names, fitting
 from meshctl.control.acks import register
 from meshctl.control.discovery import announce
 from meshctl.control.issued import ISSUED
@@ -97,6 +97,20 @@ def mesh(folder: Path, made: Path) -> Path:
     """The home of such a mesh, which is that of the working directory."""
     (folder / "mesh.toml").write_text(MESH)
     return shutil.copytree(made, folder / ".meshctl")
+
+
+def test_what_registered_is_read_once() -> None:
+    """However many services there are, the store is asked for each kind of thing once."""
+    asked: list[str] = []
+
+    def listed(prefix: str) -> dict[str, bytes]:
+        asked.append(prefix)
+        names = [f"s{number}" for number in range(50)] if prefix == "endpoints/" else []
+        return {name: msgspec.json.encode({"service": name, "version": "v1"}) for name in names}
+
+    found = fitting(Names(listed, None), ["targets"], [])
+    assert {"s0", "s49/v1"} <= set(found)
+    assert sorted(asked) == sorted(set(asked))
 
 
 def test_names_of_a_mesh(mesh: Path) -> None:
