@@ -76,7 +76,9 @@ async def probe(endpoint: Probed, check: HealthCheck) -> str:
             return f"no answer within {check.timeout:g}s"
     except (OSError, Malformed) as error:
         if not answer.status:
-            return str(error) or type(error).__name__
+            # Without the system's number: it is people who read it.
+            problem = getattr(error, "strerror", "") or str(error) or type(error).__name__
+            return problem[:1].lower() + problem[1:]
     finally:
         answer.end_reading()
     low, high = check.statuses

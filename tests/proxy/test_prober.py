@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 
 from meshctl.model.policy import HealthCheck
@@ -82,6 +83,16 @@ def test_an_answer_without_end_counts_by_its_status() -> None:
 
     assert checked(hanging, 3) == ""
     assert checked(flooding, 60) == "status 503"
+
+
+def test_nobody_there() -> None:
+    """A port that nobody listens on is told in words, without the system's number for it."""
+    with socket.socket() as taken:
+        # Bound and not listening: nobody else takes it meanwhile.
+        taken.bind(("127.0.0.1", 0))
+        problem = asyncio.run(probe(Checked(taken.getsockname()[1]), HealthCheck(timeout=60)))
+    assert "errno" not in problem.lower()
+    assert problem.startswith("connect")
 
 
 def test_silence() -> None:
