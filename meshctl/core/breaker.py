@@ -17,7 +17,7 @@ from typing import Final, Literal
 from meshctl.core.failure_rate import FailureRate
 from meshctl.core.slow_start import effective_weight
 from meshctl.model.policy import Breaker as Policy
-from meshctl.model.units import format_duration
+from meshctl.model.units import format_duration, in_a_row
 
 State = Literal["closed", "open", "half_open", "ramping"]
 
@@ -99,7 +99,7 @@ class Breaker:
         self._streak += 1
         self._rate.fail(now)
         if policy.failures and self._streak >= policy.failures:
-            self._open(f"{self._streak} failures in a row: {reason}", now)
+            self._open(f"{in_a_row(self._streak, 'failure')}: {reason}", now)
         elif policy.rate and self._rate.is_above(policy.rate, policy.minimum, now):
             self._open(f"{self._rate}: {reason}", now)
 

@@ -22,6 +22,7 @@ from typing import Final, Literal, Protocol, TypeVar
 from meshctl.core.failure_rate import FailureRate
 from meshctl.core.slow_start import effective_weight
 from meshctl.model.policy import Ejection, HealthCheck
+from meshctl.model.units import in_a_row
 
 Checked = Literal["unknown", "healthy", "unhealthy"]
 State = Literal["unknown", "healthy", "unhealthy", "ejected", "half_open", "ramping"]
@@ -170,7 +171,7 @@ class EndpointHealth:
         if self._check is None or state == self._checked or self._streak < getattr(self._check, threshold):
             return False
         self._checked = state
-        self._reasons[1] = f"{self._streak} failed checks in a row: {reason}"
+        self._reasons[1] = f"{in_a_row(self._streak, 'failed check')}: {reason}"
         return True
 
     def available(self, now: float) -> bool:
@@ -233,7 +234,7 @@ class EndpointHealth:
             return "failed again after its rest"
         # Where the others do not allow it, it is asked again after as many failures more.
         if self._failures % self._ejection.failures == 0:
-            return f"{self._failures} failures in a row"
+            return in_a_row(self._failures, "failure")
         if rate is not None and rate.is_above(self._ejection.rate, self._ejection.minimum, now):
             return str(rate)
         return ""

@@ -49,6 +49,11 @@ def parse_duration(text: str) -> float:
     return total
 
 
+def in_a_row(count: int, word: str) -> str:
+    """So many of one kind without another between: "3 failures in a row", "1 failure"."""
+    return f"{count} {word}s in a row" if count > 1 else f"1 {word}"
+
+
 def format_duration(seconds: float) -> str:
     """The shortest exact text `parse_duration` reads back: 0.25 → "250ms", 90 → "1m30s". Exact to the nanosecond."""
     if seconds < 5e-10:

@@ -16,7 +16,7 @@ from meshctl.model.mesh import Mesh
 from meshctl.model.policy import Breaker, Ejection, Key, Limit
 from meshctl.model.route import Route
 from meshctl.model.service import Service, Version
-from meshctl.model.units import format_duration, format_percent, format_size
+from meshctl.model.units import format_duration, format_percent, format_size, in_a_row
 from meshctl.model.views import EndpointView, ExplainView, LoserView, ServiceView
 from meshctl.proxy.described import describe_conditions, describe_match, describe_target
 from meshctl.proxy.explain_filters import Asked, describe_filters
@@ -241,7 +241,7 @@ def _policies(mesh: Mesh, route: Route) -> tuple[str, ...]:
 def _failing(policy: Breaker | Ejection) -> str:
     said = []
     if policy.failures:
-        said.append(f"{policy.failures} failures in a row")
+        said.append(in_a_row(policy.failures, "failure"))
     if policy.rate:
         share, window = format_percent(policy.rate), format_duration(policy.window)
         said.append(f"{share} failures among {policy.minimum} or more requests within {window}")

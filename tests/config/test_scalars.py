@@ -11,6 +11,7 @@ from meshctl.model.units import (
     format_duration,
     format_percent,
     format_size,
+    in_a_row,
     parse_duration,
     parse_percent,
     parse_rate,
@@ -105,3 +106,8 @@ def test_no_addresses(text: str) -> None:
 def test_overlap(one: str, other: str, expected: bool) -> None:
     """Two hosts overlap where one port cannot be taken on both, in either order."""
     assert overlap(one, other) is overlap(other, one) is expected
+
+
+def test_one_is_no_row() -> None:
+    """A single failure is told without a plural; more of them are so many in a row."""
+    assert [in_a_row(1, "failure"), in_a_row(3, "failed check")] == ["1 failure", "3 failed checks in a row"]

@@ -77,7 +77,7 @@ def test_a_tcp_check_needs_no_path(
     dying.process.kill()
     dying.process.wait()
     _, reason = until(lambda: (found := state(gateway, dying.address("z")))[0] == "unhealthy" and found, "z to fail")
-    assert reason.startswith("1 failed checks in a row: "), reason
+    assert reason.startswith("1 failed check: "), reason
     assert http.get(gateway.url).status_code == 503
 
 
