@@ -1,0 +1,75 @@
+"""Attack a gateway with a thousand connections of each kind, and print how an honest client fared meanwhile.
+
+    python -m tests.attack [--connections N] [--seconds S] [ATTACK…]
+
+Attackers run in a process of their own, so that the honest client waits for the gateway alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from .attackers import ATTACKS
+from .stage import Stage, honest
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m tests.attack")
+    parser.add_argument("attacks", nargs="*", default=list(ATTACKS), metavar="ATTACK", help=", ".join(ATTACKS))
+    parser.add_argument("--connections", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--ports", type=int, nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if given.ports:
+        with suppress(TimeoutError):
+            asyncio.run(_attack(given.attacks[0], *given.ports, given.connections, 4 * given.seconds))
+        return
+    print(f"{'attack':24}{'requests':>9}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'clients':>9}{'MiB more':>10}")
+    for name in ["nothing", *given.attacks]:
+        with tempfile.TemporaryDirectory() as folder:
+            print(_row(name, Path(folder), given.connections, given.seconds), flush=True)
+
+
+async def _attack(name: str, port: int, https: int, connections: int, seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        await ATTACKS[name](port, https, connections)
+
+
+def _row(name: str, folder: Path, connections: int, seconds: float) -> str:
+    stage = Stage(folder, connections)
+    before = stage.gateway.memory()
+    ports = [str(each) for each in stage.gateway.ports]
+    more = [name, "--connections", str(connections), "--seconds", str(seconds), "--ports", *ports]
+    attackers = None
+    if name != "nothing":
+        attackers = subprocess.Popen([sys.executable, "-m", "tests.attack", *more])
+    try:
+        asyncio.run(asyncio.sleep(seconds / 4))
+        took = sorted(asyncio.run(honest(stage.gateway.ports[0], seconds, 100)))
+        worker = psutil.Process(stage.gateway.process.pid).children(recursive=True)[0]
+        there = sum(each.laddr.port in stage.gateway.ports for each in worker.net_connections("tcp") if each.raddr)
+        grown = (stage.gateway.memory() - before) / (1 << 20)
+    finally:
+        if attackers is not None:
+            attackers.kill()
+            attackers.wait()
+    complaints = stage.close()
+    assert complaints == [], complaints
+    middle, last = took[len(took) // 2], took[len(took) * 99 // 100]
+    return f"{name:24}{len(took):9}{middle * 1000:9.1f}{last * 1000:9.1f}{took[-1] * 1000:9.1f}{there:9}{grown:10.1f}"
+
+
+if __name__ == "__main__":
+    main()
