@@ -37,6 +37,8 @@ FORBID = ("unshare", "--user", "--map-root-user", "sh", "-c", _NONE)
 """Runs a program where nobody may make user namespaces."""
 BARE = {"PATH": os.environ["PATH"]}
 
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _allowed() -> None:
