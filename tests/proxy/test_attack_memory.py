@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
 
 from meshctl.core.accept_encoding import preferred
 from meshctl.core.cache_control import directives
+from meshctl.core.cells import Cells
+from meshctl.core.shelves import Shelves
 from meshctl.model.policy import Key, Retry
 from meshctl.model.route import Match, Respond, Route
 from meshctl.model.service import Service, Version
+from meshctl.observe.counters import Series
+from meshctl.proxy.plain import PlainCallers
 from meshctl.wire.message import Request
 from meshctl.wire.request_reader import RequestReader
 from meshctl.wire.target import split_host
@@ -92,8 +97,61 @@ def test_nothing_long_is_remembered(meet: Callable[[str], object]) -> None:
     meet("a" * LONG)
     tracemalloc.start()
     try:
-        for number in range(300):
+        for number in range(150):
             meet(f"{number:06}{'a' * LONG}")
         assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def fill_plain(number: int, made: PlainCallers) -> None:
+    """A caller in the clear whom nobody has seen before."""
+    made.came(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    made.left(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+
+
+def fill_series(number: int, made: Series) -> None:
+    """A service that calls and was never heard of."""
+    made.of(f"service-{number}").record(200, 0.1, 1, 1, f"reason:{number}")
+
+
+def fill_cells(number: int, made: Cells) -> None:
+    """A key that nobody has counted yet."""
+    made.values[made.find(hash(("limit", number)), 1.0)] = 1e9
+
+
+def fill_shelves(number: int, made: Shelves[Any]) -> None:
+    """An answer to another target each time."""
+    made.put(f"/{number}", ("route", ""), (), (), Kept(1000, float(number)))
+
+
+class Kept(NamedTuple):
+    """What is kept of an answer: so much."""
+
+    size: int
+    at: float
+
+
+@pytest.mark.parametrize(
+    ("make", "fill"),
+    [
+        (PlainCallers, fill_plain),
+        (lambda: Series(("route", "service", "v1")), fill_series),
+        (lambda: Cells(memoryview(bytearray(128 * 64))), fill_cells),
+        (lambda: Shelves(200_000), fill_shelves),
+    ],
+    ids=["callers in the clear", "callers of a series", "rates", "answers"],
+)
+def test_tables_are_bounded(make: Callable[[], Any], fill: Callable[[int, Any], None]) -> None:
+    """Of thousands whom nobody has seen before, a table keeps no more than of the first two thousand."""
+    made = make()
+    tracemalloc.start()
+    try:
+        for number in range(2_000):
+            fill(number, made)
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(2_000, 8_000):
+            fill(number, made)
+        assert tracemalloc.get_traced_memory()[0] - before < 200_000
     finally:
         tracemalloc.stop()
