@@ -75,4 +75,4 @@ def test_what_proxies_import_is_light(module: str) -> None:
     code = f"import sys, meshctl.config.{module}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert f"meshctl.config.{module}" in loaded
-    assert not {"pydantic", "tree_sitter", "cryptography"} & set(loaded)
+    assert not {"pydantic", "tree_sitter", "cryptography", "tomli_w"} & set(loaded)
