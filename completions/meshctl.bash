@@ -14,7 +14,7 @@ _meshctl() {
     COMPREPLY=()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case "${at:+$at }$word" in
-            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"api"|"api ls"|"api callers"|"limits"|"limits ls"|"limits reset"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"status"|"stat"|"tap"|"top"|"edges"|"logs"|"metrics"|"metrics show"|"metrics dashboard"|"metrics alerts"|"metrics scrape"|"doctor"|"completions") at=${at:+$at }$word ;;
+            "demo"|"init"|"up"|"down"|"validate"|"diff"|"apply"|"gateway"|"gateway up"|"gateway status"|"gateway reload"|"gateway down"|"gateway logs"|"sidecar"|"sidecar wrap"|"sidecar ls"|"sidecar drain"|"routes"|"routes ls"|"routes explain"|"services"|"services ls"|"services show"|"api"|"api ls"|"api callers"|"limits"|"limits ls"|"limits reset"|"traffic"|"traffic split"|"traffic shift"|"traffic promote"|"traffic rollback"|"traffic reset"|"traffic history"|"traffic rollout"|"traffic pause"|"traffic resume"|"traffic abort"|"traffic mirror"|"traffic fault"|"keys"|"keys create"|"keys ls"|"keys rotate"|"keys revoke"|"certs"|"certs init"|"certs issue"|"certs ls"|"certs show"|"certs verify"|"certs rotate"|"certs revoke"|"certs bundle"|"certs mtls"|"certs trust"|"certs trust install"|"certs trust uninstall"|"certs trust status"|"config"|"config show"|"config schema"|"config history"|"config rollback"|"config export"|"status"|"stat"|"tap"|"top"|"edges"|"logs"|"metrics"|"metrics show"|"metrics dashboard"|"metrics alerts"|"metrics scrape"|"doctor"|"completions") at=${at:+$at }$word ;;
         esac
     done
     case "$at $previous" in
@@ -103,11 +103,12 @@ _meshctl() {
         "certs trust install") words="" flags="--store --prefix --home -q --quiet -h --help" ;;
         "certs trust uninstall") words="" flags="--store --prefix --home -q --quiet -h --help" ;;
         "certs trust status") words="" flags="--store --prefix -o --output --home -q --quiet -h --help" ;;
-        "config") words="show schema history rollback" flags="-h --help" ;;
+        "config") words="show schema history rollback export" flags="-h --help" ;;
         "config show") words="" flags="-c --config -o --output --home -q --quiet -h --help" ;;
         "config schema") words="" flags="--home -q --quiet -h --help" ;;
         "config history") words="" flags="-n --lines -o --output --home -q --quiet -h --help" ;;
         "config rollback") words="" flags="--timeout -o --output --home -q --quiet -h --help" ;;
+        "config export") words="" flags="--home -q --quiet -h --help" ;;
         "status") words="" flags="--timeout -o --output --home -q --quiet -h --help" ;;
         "stat") words="" flags="--by -w --window -o --output --home -q --quiet -h --help" ;;
         "tap") words="" flags="--from --to --method --path --status --header --slow --max-rate --hops -n --lines --for -o --output --home -q --quiet -h --help" ;;
@@ -152,6 +153,7 @@ _meshctl() {
         "certs revoke") [[ $current == -* ]] || _meshctl_live identities ;;
         "certs mtls") [[ $current == -* ]] || _meshctl_live services ;;
         "config rollback") [[ $current == -* ]] || _meshctl_live revisions ;;
+        "config export") [[ $current == -* ]] || _meshctl_live revisions ;;
         "stat") [[ $current == -* ]] || _meshctl_live services ;;
         "tap") [[ $current == -* ]] || _meshctl_live services ;;
         "top") [[ $current == -* ]] || _meshctl_live services ;;

@@ -3,7 +3,7 @@ function __meshctl_at
     set -l at ""
     for word in (commandline -opc)[2..-1]
         set -l next (string trim -- "$at $word")
-        if contains -- $next 'demo' 'init' 'up' 'down' 'validate' 'diff' 'apply' 'gateway' 'gateway up' 'gateway status' 'gateway reload' 'gateway down' 'gateway logs' 'sidecar' 'sidecar wrap' 'sidecar ls' 'sidecar drain' 'routes' 'routes ls' 'routes explain' 'services' 'services ls' 'services show' 'api' 'api ls' 'api callers' 'limits' 'limits ls' 'limits reset' 'traffic' 'traffic split' 'traffic shift' 'traffic promote' 'traffic rollback' 'traffic reset' 'traffic history' 'traffic rollout' 'traffic pause' 'traffic resume' 'traffic abort' 'traffic mirror' 'traffic fault' 'keys' 'keys create' 'keys ls' 'keys rotate' 'keys revoke' 'certs' 'certs init' 'certs issue' 'certs ls' 'certs show' 'certs verify' 'certs rotate' 'certs revoke' 'certs bundle' 'certs mtls' 'certs trust' 'certs trust install' 'certs trust uninstall' 'certs trust status' 'config' 'config show' 'config schema' 'config history' 'config rollback' 'status' 'stat' 'tap' 'top' 'edges' 'logs' 'metrics' 'metrics show' 'metrics dashboard' 'metrics alerts' 'metrics scrape' 'doctor' 'completions'
+        if contains -- $next 'demo' 'init' 'up' 'down' 'validate' 'diff' 'apply' 'gateway' 'gateway up' 'gateway status' 'gateway reload' 'gateway down' 'gateway logs' 'sidecar' 'sidecar wrap' 'sidecar ls' 'sidecar drain' 'routes' 'routes ls' 'routes explain' 'services' 'services ls' 'services show' 'api' 'api ls' 'api callers' 'limits' 'limits ls' 'limits reset' 'traffic' 'traffic split' 'traffic shift' 'traffic promote' 'traffic rollback' 'traffic reset' 'traffic history' 'traffic rollout' 'traffic pause' 'traffic resume' 'traffic abort' 'traffic mirror' 'traffic fault' 'keys' 'keys create' 'keys ls' 'keys rotate' 'keys revoke' 'certs' 'certs init' 'certs issue' 'certs ls' 'certs show' 'certs verify' 'certs rotate' 'certs revoke' 'certs bundle' 'certs mtls' 'certs trust' 'certs trust install' 'certs trust uninstall' 'certs trust status' 'config' 'config show' 'config schema' 'config history' 'config rollback' 'config export' 'status' 'stat' 'tap' 'top' 'edges' 'logs' 'metrics' 'metrics show' 'metrics dashboard' 'metrics alerts' 'metrics scrape' 'doctor' 'completions'
             set at $next
         end
     end
@@ -444,6 +444,7 @@ complete -c meshctl -n '__meshctl_at config' -a show -d 'Show every setting of a
 complete -c meshctl -n '__meshctl_at config' -a schema -d 'Print the JSON Schema of mesh.toml, for completion and checks in editors'
 complete -c meshctl -n '__meshctl_at config' -a history -d 'List the revisions that can be rolled back to, newest first: when, by whom and from what each was applied'
 complete -c meshctl -n '__meshctl_at config' -a rollback -d 'Apply an earlier revision again, as a new one, and wait until every running proxy has taken it'
+complete -c meshctl -n '__meshctl_at config' -a export -d 'Write an applied revision as a mesh.toml, with every setting: to have a file back, or what --route asked for'
 complete -c meshctl -n '__meshctl_at config' -s h -l help -d 'Show this text'
 complete -c meshctl -n '__meshctl_at config show' -s c -l config -r -F -d 'The configuration (default: the nearest mesh.toml upward)'
 complete -c meshctl -n '__meshctl_at config show' -s o -l output -x -a 'table json' -d 'A table, or one JSON document (default: table)'
@@ -464,6 +465,10 @@ complete -c meshctl -n '__meshctl_at config rollback' -s o -l output -x -a 'tabl
 complete -c meshctl -n '__meshctl_at config rollback' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
 complete -c meshctl -n '__meshctl_at config rollback' -s q -l quiet -d 'Say nothing but data and errors'
 complete -c meshctl -n '__meshctl_at config rollback' -s h -l help -d 'Show this text'
+complete -c meshctl -n '__meshctl_at config export' -a '(__meshctl_live revisions)'
+complete -c meshctl -n '__meshctl_at config export' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
+complete -c meshctl -n '__meshctl_at config export' -s q -l quiet -d 'Say nothing but data and errors'
+complete -c meshctl -n '__meshctl_at config export' -s h -l help -d 'Show this text'
 complete -c meshctl -n '__meshctl_at status' -l timeout -r -d 'What a proxy gets to answer (default: 1s)'
 complete -c meshctl -n '__meshctl_at status' -s o -l output -x -a 'table json' -d 'A table, or one JSON document (default: table)'
 complete -c meshctl -n '__meshctl_at status' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'

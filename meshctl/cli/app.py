@@ -157,7 +157,13 @@ TREE: Final[Mapping[str, Body | Group]] = {
     ),
     "config": Group(
         "The configuration in force, its schema, and the way back to an earlier one.",
-        {"show": config.show, "schema": config.schema, "history": config.history, "rollback": config.rollback},
+        {
+            "show": config.show,
+            "schema": config.schema,
+            "history": config.history,
+            "rollback": config.rollback,
+            "export": config.export,
+        },
         "meshctl config history",
     ),
     "status": status.status,

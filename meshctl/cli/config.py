@@ -82,6 +82,30 @@ def history(
 
 
 @examples("""
+    meshctl config export > mesh.toml
+    meshctl config export 3
+""")
+def export(
+    session: Session,
+    number: Annotated[
+        int | None, typer.Argument(metavar="REVISION", help="The revision to write (default: the current one).")
+    ] = None,
+) -> None:
+    """Write an applied revision as a mesh.toml, with every setting: to have a file back, or what --route asked for."""
+    from meshctl.config.render import to_toml
+    from meshctl.control import revisions
+    from meshctl.observe.quoting import clean_json
+
+    with session.store() as store:
+        found = revisions.current(store) if number is None else revisions.revision(store, number)
+    if found is None:
+        hint = "`meshctl apply` applies a mesh.toml, `meshctl gateway up` starts with one"
+        raise MeshError("not_found", "nothing has been applied yet", hint=hint)
+    # Strings of TOML are escaped as those of JSON are.
+    session.terminal.data(clean_json(to_toml(found.mesh())))
+
+
+@examples("""
     meshctl config rollback
     meshctl config rollback 3
 """)

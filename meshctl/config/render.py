@@ -1,6 +1,6 @@
 """`Mesh` → the file's shape: nested tables with human units, complete with defaults. The inverse of `build`.
 
-What people are shown of a configuration (`effective`, `diff`) is this form, so that it reads like their file.
+What people are shown of a configuration (`effective`, `diff`, TOML) is this form, so that it reads like their file.
 """
 
 from __future__ import annotations
@@ -64,6 +64,13 @@ def render(mesh: Mesh) -> Table:
         **apis(mesh.apis),
         "allow": [_allow(each) for each in mesh.access.rules],
     } | ({"tracing": shown_tracing(mesh.tracing)} if mesh.tracing else {})
+
+
+def to_toml(mesh: Mesh) -> str:
+    """The whole mesh as the text of a mesh.toml, which `decode_text` reads back to an equal mesh."""
+    import tomli_w
+
+    return tomli_w.dumps(render(mesh))
 
 
 def basics(mesh: Mesh) -> Table:

@@ -177,3 +177,20 @@ def test_history_and_rollback(meshctl: Meshctl, mesh: Path) -> None:
         "2",
     ]
     assert meshctl("config", "rollback", "99").status == 4
+
+
+def test_export(meshctl: Meshctl, mesh: Path) -> None:
+    """What was applied can be had back as a file that says the same, whichever revision it was."""
+    assert meshctl("config", "export").status == 4
+    assert meshctl("apply").status == 0
+    edit(mesh, "127.0.0.1:8000", "127.0.0.1:8001")
+    assert meshctl("apply").status == 0
+    # As the shell does for `> mesh.toml`.
+    mesh.write_text("")
+    mesh.write_text(meshctl("config", "export").out)
+    assert "127.0.0.1:8001" in mesh.read_text()
+    assert meshctl("diff", "--exit-code").status == 0
+    mesh.write_text(meshctl("config", "export", "1").out)
+    assert "127.0.0.1:8000" in mesh.read_text()
+    assert meshctl("diff", "--exit-code").status == 1
+    assert meshctl("config", "export", "9").status == 4

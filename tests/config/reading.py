@@ -1,15 +1,11 @@
-"""Reads configurations for tests, and writes them."""
+"""Reads configurations for tests."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import tomli_w
-
 from meshctl.config.files import Loaded, decode_text
 from meshctl.config.problems import ConfigInvalid, Problem
-from meshctl.config.render import render
-from meshctl.model.mesh import Mesh
 
 FOLDER = Path("/etc/mesh")
 
@@ -25,8 +21,3 @@ def problems(text: str) -> list[Problem]:
         return list(read(text).warnings)
     except ConfigInvalid as error:
         return list(error.problems)
-
-
-def to_toml(mesh: Mesh) -> str:
-    """The whole mesh as the text of a mesh.toml."""
-    return tomli_w.dumps(render(mesh))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from meshctl.config.adhoc import listener, routes_mesh
+from meshctl.config.render import to_toml
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Listener, Mesh
 from meshctl.model.route import Rewrite, Route
 from meshctl.model.service import Endpoint
-from tests.config.reading import read, to_toml
+from tests.config.reading import read
 
 
 def only(spec: str) -> tuple[Route, Endpoint]:

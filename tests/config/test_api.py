@@ -12,10 +12,11 @@ import pytest
 from meshctl.config.diff import changes
 from meshctl.config.effective import effective
 from meshctl.config.files import decode_text
+from meshctl.config.render import to_toml
 from meshctl.config.render_api import moment
 from meshctl.config.schema import json_schema
 from meshctl.model.mesh import Mesh, decode, encode
-from tests.config.reading import problems, read, to_toml
+from tests.config.reading import problems, read
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 ROUTE = '[[routes]]\nname = "r"\npath = "/r"\napi = "a"\n'

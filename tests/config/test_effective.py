@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from meshctl.config.adhoc import routes_mesh
 from meshctl.config.effective import Setting, effective
 from meshctl.config.files import Loaded
+from meshctl.config.render import to_toml
 from meshctl.model.mesh import Mesh
 from tests.config.meshes import meshes
-from tests.config.reading import read, to_toml
+from tests.config.reading import read
 
 TEXT = """\
 [mesh]

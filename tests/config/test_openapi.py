@@ -17,13 +17,13 @@ from meshctl.config.effective import effective
 from meshctl.config.files import Loaded, load
 from meshctl.config.openapi import Description
 from meshctl.config.problems import ConfigInvalid, Wrong
+from meshctl.config.render import to_toml
 from meshctl.config.source_text import parse
 from meshctl.config.sources import Sources
 from meshctl.core.checking import operations
 from meshctl.core.instances import NotASchema, Schema
 from meshctl.model.checked import OpenApi
 from meshctl.model.mesh import decode, encode
-from tests.config.reading import to_toml
 
 API = """\
 openapi: 3.0.3

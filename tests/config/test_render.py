@@ -7,10 +7,11 @@ import tomllib
 import jsonschema
 from hypothesis import given, settings
 
+from meshctl.config.render import to_toml
 from meshctl.config.schema import json_schema
 from meshctl.model.mesh import Mesh, decode, encode
 from tests.config.meshes import meshes
-from tests.config.reading import read, to_toml
+from tests.config.reading import read
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 
