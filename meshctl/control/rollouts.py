@@ -16,8 +16,10 @@ from urllib.parse import quote
 from meshctl import clock
 from meshctl.control.acks import proxies
 from meshctl.control.asking import ask_each
+from meshctl.control.discovery import registrations
 from meshctl.control.duties import RENEW, Duty
 from meshctl.control.hooks import run_hook
+from meshctl.control.revisions import current
 from meshctl.control.rollout_state import Counted, Rollout, back, ramp_every, rollout, save
 from meshctl.control.splits import counted
 from meshctl.core.rollout import below, compares_at, follow, is_hopeless, judge
@@ -136,6 +138,9 @@ class Driver:
                 return
             if why:
                 verdict, reason = "fail", f"the gate failed: {why}"
+        if verdict == "pass" and not has_endpoint(self._store, self._service, plan.to):
+            # What it did well it did before it ended: with all of the traffic it would take nobody's.
+            verdict, reason = "inconclusive", f"{plan.to} has no endpoint any more"
         following = follow(plan, found.step, found.failures, verdict)
         event = Event(now, "check", reason, found.weight, verdict, new, old)
         match following.action:
@@ -210,6 +215,16 @@ async def tallies(store: Store, service: str) -> Counted:
     """What every running proxy counted of a service's versions since it started; of those that answer."""
     records = proxies(store)
     return counted(records, await ask_each(records, f"/v1/versions?service={quote(service)}", ANSWER_WITHIN))
+
+
+def has_endpoint(store: Store, service: str, version: str) -> bool:
+    """Whether there is anybody to take requests for a version: configured or registered, healthy or not."""
+    if any((each.service, each.version) == (service, version) for each in registrations(store)):
+        return True
+    revision = current(store)
+    services = revision.mesh().services if revision else ()
+    return any(each.endpoints for one in services if one.name == service for each in one.versions
+               if each.name == version)  # fmt: skip
 
 
 def measured(found: Rollout, told: Counted) -> tuple[Measured, Measured]:
