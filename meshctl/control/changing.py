@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from meshctl import clock
 from meshctl.control.acks import acknowledge
@@ -34,6 +35,9 @@ from meshctl.model.weights import Shares
 from meshctl.observe.log import Events
 from meshctl.proxy.messages import Discovered, Prepare, Steered, Weighted
 from meshctl.store.protocol import Store
+
+TELL_AGAIN: Final = 60.0
+"""Seconds until the same failure of the store is told of again."""
 
 
 class Changing:
@@ -59,6 +63,8 @@ class Changing:
         self._keyring = Keyring(store, fleet)
         self._known: frozenset[Name] = frozenset()
         self._said = (-1, "")
+        self._told: dict[str, float] = {}
+        """Failures of the store that were told of, and until when that is enough."""
         self._count = 0
         self._one_at_a_time = asyncio.Lock()
         self._synced = 0
@@ -144,8 +150,13 @@ class Changing:
             self.store_failed(error)
 
     def store_failed(self, error: MeshError) -> None:
-        """Traffic does not need the store; it is tried again at the next occasion."""
-        self._events.error("store_failed", error=error.message, serving=self.number)
+        """Traffic does not need the store; it is tried again at the next occasion, which is several times a second: so
+        each failure is told of once a minute."""
+        now = clock.monotonic()
+        self._told = {message: until for message, until in self._told.items() if until > now}
+        if error.message not in self._told:
+            self._told[error.message] = now + TELL_AGAIN
+            self._events.error("store_failed", error=error.message, serving=self.number)
 
     # the rest is private
 

@@ -75,6 +75,8 @@ def test_a_damaged_store(
     assert f'move "{gateway.home / "mesh.db"}"' in " ".join(refused.err.split())
     assert httpx.get(gateway.url, trust_env=False, timeout=30).status_code == 200
     assert gateway.end() == 0
+    # It looks at the store four times a second, and tells of each failure once a minute.
+    assert gateway.events().count("store_failed") <= 12
     for each in gateway.home.glob("mesh.db*"):
         each.rename(tmp_path / each.name)
     assert http.get(f"{start_gateway('-c', file).url}/new").text == "new"
