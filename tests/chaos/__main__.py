@@ -47,7 +47,7 @@ def _run(asked: argparse.Namespace, folder: Path) -> int:
     from .faults import FAULTS
     from .files import FILES
 
-    faults = [each for each in (*FAULTS, *FILES) if not asked.only or asked.only in each.name]
+    faults = [each for each in (*FAULTS, *FILES) if any(part in each.name for part in asked.only.split(","))]
     mounted = asked.inside and _mounted(disk)
     if not mounted:
         faults = [each for each in faults if each.name not in _NEED_A_DISK]
@@ -90,7 +90,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="each fault is tried once, however long that takes")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="", help="only faults with this in their name")
+    parser.add_argument("--only", default="", help="only faults with one of these in their name: wrapper,clock")
     parser.add_argument("--nice", type=int, default=10)
     parser.add_argument("--save", type=Path, help="write what was found to this file, as JSON")
     parser.add_argument("--keep", type=Path, help="copy what the processes said to this folder")
