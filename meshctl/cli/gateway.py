@@ -19,6 +19,32 @@ if TYPE_CHECKING:
     from meshctl.model.views import ProxyView
 
 _NO_CONFIGURATION = "a gateway needs a configuration or a route"
+ListenOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--listen",
+        "-l",
+        metavar="ADDR",
+        help="Listen here (default: as the file says, else 127.0.0.1:8080); :0 takes a free port. May be given again.",
+    ),
+]
+AdminOption = Annotated[
+    str | None,
+    typer.Option(
+        "--admin",
+        metavar="ADDR",
+        help="Serve /metrics, /healthz and /readyz here, or off (default: as the file says, else a free port).",
+    ),
+]
+WorkersOption = Annotated[
+    str | None,
+    typer.Option(
+        "--workers",
+        "-w",
+        metavar="N|auto",
+        help="Worker processes; auto is one for each core (default: as the file says, else 1).",
+    ),
+]
 
 
 @examples("""
@@ -33,33 +59,9 @@ def up(
         list[str] | None,
         typer.Option("--route", "-r", metavar="PATH=URL", help="Send a path to a URL; may be given again."),
     ] = None,
-    listen: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--listen",
-            "-l",
-            metavar="ADDR",
-            help="Listen here (default: as the file says, else 127.0.0.1:8080); :0 takes a free port. "
-            "May be given again.",
-        ),
-    ] = None,
-    admin: Annotated[
-        str | None,
-        typer.Option(
-            "--admin",
-            metavar="ADDR",
-            help="Serve /metrics, /healthz and /readyz here, or off (default: as the file says, else a free port).",
-        ),
-    ] = None,
-    workers: Annotated[
-        str | None,
-        typer.Option(
-            "--workers",
-            "-w",
-            metavar="N|auto",
-            help="Worker processes; auto is one for each core (default: as the file says, else 1).",
-        ),
-    ] = None,
+    listen: ListenOption = None,
+    admin: AdminOption = None,
+    workers: WorkersOption = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Run in the background; return when it is ready.")
     ] = False,
