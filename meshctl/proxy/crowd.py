@@ -12,8 +12,9 @@ from meshctl.proxy.downstream import Downstream
 if TYPE_CHECKING:
     from meshctl.proxy.worker import Worker
 
-GRACE: Final = 1.0
-"""Seconds that each may take to ask: whoever has just come, or just been answered, is not sent away."""
+GRACE: Final = 0.1
+"""Seconds for which whoever has just come, or just been answered, is not sent away. Not more: who comes again at once
+would have the rest look young for ever."""
 AT_ONCE: Final = 64
 """Connections found by one look at all of them."""
 LOOK_EVERY: Final = 0.1

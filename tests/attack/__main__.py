@@ -21,6 +21,9 @@ import psutil
 from .attackers import ATTACKS
 from .stage import Stage, honest
 
+BEFORE = 3.0
+"""Seconds before the honest client comes."""
+
 
 def main() -> None:
     """See the module."""
@@ -56,7 +59,8 @@ def _row(name: str, folder: Path, connections: int, seconds: float) -> str:
     if name != "nothing":
         attackers = subprocess.Popen([sys.executable, "-m", "tests.attack", *more])
     try:
-        asyncio.run(asyncio.sleep(seconds / 4))
+        # The attack is to be under way, and not just about to begin.
+        asyncio.run(asyncio.sleep(BEFORE))
         took = sorted(asyncio.run(honest(stage.gateway.ports[0], seconds, 100)))
         worker = psutil.Process(stage.gateway.process.pid).children(recursive=True)[0]
         there = sum(each.laddr.port in stage.gateway.ports for each in worker.net_connections("tcp") if each.raddr)
