@@ -24,6 +24,9 @@ from .stage import Stage, honest
 BEFORE = 3.0
 """Seconds before the honest client comes."""
 
+RESTING = {"idle", "slow_heads", "slow_heads_by_tls"}
+"""Attacks by connections that have no request under way."""
+
 
 def main() -> None:
     """See the module."""
@@ -51,7 +54,8 @@ async def _attack(name: str, port: int, https: int, connections: int, seconds: f
 
 
 def _row(name: str, folder: Path, connections: int, seconds: float) -> str:
-    stage = Stage(folder, connections)
+    # Those who rest make room; those who have a request under way keep their places, and nobody would be let in.
+    stage = Stage(folder, connections if name in RESTING else 2 * connections)
     before = stage.gateway.memory()
     ports = [str(each) for each in stage.gateway.ports]
     more = [name, "--connections", str(connections), "--seconds", str(seconds), "--ports", *ports]
