@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from contextlib import suppress
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from meshctl.wire.client_hello import server_name
 
 
+@cache
 def hello(name: str | None) -> bytes:
     """What OpenSSL says first."""
     context = ssl.create_default_context()
