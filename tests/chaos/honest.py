@@ -52,6 +52,10 @@ class Honest:
         opened: Any = None
         while not self._stopping:
             await asyncio.sleep(self.pace)
+            if opened is not None and (opened[0].at_eof() or opened[0].exception()):
+                # It was closed while nothing was asked: nobody's loss, as long as one looks.
+                await _close(opened[1])
+                opened = None
             if opened is None:
                 try:
                     opened = await self._open(kind)
