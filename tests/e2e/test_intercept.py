@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import json
@@ -24,6 +25,9 @@ from typing import Any
 
 import psutil
 import pytest
+from mysql_mimic import MysqlServer, Session
+
+from meshctl.sidecar.ports import choose_port
 
 from .gateway import is_alive, meshctl, meshctl_process
 from .sidecar import Wrapped
@@ -262,14 +266,54 @@ def test_a_server_that_speaks_first_is_heard(app: Agent, ports: dict[str, int], 
     )
 
 
-def test_redis_works_as_it_is(app: Agent, tmp_path: Path) -> None:
+@pytest.fixture
+def database() -> Iterator[int]:
+    """A server that speaks MySQL's protocol, which it begins: its port."""
+    server = MysqlServer(Rows)
+    with asyncio.Runner() as runner:
+        runner.run(server.start_server(host="127.0.0.1", port=0))
+        loop, (listener,) = runner.get_loop(), server.sockets()
+        thread = threading.Thread(target=loop.run_forever)
+        thread.start()
+        yield listener.getsockname()[1]
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        server.close()
+        runner.run(server.wait_closed())
+
+
+class Rows(Session):
+    """Answers every question with the same row."""
+
+    async def query(self, *_: object) -> tuple[list[tuple[str]], list[str]]:
+        return [("r" * 100_000,)], ["a"]
+
+
+def test_mysql_works_as_it_is(app: Agent, database: int) -> None:
+    """A client that waits to be greeted is, by a server on this machine."""
+    program = """
+import sys, pymysql
+with pymysql.connect(host="localhost", port=int(sys.argv[1]), user="me", connect_timeout=30) as connection:
+    with connection.cursor() as cursor:
+        cursor.execute("select a from b")
+        print(len(cursor.fetchone()[0]))
+"""
+    assert app.python(program, database).strip() == "100000"
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """One that nobody else on this machine takes meanwhile."""
+    chosen = choose_port()
+    yield chosen.number
+    chosen.release()
+
+
+def test_redis_works_as_it_is(app: Agent, tmp_path: Path, port: int) -> None:
     """redis-cli and a server on this machine talk through it."""
     if not shutil.which("redis-server"):
         pytest.skip("there is no Redis")
     path = tmp_path / "redis.sock"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     words = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--unixsocket", str(path), "--save", ""]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
     try:
