@@ -66,10 +66,15 @@ class Town:
         """The last revision that an `apply` has said is there."""
         self.clock = Path(os.environ["CHAOS_CLOCK"])
         self.gateway = self._gateway()
-        self.gateway.until_ready()
-        self.wrapped = [self._wrap(place) for place in range(len(PLACES))]
-        for each in self.wrapped:
-            each.until_registered()
+        self.wrapped: list[Wrapped] = []
+        try:
+            self.gateway.until_ready()
+            self.wrapped += (self._wrap(place) for place in range(len(PLACES)))
+            for each in self.wrapped:
+                each.until_registered()
+        except BaseException:
+            self.end()
+            raise
 
     def __repr__(self) -> str:
         return f"<Town {self.gateway!r}>"

@@ -78,12 +78,17 @@ class Shop:
         (folder / "jwks.json").write_bytes(self.issuer.jwks)
         self.write("")
         self.wrapped: list[Wrapped] = []
-        self.gateway = Gateway(self.home, folder / "gateway", ["-c", self.file]).until_ready()
+        self.gateway = Gateway(self.home, folder / "gateway", ["-c", self.file])
         self.gateway.forgiven = {"worker_ended"}
-        for place in range(len(PLACES)):
-            self.wrapped.append(self.wrap(place))
-        for each in self.wrapped:
-            each.until_registered()
+        try:
+            self.gateway.until_ready()
+            for place in range(len(PLACES)):
+                self.wrapped.append(self.wrap(place))
+            for each in self.wrapped:
+                each.until_registered()
+        except BaseException:
+            self.end()
+            raise
 
     def __repr__(self) -> str:
         return f"<Shop {self.gateway!r}>"
