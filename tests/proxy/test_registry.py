@@ -340,6 +340,7 @@ class Asking:
     client = "127.0.0.1"
     entry = "gateway"
     stuck = NOT_STUCK
+    is_bare = False
 
     def __init__(self, peer: str = "", entry: str = "gateway", **headers: str) -> None:
         self.peer = peer
