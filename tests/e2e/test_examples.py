@@ -86,6 +86,7 @@ NOT_TYPED = {
     "meshctl gateway logs -f -n 100": ENDLESS,
     "meshctl sidecar wrap --service orders -- python app.py": ENDLESS,
     "meshctl sidecar wrap --service web --upstream orders -- node server.js": ENDLESS,
+    "meshctl sidecar wrap --service web --intercept -- node server.js": ENDLESS,
     "meshctl sidecar wrap --port 8000 --restart on-failure -- uvicorn shop:app --port 8000": ENDLESS,
     "meshctl sidecar wrap --service report --upstream db:tcp=5432 -- sh -c 'psql -h localhost -f report.sql'": (
         "needs a database; test_wrap.py has such a port"
