@@ -252,6 +252,7 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Termin
     """A terminal in a folder with a mesh.toml, of a user who has nothing else."""
     user = tmp_path / "user"
     user.mkdir()
+    (user / "root.pass").touch(mode=0o600)
     (user / "root.pass").write_text("correct horse battery staple")
     monkeypatch.setenv("HOME", str(user))
     monkeypatch.setenv("XDG_STATE_HOME", str(user / "state"))
