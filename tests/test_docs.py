@@ -218,13 +218,14 @@ def walk(tour: str, folder: Path, on_error: str) -> subprocess.CompletedProcess[
         env=environment,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=270,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
 
+@pytest.mark.timeout(300)
 def test_the_tour_runs(tmp_path: Path) -> None:
     """Every line of the five-minute tour works, in its order, as it stands; only the ports differ."""
     tour = "\n".join(blocks("sh")).partition(SECOND_HALF)[0]
@@ -240,6 +241,7 @@ def test_the_tour_runs(tmp_path: Path) -> None:
     assert "x-meshctl-reason: no_route" in done.stdout.lower()
 
 
+@pytest.mark.timeout(300)
 def test_the_tour_of_sidecars_runs(tmp_path: Path) -> None:
     """The second half of the tour works as it stands, too: one app calls another by name, whom no rule lets in gets the
     rule's name, and certificates are replaced under way."""
