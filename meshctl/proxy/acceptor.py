@@ -36,18 +36,6 @@ _HANDSHAKE: Final = b"\x16"
 # RFC 8446 §5.1: the content type that every TLS connection begins with. No method of HTTP does.
 
 
-class Silent(Protocol):
-    """A connection that has said nothing yet."""
-
-    deadline: float
-
-    def on_deadline(self, now: float) -> None:
-        """It has said nothing for long enough."""
-
-    def close(self) -> None:
-        """Let it go."""
-
-
 class Door(Protocol):
     """What a listener makes of those who come."""
 
@@ -69,8 +57,6 @@ class Accepting:
     def __init__(self, worker: Worker, address: str, end: socket.socket) -> None:
         self.worker = worker
         self.address = address
-        self._silent: dict[Silent, None] = {}
-        self._deadlines: Deadlines[Silent] = Deadlines(worker.loop, COARSE)
         self._socket = end
         self._pause: asyncio.TimerHandle | None = None
         end.setblocking(False)
@@ -81,15 +67,12 @@ class Accepting:
         self.worker.loop.add_reader(self._socket, self._on_readable)
 
     def close(self) -> None:
-        """Accept no more. Who has not said anything goes; handshakes that are under way go on."""
+        """Accept no more."""
         if self._pause is not None:
             self._pause.cancel()
         else:
             self.worker.loop.remove_reader(self._socket)
         self._socket.close()
-        for each in list(self._silent):
-            each.close()
-        self._deadlines.stop()
 
     def _on_readable(self) -> None:
         for _ in range(AT_ONCE):
@@ -108,18 +91,12 @@ class Accepting:
         """Somebody has come."""
         raise NotImplementedError  # pragma: no cover - an interface
 
-    def listen_for(self, silent: Silent) -> None:
-        """A connection has said nothing yet. There may be as many as clients; whoever has been silent for longest makes
-        room, so that silence keeps nobody out who speaks."""
-        if len(self._silent) >= self.worker.connection_limit:
-            next(iter(self._silent)).close()
-        self._silent[silent] = None
-        self._deadlines.watch(silent)
-
-    def heard(self, silent: Silent) -> None:
-        """It has said something, or is gone."""
-        self._silent.pop(silent, None)
-        self._deadlines.discard(silent)
+    async def serve(self, make: Make, end: socket.socket) -> None:
+        """Have what `make` makes speak to a client, in the clear."""
+        try:
+            await self.worker.loop.connect_accepted_socket(make, end)
+        except OSError:
+            end.close()
 
     def _rest(self, error: OSError) -> None:
         """The connection stays in the queue and its socket readable: to try again at once would be to do nothing
@@ -136,6 +113,8 @@ class Acceptor(Accepting):
     def __init__(self, worker: Worker, door: Door, end: socket.socket) -> None:
         super().__init__(worker, door.address, end)
         self.door = door
+        self._silent: dict[Waiting, None] = {}
+        self._deadlines: Deadlines[Waiting] = Deadlines(worker.loop, COARSE)
         self.shaking = 0
         """Handshakes under way."""
 
@@ -149,6 +128,26 @@ class Acceptor(Accepting):
         else:
             self.worker.counters.refuse("overloaded")
             end.close()
+
+    def close(self) -> None:
+        """Accept no more. Who has not said anything goes; handshakes that are under way go on."""
+        super().close()
+        for each in list(self._silent):
+            each.close()
+        self._deadlines.stop()
+
+    def listen_for(self, silent: Waiting) -> None:
+        """A connection has said nothing yet. There may be as many as clients; whoever has been silent for longest makes
+        room, so that silence keeps nobody out who speaks."""
+        if len(self._silent) >= self.worker.connection_limit:
+            next(iter(self._silent)).close()
+        self._silent[silent] = None
+        self._deadlines.watch(silent)
+
+    def heard(self, silent: Waiting) -> None:
+        """It has said something, or is gone."""
+        self._silent.pop(silent, None)
+        self._deadlines.discard(silent)
 
 
 class Waiting:
@@ -186,7 +185,12 @@ class Waiting:
             self.close()
             return
         self._stop_watching()
-        spawn(self._shake_hands() if first == _HANDSHAKE else self._go_plain(), name=f"accept on {self.listener}")
+        acceptor = self._acceptor
+        is_tls = first == _HANDSHAKE
+        spawn(
+            self._shake_hands() if is_tls else acceptor.serve(acceptor.door.in_the_clear, self._socket),
+            name=f"accept on {self.listener}",
+        )
 
     def close(self) -> None:
         """Let it go, before it has said anything."""
@@ -211,12 +215,6 @@ class Waiting:
             self._failed(*reason_of(error))
         finally:
             acceptor.shaking -= 1
-
-    async def _go_plain(self) -> None:
-        try:
-            await self._worker.loop.connect_accepted_socket(self._acceptor.door.in_the_clear, self._socket)
-        except OSError:
-            self._socket.close()
 
     def _failed(self, reason: str, detail: str) -> None:
         worker = self._worker

@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Callable
 from itertools import chain, zip_longest
-from typing import Final
+from typing import Final, TypeVar
 
 from meshctl.errors import because
 from meshctl.proxy.tasks import spawn
@@ -18,6 +18,7 @@ STAGGER: Final = 0.25
 """Seconds an address has to answer before the next is tried beside it (RFC 8305 §5)."""
 MOST_ADDRESSES: Final = 16
 
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 Address = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 
 
@@ -36,6 +37,16 @@ async def dial(host: str, port: int, is_own: Callable[[str, int], bool]) -> sock
     if any(is_own(str(address[0]), port) for _, address in addresses):
         raise Unreached("loop", f"{host}:{port} is where this proxy takes the request from")
     return await _race(addresses)
+
+
+async def spoken(make: Callable[[], P], end: socket.socket) -> P:
+    """What `make` makes, speaking over a connected socket, which is closed where that fails."""
+    try:
+        _, made = await asyncio.get_running_loop().create_connection(make, sock=end)
+    except BaseException:
+        end.close()
+        raise
+    return made
 
 
 async def _resolve(host: str, port: int) -> list[Address]:

@@ -17,7 +17,7 @@ from meshctl.model.names import EGRESS
 from meshctl.model.policy import Ejection, Retry, UpstreamTimeouts
 from meshctl.model.route import Route
 from meshctl.model.service import Endpoint, Service, Version
-from meshctl.proxy.dialing import Unreached, dial
+from meshctl.proxy.dialing import Unreached, dial, spoken
 from meshctl.proxy.endpoint import LiveEndpoint, P
 from meshctl.proxy.service import LiveService, LiveVersion
 from meshctl.proxy.snapshot import CompiledRoute
@@ -170,12 +170,7 @@ class Outside(LiveEndpoint):
         except Unreached as problem:
             self.counters.connect(problem.reason)
             raise
-        try:
-            _, made = await self.worker.loop.create_connection(make, sock=end)
-        except BaseException:
-            end.close()
-            raise
-        return made
+        return await spoken(make, end)
 
     def _is_own(self, address: str, port: int) -> bool:
         """Whether this is where the app's requests come in: they would come in again."""

@@ -12,17 +12,17 @@ Who speaks on a connection is decided by its destination as far as that will do,
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from meshctl.core.aliases import OWN_V4, OWN_V6, Aliases
 from meshctl.model.address import parse_address
-from meshctl.proxy.acceptor import Accepting
+from meshctl.proxy.acceptor import Accepting, Make
 from meshctl.proxy.alias_journal import JournaledAliases
 from meshctl.proxy.caught import CaughtBytes, CaughtHttp, Destination, Local
+from meshctl.proxy.dialing import P, spoken
 from meshctl.proxy.egress import service_meant
 from meshctl.proxy.inside import Inside
 from meshctl.proxy.listener import CLIENTS
@@ -34,9 +34,6 @@ from meshctl.proxy.tunnel_end import cut
 if TYPE_CHECKING:
     from meshctl.proxy.listener import LiveListener
     from meshctl.proxy.worker import Worker
-
-Make = Callable[[], asyncio.BaseProtocol]
-P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 _OWN: Final = (OWN_V4, OWN_V6)
 _TALK_FIRST: Final = frozenset((21, 22, 23, 25, 110, 119, 143, 465, 587, 990, 993, 995, 2525, 3306, 5900))
@@ -79,13 +76,7 @@ class Interception:
 
     async def reach(self, make: Callable[[], P], host: str, port: int) -> P:
         """A connection to the app, spoken to by the protocol that `make` makes. Raises OSError."""
-        end = await self.inside.connect(host, port)
-        try:
-            _, made = await self.worker.loop.create_connection(make, sock=end)
-        except BaseException:
-            end.close()
-            raise
-        return made
+        return await spoken(make, await self.inside.connect(host, port))
 
     def meant(self, end: socket.socket) -> Destination | None:
         """The destination of a connection; None where its address was given for a name and is so no more."""

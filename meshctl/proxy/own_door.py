@@ -7,15 +7,14 @@ may have become any user. Where the kernel cannot be asked (macOS, no `inet_diag
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from meshctl.proxy.acceptor import Accepting
+from meshctl.proxy.acceptor import Accepting, Make
 from meshctl.proxy.tasks import spawn
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class OwnDoor(Accepting):
         worker: Worker,
         address: str,
         end: socket.socket,
-        make: Callable[[], asyncio.BaseProtocol],
+        make: Make,
         users: Users,
     ) -> None:
         super().__init__(worker, address, end)
@@ -58,18 +57,12 @@ class OwnDoor(Accepting):
         """See `Accepting.welcome`."""
         user = owner(end)
         if user is not None and any(user in each for each in self._users):
-            spawn(self._let_in(end), name=f"accept on {self.address}")
+            spawn(self.serve(self._make, end), name=f"accept on {self.address}")
             return
         self.worker.counters.refuse("not_the_app")
         whose = "" if user is None else str(user)
         self.worker.complaints.tell("not_the_app", "other_user", listener=self.address, user=whose)
         end.close()
-
-    async def _let_in(self, end: socket.socket) -> None:
-        try:
-            await self.worker.loop.connect_accepted_socket(self._make, end)
-        except OSError:
-            end.close()
 
 
 def users_let_in(subordinate: str = "/etc/subuid") -> Users | None:

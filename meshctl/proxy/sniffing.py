@@ -17,9 +17,8 @@ from meshctl.wire.client_hello import server_name
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
-    from meshctl.proxy.acceptor import Accepting
+    from meshctl.proxy.acceptor import Accepting, Make
     from meshctl.proxy.caught import Destination
     from meshctl.proxy.intercept import Interception
 
@@ -93,15 +92,9 @@ class Sniffing:
             self._silence = None
             self._interception.worker.loop.remove_reader(self._socket)
 
-    def _hand_over(self, make: Callable[[], asyncio.BaseProtocol]) -> None:
+    def _hand_over(self, make: Make) -> None:
         self._stop()
-        spawn(self._serve(make), name=f"intercepted to {self._destination.host}")
-
-    async def _serve(self, make: Callable[[], asyncio.BaseProtocol]) -> None:
-        try:
-            await self._interception.worker.loop.connect_accepted_socket(make, self._socket)
-        except OSError:
-            self._socket.close()
+        spawn(self._door.serve(make, self._socket), name=f"intercepted to {self._destination.host}")
 
 
 def looks_like_http(said: bytes) -> bool:
