@@ -26,6 +26,7 @@ _CORS: Final = (
     "access-control-expose-headers",
     "access-control-max-age",
 )
+_O, _SMALL_O = b"Oo"
 _LIFETIME: Final = ("Deprecation", "Sunset")
 """RFC 9745 and RFC 8594."""
 _HSTS: Final = "strict-transport-security"
@@ -36,38 +37,40 @@ Source = Callable[["Exchange"], Fields]
 class Dressing:
     """The lines for one route's answers. `names` are the fields of the service's answers that give way to them."""
 
-    __slots__ = ("_fixed", "_is_by_page", "_sources", "is_said", "names")
+    __slots__ = ("_fixed", "_is_by_page", "_sources", "_start", "is_said", "names")
 
     is_said: Callable[[bytes], object]
     """Whether a head, with its lines' ends, has any of them: mostly not, and then nothing need be taken out."""
 
-    def __init__(self, names: frozenset[bytes], fixed: Fields, sources: tuple[Source, ...]) -> None:
+    def __init__(
+        self, names: frozenset[bytes], fixed: Fields, sources: tuple[Source, ...], *, is_by_page: bool
+    ) -> None:
         self.names = names
         said = b"|".join(map(re.escape, sorted(names))) or b"(?!)"
         self.is_said = re.compile(rb"(?i)\r\n(?:%b)[ \t]*:" % said).search
         self._fixed = fixed
         self._sources = sources
-        self._is_by_page = len(sources) == 1 and isinstance(getattr(sources[0], "__self__", None), Origins)
+        self._start = _block(fixed)
+        self._is_by_page = is_by_page
 
     def __repr__(self) -> str:
         return f"<Dressing {len(self._fixed)} lines, {len(self._sources)} sources>"
 
     def lines(self, exchange: Exchange) -> Fields:
-        """What is added to the answer of `exchange`. Nobody may change it."""
-        found = self._fixed
-        for source in self._sources:
-            found = found + source(exchange) if found else source(exchange)
-        return found
+        """What is added to the answer of `exchange`; a new list."""
+        return [*self._fixed, *(line for source in self._sources for line in source(exchange))]
 
     def block(self, exchange: Exchange) -> bytes:
         """The same as bytes, each line with its end before it. A connection's requests are mostly one page's."""
+        if not self._sources:
+            return self._start
         stream, fields = exchange.stream, exchange.request.fields
         last = stream.dressed
         if last is not None and last.dressing is self and (last.line in fields or last.fields is fields):
             return last.block
-        block = b"".join([CRLF + line for line in self.lines(exchange)])
+        block = self._start + _block([line for source in self._sources for line in source(exchange)])
         if self._is_by_page:
-            line = next((each for each in fields if is_origin(each)), None)
+            line = _origin(fields)
             stream.dressed = Dressed(self, fields if line is None else None, line, block)
         return block
 
@@ -88,6 +91,7 @@ def dressing(route: Route) -> Dressing | None:
     names: list[str] = []
     fixed: Fields = []
     sources: list[Source] = []
+    is_by_page = False
     if route.cors is not None:
         names += _CORS
         origins = Origins(route.cors)
@@ -95,6 +99,7 @@ def dressing(route: Route) -> Dressing | None:
             fixed += origins.told("*")
         else:
             sources.append(origins.lines)
+            is_by_page = True
     if route.security_headers is not None:
         ours = {name for name, _ in route.response_headers.set}
         texts = [pair for pair in strict(route.security_headers) if pair[0] not in ours]
@@ -112,7 +117,9 @@ def dressing(route: Route) -> Dressing | None:
         sources.append(Variables(made_lines).lines)
     if not names and not fixed and not sources:
         return None
-    return Dressing(frozenset(name.encode() for name in names), fixed, tuple(sources))
+    return Dressing(
+        frozenset(name.encode() for name in names), fixed, tuple(sources), is_by_page=is_by_page and len(sources) == 1
+    )
 
 
 def lifetime(said: ApiRoute) -> list[tuple[str, str]]:
@@ -163,7 +170,8 @@ class Origins:
 
     def lines(self, exchange: Exchange) -> Fields:
         """What this page is told. Others are told nothing but that it depends on who asks, for the caches between."""
-        origin = _origin(exchange.request.fields)
+        line = _origin(exchange.request.fields)
+        origin = b"" if line is None else line[7:].strip()
         found = self._known.get(origin)
         if found is None:
             text = origin.decode("latin-1")
@@ -215,14 +223,18 @@ def strict(headers: SecurityHeaders) -> list[tuple[str, str]]:
     return [(name, value) for name, value in found if value]
 
 
-def _origin(fields: Fields) -> bytes:
-    """The Origin of a request, b"" without one."""
-    return next((line[7:].strip() for line in fields if is_origin(line)), b"")
+def _origin(fields: Fields) -> bytes | None:
+    """The line that says which page a request comes from; None without one."""
+    for line in fields:
+        # Asked of every field of many requests: a look at the first letter costs a third of lowering the name.
+        if (line[0] == _O or line[0] == _SMALL_O) and line[:7].lower() == b"origin:":
+            return line
+    return None
 
 
-def is_origin(line: bytes) -> bool:
-    """Whether a field says which page its request comes from."""
-    return line[:7].lower() == b"origin:"
+def _block(lines: Fields) -> bytes:
+    """Lines as bytes, each with its end before it."""
+    return b"".join([CRLF + line for line in lines])
 
 
 def _titled(name: str) -> str:

@@ -61,8 +61,9 @@ class CompiledRoute:
         self.response_bytes = route.response_bytes
         self.rank = RANKS.index(route.priority)
         config = service.config if service is not None else None
-        made = {name: made for name, compile_ in FILTERS.items() if (made := compile_(route, config, guard))}
-        self.filters: tuple[Filter, ...] = tuple(each for name, each in made.items() if name != "cors")
+        compiled = {name: compile_filter(route, config, guard) for name, compile_filter in FILTERS.items()}
+        filters = {name: each for name, each in compiled.items() if each is not None}
+        self.filters: tuple[Filter, ...] = tuple(each for name, each in filters.items() if name != "cors")
         # Towards the endpoint
         self.target = target(route)
         self.authority = (route.rewrite.host or "").encode("latin-1")
@@ -92,9 +93,9 @@ class CompiledRoute:
         self.series: dict[str, Series] = {
             each: worker.counters.series(route.name, name, each) for each in (*versions, "")
         }
-        if "cors" in made:
+        if "cors" in filters:
             self.preflight = copy(self)
-            self.preflight.filters = tuple(made.values())
+            self.preflight.filters = tuple(filters.values())
 
     def __repr__(self) -> str:
         return f"<CompiledRoute {self.name}>"
