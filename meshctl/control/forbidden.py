@@ -71,6 +71,6 @@ def program(name: str, path: str = "") -> str | None:
 
 def _read(system: Path, name: str) -> str:
     try:
-        return (system / "proc/sys" / name.replace(".", "/")).read_text(encoding="ascii").strip()
+        return (system / "proc/sys" / name.replace(".", "/")).read_bytes().decode().strip()
     except (OSError, ValueError):
         return ""

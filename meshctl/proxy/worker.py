@@ -10,6 +10,8 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from meshctl import clock
 from meshctl.model.mesh import Mesh
 from meshctl.proxy import descriptors
@@ -63,6 +65,8 @@ class Worker:
         self.counters = self.ledger.counters
         self.mesh_tls: MeshTls | None = None
         """Who this proxy is to the mesh; None while it has no need to be anybody."""
+        self.told: Identify | None = None
+        """What that was made of."""
         self.meters = meters or Meters()
         """What it counts together with its siblings."""
         self.reports = Reports(self)
@@ -164,6 +168,8 @@ class Worker:
 
     def identify(self, told: Identify) -> None:
         """Be known to the mesh as this from the next handshake on. What cannot be used leaves the old one in place."""
+        if not told.edge and self.told is not None:
+            told = msgspec.structs.replace(told, edge=self.told.edge)
         try:
             tls = MeshTls(told)
         except ValueError as error:
@@ -171,9 +177,7 @@ class Worker:
             return
         if tls.doubt:
             self.notice("identity_doubtful", identity=told.identity, error=tls.doubt)
-        if tls.edge is None and self.mesh_tls is not None:
-            tls.edge = self.mesh_tls.edge
-        self.mesh_tls = tls
+        self.mesh_tls, self.told = tls, told
         self.members.adopt(tls)
 
     # its end
@@ -238,9 +242,9 @@ def run(end: socket.socket, index: int, workers: int, meters: Meters | None = No
     clock.reseed()
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    # Ctrl-C reaches the whole process group: the supervisor decides what follows from it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Ctrl-C and Ctrl-\ reach the whole process group: the supervisor decides what follows from them.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     # Nearly all that a request makes is freed by its reference count. What a young collection looks at meanwhile is the
     # traffic of the moment, so it comes a hundredth as often as by default.
     gc.set_threshold(70_000, 10, 10)

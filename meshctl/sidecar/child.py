@@ -34,7 +34,7 @@ class Child:
         self.pid = 0
         """Of the leader, and the number of its group."""
         self.exited: asyncio.Future[int] = loop.create_future()
-        self._was_stopped = False
+        self._is_stopped = False
         self._is_ending = False
         self._loop = loop
         self._on_stopped = on_stopped
@@ -73,7 +73,7 @@ class Child:
         """Ask the app to end by signal `number`, kill its whole group after `grace` seconds; its code."""
         self.signal(number, everyone=everyone)
         self._is_ending = True
-        if self._was_stopped:
+        if self._is_stopped:
             self.signal(signal.SIGCONT, everyone=True)
         await asyncio.wait([self.exited], timeout=grace)
         if not self.exited.done():
@@ -92,20 +92,22 @@ class Child:
         """Some child of this process has changed its state: see whether it is this one."""
         while self.pid and not self.exited.done():
             try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
+                pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
             except ChildProcessError:
                 # Reaped by somebody else in this process: how it ended is lost.
                 self._end(0)
                 return
             if pid == 0:
                 return
-            if os.WIFSTOPPED(status):
+            if os.WIFCONTINUED(status):
+                self._is_stopped = False
+            elif os.WIFSTOPPED(status):
                 self._stop(os.WSTOPSIG(status))
             else:
                 self._end(exit_code(status))
 
     def _stop(self, number: int) -> None:
-        self._was_stopped = True
+        self._is_stopped = True
         if self._is_ending and number not in _TOUCHED:
             # It could not even take notice of being asked.
             self.signal(signal.SIGCONT, everyone=True)

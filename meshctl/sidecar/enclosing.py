@@ -170,7 +170,7 @@ table inet meshctl {{
 
 def _has_v6() -> bool:
     try:
-        return bool(Path("/proc/self/net/if_inet6").read_text(encoding="ascii").strip())
+        return bool(Path("/proc/self/net/if_inet6").read_bytes().strip())
     except OSError:
         return False
 

@@ -31,6 +31,7 @@ class Terminal:
         self._on_stuck = on_stuck
         self._lent_to = 0
         self._is_wanted = False  # the app had it, or asked for it, when it was stopped
+        self._known = 0  # SIGCONTs that were acted on and are yet to be told of
         self._modes = self._read_modes()
         # We are not in front while the app is, and must still be able to take it back and to write.
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
@@ -56,37 +57,45 @@ class Terminal:
         if number in _TOUCHED:
             self._is_wanted = True
             if self._lend(group) or self._stop_too(number):
-                self.on_continued(group)
+                self._go_on(group)
             else:
                 self._on_stuck()
         elif number == signal.SIGTSTP:
             self._take(group)
             self._stop_too(number)
-            self.on_continued(group)
+            self._go_on(group)
         # SIGSTOP is no word to us: whoever sent it continues the app as well.
 
     def on_continued(self, group: int) -> None:
-        """The wrapper goes on, by `fg`, by `bg` or because it never stopped: so does the app."""
-        if self._is_wanted:
-            self._lend(group)
-        with suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGCONT)
+        """The wrapper was told to go on, by `fg` or by `bg`: so is the app, once."""
+        if self._known:
+            self._known -= 1
+        else:
+            self._go_on(group)
 
     def suspend(self) -> None:
         """Ctrl-Z while no app runs."""
         self._stop_too(signal.SIGTSTP)
+        self._known = 0
 
     def on_ended(self, group: int) -> None:
         """The app has ended: the terminal is as it was before."""
         if self._take(group):
             self._write_modes()
         self._is_wanted = False
+        self._known = 0
 
     def close(self) -> None:
         """Give back the descriptor."""
         os.close(self._fd)
 
     # the rest is private
+
+    def _go_on(self, group: int) -> None:
+        if self._is_wanted:
+            self._lend(group)
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGCONT)
 
     def _lend(self, group: int) -> bool:
         """Let the app have the terminal, where it is ours to give; whether the app has it."""
@@ -122,6 +131,8 @@ class Terminal:
         os.kill(0, number)
         for each, handler in before.items():
             signal.signal(each, handler)
+        # A loop hears of a signal also where its own handler did not take it (signal.set_wakeup_fd).
+        self._known = len(continued)
         return bool(continued)
 
     def _foreground(self) -> int:

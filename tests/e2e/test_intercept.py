@@ -29,8 +29,10 @@ from mysql_mimic import MysqlServer, Session
 
 from meshctl.sidecar.ports import choose_port
 
+from .enclosing import kept, network, skip_unless_allowed
 from .gateway import is_alive, meshctl, meshctl_process
 from .sidecar import Wrapped
+from .somebody import folder, python, somebody, works
 from .waiting import until
 
 APP = Path(__file__).with_name("enclosed_app.py")
@@ -46,18 +48,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module", autouse=True)
 def _allowed() -> None:
-    program = "from meshctl.sidecar.enclosure import enclose; enclose(0).close()"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
-    if ended.returncode:
-        why = ended.stderr.strip().rpartition("\n")[2]
-        pytest.skip(f"this machine does not let an app have a network of its own: {why}")
-
-
-def works(*command: str) -> bool:
-    """Whether a command ends well."""
-    with contextlib.suppress(OSError):
-        return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
-    return False
+    skip_unless_allowed()
 
 
 @cache
@@ -478,27 +469,48 @@ def test_addresses_mean_what_they_did_after_a_crash(app: Agent) -> None:
     assert app.python(greet, address).startswith("b'220")
 
 
-def test_nothing_is_left_of_what_is_killed(home: Path, app: Agent, tmp_path: Path) -> None:
-    """When wrapper and all are killed at once, no process and no network stays."""
-    made = Agent(home, tmp_path / "mortal", "mortal").until_ready()
-    try:
-        network = os.readlink(f"/proc/{made.app}/ns/net")
-        assert network != os.readlink("/proc/self/ns/net")
-        processes = [each.pid for each in psutil.Process(made.process.pid).children(recursive=True)]
-        os.kill(made.process.pid, signal.SIGKILL)
-        made.process.wait(20)
-        until(lambda: not any(map(is_alive, processes)), "its processes to be gone")
+DEAF = """
+import os, signal
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), SimpleHTTPRequestHandler).serve_forever()
+"""
 
-        def users() -> list[str]:
-            found = []
-            for each in Path("/proc").glob("[0-9]*/ns/net"):
-                with contextlib.suppress(OSError):
-                    found.append(os.readlink(each))
-            return [each for each in found if each == network]
 
-        assert users() == []
-    finally:
-        made.kill()
+@pytest.mark.parametrize("victims", ["the wrapper", "the wrapper and its worker", "everyone"])
+def test_nothing_is_left_of_what_is_killed(victims: str) -> None:
+    """An app that was killed is started again in the same network. When its wrapper is killed, alone or with others,
+    nothing stays that belongs to it: no process, also where the app takes no notice of being asked, and no network."""
+    skip_unless_allowed(somebody())
+    deaf = DEAF if victims == "the wrapper" else DEAF.replace("SIG_IGN", "SIG_DFL")
+    words = ("--service", "mortal", "--intercept", "--restart", "on-failure", "--grace", "1s")
+    with folder() as mine:
+        home = mine / "home"
+        made = Wrapped(home, mine / "said", words, (python(), "-c", deaf), before=somebody())
+        try:
+            made.until_registered()
+            wrapper, first = psutil.Process(made.process.pid), made.app
+            own = network(first)
+            assert own != network(os.getpid()) and kept(own)
+            os.kill(first, signal.SIGKILL)
+
+            def apps() -> set[int]:
+                pids = {each.pid for each in wrapper.children()}
+                return {pid for pid in pids if os.getpgid(pid) == pid != os.getsid(pid)}
+
+            (app,) = until(lambda: apps() - {first}, "the app to be started again")
+            assert network(app) == own
+            until(made.registration, "it to be registered again")
+            everyone = {each.pid for each in wrapper.children(recursive=True)}
+            (worker,) = (each for each in everyone if os.getpgid(each) == os.getpgid(wrapper.pid))
+            killed = {"the wrapper": (), "the wrapper and its worker": (worker,), "everyone": everyone}[victims]
+            for each in (wrapper.pid, *killed):
+                os.kill(each, signal.SIGKILL)
+            made.process.wait(20)
+            until(lambda: not any(map(is_alive, everyone)), "its processes to be gone")
+            assert kept(own) == []
+        finally:
+            made.kill()
 
 
 def test_where_it_is_forbidden_the_setting_is_named(home: Path, tmp_path: Path) -> None:
