@@ -49,15 +49,20 @@ class Events:
             self._logger.log(level, event, extra={"fields": fields})
 
 
-def configure(*, level: Level = "info", fd: int = 2) -> None:
-    """Send events from `level` on, and other libraries' warnings, to what `fd` is open for; nowhere if it is closed.
+def configure(*, level: Level | None = None, fd: int = 2) -> None:
+    """Send events from `level` on, and what other libraries warn of from there on, to what `fd` is open for; nowhere if
+    it is closed.
 
-    Called again, as in a process that was forked, it takes the place of the earlier call."""
+    Called again, as in a process that was forked, it takes the place of the earlier call, and without a `level` it
+    keeps that one's."""
     root = logging.getLogger()
     for handler in [known for known in root.handlers if isinstance(known, _Lines)]:
         root.removeHandler(handler)
         handler.close()
-    logging.getLogger(_ROOT).setLevel(level.upper())
+    ours = logging.getLogger(_ROOT)
+    if level is not None or not ours.level:
+        ours.setLevel((level or "info").upper())
+    root.setLevel(max(ours.level, logging.WARNING))
     try:
         root.addHandler(_Lines(Sink(None, fd=fd)))
     except MeshError:

@@ -121,6 +121,16 @@ def test_configuring_again_takes_the_place(output: Output) -> None:
     assert output.read().count("event") == 1
 
 
+def test_configuring_anew_keeps_the_level(output: Output) -> None:
+    """A worker of a proxy that is to tell of failures alone tells of nothing else, nor do libraries there."""
+    configure(level="error", fd=output.writer)
+    configure(fd=output.writer)
+    Events("worker").warning("one")
+    logging.getLogger("asyncio").warning("two")
+    Events("worker").error("three")
+    assert re.fullmatch(TIME + r" error   three\n", output.read())
+
+
 def test_a_reader_that_has_gone(output: Output) -> None:
     """With nobody to read, an event raises nothing."""
     configure(fd=output.writer)
