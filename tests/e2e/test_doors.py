@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,8 @@ import psutil
 import pytest
 
 from .conftest import StartGateway
+from .gateway import Gateway, meshctl_process
+from .waiting import until
 
 NOBODY = 65534
 
@@ -93,28 +96,60 @@ SHOWN = (
     "services show orders -o json", "stat -o json", "edges -o json", "diff", "config history -o json", "logs -o json",
     "doctor -o json", "metrics show", "traffic history",
 )  # fmt: skip
+TAPS = ("tap", "tap -o json", "tap orders --hops --header user-agent -o json")
 SENT = (
     ("/x?api_key=CANARY-query", {"cookie": "s=CANARY-cookie", "x-auth-token": "CANARY-header"}),
     ("/x", {"authorization": "Basic Q0FOQVJZOkNBTkFSWQ==", "referer": "http://a/?t=CANARY-referer"}),
     ("/keyed?access_token=CANARY-query", {"authorization": "Bearer CANARY-bearer"}),
     ("/keyed", {"x-api-key": "mk_CANARY-key"}),
+    ("/shown?q=CANARY-query", {"referer": "http://a/?t=CANARY-referer", "x-original-url": "/?t=CANARY-original"}),
     ("/keyed", {"authorization": "Basic CANARY-basic", "proxy-authorization": "Basic CANARY-proxy"}),
 )
+
+
+@contextmanager
+def tapped(gateway: Gateway, http: httpx.Client, folder: Path) -> Iterator[dict[str, Path]]:
+    """What each of `TAPS` shows meanwhile, in files; they end with the block, once they have shown all of it."""
+    files = {words: folder / f"tap {number}" for number, words in enumerate(TAPS)}
+
+    def until_shown(path: str) -> None:
+        def is_shown() -> bool:
+            assert [each.poll() for each in taps] == [None] * len(taps), [each.read_text() for each in files.values()]
+            http.get(f"{gateway.url}{path}")
+            return all(path in each.read_text() for each in files.values())
+
+        until(is_shown, f"every tap to show {path}", every=0.1, timeout=60)
+
+    with ExitStack() as stack:
+        taps = []
+        for words, path in files.items():
+            sink = stack.enter_context(path.open("wb"))
+            taps.append(meshctl_process(gateway.home, *words.split(), stdout=sink, stderr=sink))
+            stack.callback(taps[-1].wait)
+            stack.callback(taps[-1].kill)
+        until_shown("/first")
+        yield files
+        until_shown("/last")
 
 
 def test_secrets_are_told_to_nobody(
     start_gateway: StartGateway, http: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What clients prove themselves with, what stands in files for secrets and in the environment, and the headers and
-    commands of mesh.toml are in no answer, log, metric, view, bundle or command line."""
+    commands of mesh.toml are in no answer, log, metric, view, tap, bundle or command line."""
     monkeypatch.setenv("MESHCTL_REDIS_PASSWORD", "CANARY-environment")
     for name, text in (("secret", "CANARY-file"), ("otlp", "authorization: Bearer CANARY-otlp"), ("mesh.toml", MESH)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o600)
     gateway = start_gateway("-c", tmp_path / "mesh.toml")
     told = {}
-    for number, (target, headers) in enumerate(SENT):
-        told[f"answer {number}"] = http.get(f"{gateway.url}{target}", headers=headers).text
+    with tapped(gateway, http, tmp_path) as taps:
+        for number, (target, headers) in enumerate(SENT):
+            told[f"answer {number}"] = http.get(f"{gateway.url}{target}", headers=headers).text
+    for words, path in taps.items():
+        told[words] = path.read_text()
+        assert told[words].count("/keyed?…") == 1 and told[words].count("/shown?…") == 1, told[words]
+        assert ("[redacted]" in told[words]) == ("json" in words)
     for words in SHOWN:
         ended = gateway.meshctl(*words.split())
         told[words] = ended.out + ended.err
