@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -17,9 +18,9 @@ import pytest
 
 from .conftest import StartGateway
 from .gateway import Gateway, meshctl_process
+from .sidecar import Wrapped
+from .somebody import NOBODY, folder, somebody
 from .waiting import until
-
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -33,9 +34,14 @@ def reachable() -> Iterator[Path]:
 
 def as_nobody(*command: object) -> subprocess.CompletedProcess[str]:
     """What a command of another user comes to."""
+    return as_user(NOBODY, *command)
+
+
+def as_user(user: int, *command: object) -> subprocess.CompletedProcess[str]:
+    """What a command comes to as a user's."""
     words = list(map(str, command))
     return subprocess.run(
-        words, user=NOBODY, group=NOBODY, extra_groups=[], capture_output=True, text=True, check=False, timeout=60
+        words, user=user, group=user, extra_groups=[], capture_output=True, text=True, check=False, timeout=60
     )
 
 
@@ -62,6 +68,38 @@ def test_another_user(start_gateway: StartGateway, reachable: Path) -> None:
     told = as_nobody("curl", "-sS", "--max-time", "20", f"{gateway.admin}/metrics")
     assert "meshctl_revision" in told.stdout
     assert as_nobody("curl", "-sS", "-f", "--max-time", "20", f"{gateway.admin}/v1/routes").returncode == 22
+
+
+APP = """
+import os
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), SimpleHTTPRequestHandler).serve_forever()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other users")
+def test_other_users_at_the_ports_of_an_app(http: httpx.Client) -> None:
+    """By the ports at which a wrapped app reaches the mesh, its own user and root reach it; another user is told
+    nothing, is counted and told of, by its number."""
+    with folder() as mine:
+        words = ("--service", "web", "--upstream", "web")
+        app = Wrapped(mine / "home", mine / "said", words, (sys.executable, "-c", APP), before=somebody())
+        try:
+            app.until_registered()
+            proxy, own = f"http://{app.address('proxy')}", f"http://{app.address('upstream:web')}/"
+            for how in (("--proxy", proxy, "http://web/"), ("--noproxy", "*", own)):
+                asked = ("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "30", *how)
+                for user, status in ((NOBODY, "200"), (0, "200"), (NOBODY - 1, "000")):
+                    ended = as_user(user, *asked)
+                    assert ended.stdout == status, (user, how, ended.stderr)
+            line = 'meshctl_refusals_total{reason="not_the_app"} 2.0'
+            # What workers have counted comes together in the supervisor, after a while.
+            until(lambda: line in http.get(f"http://{app.address('admin')}/metrics").text, "the count")
+            (told,) = (line for line in app.events().splitlines() if " not_the_app " in line)
+            assert f"user={NOBODY - 1}" in told
+            app.check()
+        finally:
+            app.kill()
 
 
 MESH = """
