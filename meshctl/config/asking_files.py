@@ -34,7 +34,12 @@ def secrets(document: Document, folder: Path) -> Iterator[Finding]:
 def authorities(document: Document) -> Iterator[tuple[KeyPath, str]]:
     """The files of authorities, and where they are named."""
     for name, way in (document.auth or {}).items():
-        for kind, table in (("introspection", way.introspection), ("forward_auth", way.forward_auth)):
+        tables = {
+            "introspection": way.introspection,
+            "forward_auth": way.forward_auth,
+            "certificate": way.certificate,
+        }
+        for kind, table in tables.items():
             if table is not None and table.ca is not None:
                 yield ("auth", name, kind, "ca"), table.ca
 

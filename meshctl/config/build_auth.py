@@ -37,7 +37,7 @@ def auth(name: str, table: AuthTable, folder: str) -> Auth:
     if table.basic is not None:
         found["basic"] = Basic(resolve(table.basic.users, folder), table.basic.realm or "")
     if table.certificate is not None:
-        found["certificate"] = ClientCertificate()
+        found["certificate"] = ClientCertificate(**_given(table.certificate, folder, "ca"))
     if table.introspection is not None:
         found["introspection"] = _introspection(table.introspection, folder)
     if table.forward_auth is not None:

@@ -11,7 +11,7 @@ from meshctl.config.decode import Decoded
 from meshctl.config.document_auth import AuthTable, RequireTable
 from meshctl.config.document_route import RouteTable
 from meshctl.config.problems import Finding, Path, did_you_mean, one_of, quoted
-from meshctl.model.auth import KINDS, Auth, Jwt
+from meshctl.model.auth import KINDS, Auth, ClientCertificate, Jwt
 from meshctl.model.mesh import Mesh
 from meshctl.model.names import LOOPBACK_HOSTS
 
@@ -34,14 +34,24 @@ def check(
         yield from _rules(path, table)
     if not decoded.is_damaged(("routes",)):
         yield from _claimless(mesh)
-    is_asked = any(listener.mesh == "edge" for listener in mesh.gateway.listeners)
     used = {name for route in mesh.routes if route.auth for name in route.auth.names}
     for way in mesh.auth:
         if way.name not in used and not decoded.is_damaged(("routes",)):
             yield Finding(("auth", way.name), "no route asks for it", severity="warning")
-        elif way.certificate is not None and not is_asked and not decoded.is_damaged(("gateway",)):
-            message, hint = "no listener asks for certificates of the mesh", 'tls = { certificate = "mesh" } does'
-            yield Finding(("auth", way.name, "certificate"), message, hint=hint, severity="warning")
+        elif way.certificate is not None and not decoded.is_damaged(("gateway",)):
+            yield from _unasked(way.name, way.certificate, mesh)
+
+
+def _unasked(name: str, asked: ClientCertificate, mesh: Mesh) -> Iterator[Finding]:
+    """Certificates that nobody is asked for."""
+    listeners = mesh.gateway.listeners
+    path: Path = ("auth", name, "certificate")
+    if asked.ca and not any(each.tls or each.mesh == "edge" for each in listeners):
+        message, hint = "no listener speaks TLS, where clients show certificates", "gateway.tls has them do so"
+        yield Finding(path, message, hint=hint, severity="warning")
+    elif not asked.ca and not any(each.mesh == "edge" for each in listeners):
+        message, hint = "no listener asks for certificates of the mesh", 'tls = { certificate = "mesh" } does'
+        yield Finding(path, message, hint=hint, severity="warning")
 
 
 def _claimless(mesh: Mesh) -> Iterator[Finding]:

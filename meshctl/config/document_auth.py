@@ -104,7 +104,13 @@ class BasicTable(Table):
 
 
 class CertificateSourceTable(Table):
-    """The caller's certificate of the mesh."""
+    """The caller's certificate, of the mesh or of another authority."""
+
+    ca: PlainText | None = Field(
+        None,
+        description="Whose certificates are believed, a PEM file relative to this file's folder; left out, the mesh's.",
+        examples=["clients-ca.pem"],
+    )
 
 
 class AuthTable(Table):
@@ -113,7 +119,7 @@ class AuthTable(Table):
     jwt: JwtTable | None = Field(None, description="A signed token.")
     api_key: ApiKeyTable | None = Field(None, description="A key that `meshctl keys create` made.")
     basic: BasicTable | None = Field(None, description="A name and a password.")
-    certificate: CertificateSourceTable | None = Field(None, description="The caller's certificate of the mesh.")
+    certificate: CertificateSourceTable | None = Field(None, description="The caller's certificate.")
     oidc: OidcTable | None = Field(None, description="A login at an OpenID provider, for people with browsers.")
     introspection: IntrospectionTable | None = Field(None, description="A token that a server is asked about.")
     forward_auth: ForwardAuthTable | None = Field(

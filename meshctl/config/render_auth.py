@@ -25,7 +25,7 @@ def auth(value: Auth) -> Table:
     if value.basic is not None:
         table["basic"] = _basic(value.basic)
     if value.certificate is not None:
-        table["certificate"] = {}
+        table["certificate"] = {"ca": value.certificate.ca} if value.certificate.ca else {}
     if value.introspection is not None:
         table["introspection"] = introspection(value.introspection)
     if value.forward_auth is not None:

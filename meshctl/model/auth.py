@@ -55,7 +55,10 @@ class Basic(msgspec.Struct, frozen=True):
 
 
 class ClientCertificate(msgspec.Struct, frozen=True):
-    """The identity that the caller proved by its certificate of the mesh."""
+    """Whom the client's certificate names, which it proved to have when it connected."""
+
+    ca: str = ""
+    """Whose certificates are believed, as an absolute path; "" is the mesh's own authority."""
 
 
 class Oidc(msgspec.Struct, frozen=True):

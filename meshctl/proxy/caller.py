@@ -22,6 +22,7 @@ from meshctl.wire.frames import refused_frame
 from meshctl.wire.message import Request
 
 if TYPE_CHECKING:
+    from meshctl.proxy.client_authorities import Arriving, Asking
     from meshctl.proxy.listener import LiveListener
     from meshctl.proxy.worker import Worker
 
@@ -93,12 +94,13 @@ class Caller(Downstream):
 
 
 class Visitor(Caller):
-    """A client from outside that showed a certificate of the mesh: known to routes that ask for it, and in all else a
-    client like others. Neither is it believed what it says of others, nor is its word passed on to the app."""
+    """A client from outside that showed a certificate: known to routes that ask for it, and in all else a client like
+    others. Neither is it believed what it says of others, nor is its word passed on to the app."""
 
-    def __init__(self, worker: Worker, listener: LiveListener, verdict: Verdict) -> None:
-        super().__init__(worker, listener, verdict)
+    def __init__(self, worker: Worker, listener: LiveListener, arriving: Arriving) -> None:
+        super().__init__(worker, listener, arriving.verdict)
         self.certified, self.identity = self.identity, ""
+        self.arriving = arriving
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -125,7 +127,7 @@ class Arrival(asyncio.Protocol):
         believed = worker.mesh_tls or self._shown
         verdict = believed.judge(tls.getpeercert(binary_form=True), clock.wall())
         if verdict.reason:
-            self._complain(end, verdict)
+            complain(worker, self._listener, end, verdict)
         if tls.selected_alpn_protocol() == RAW:
             self._relay(end, verdict)
             return
@@ -143,35 +145,39 @@ class Arrival(asyncio.Protocol):
         near = accept(self._worker, end, self._listener, verdict.service)
         self._worker.members.note(near, verdict, self._shown)
 
-    def _complain(self, end: asyncio.Transport, verdict: Verdict) -> None:
-        found = end.get_extra_info("peername")
-        self._worker.complaints.tell(
-            "peer_refused",
-            verdict.reason,
-            client=found[0] if isinstance(found, tuple) else "",
-            listener=self._listener.address,
-            detail=verdict.detail,
-        )
 
+class Visit(asyncio.Protocol):
+    """The same at a listener for clients from outside, which may show a certificate. Whoever shows none, or one that
+    does not hold, is nobody in particular."""
 
-class Visit(Arrival):
-    """The same at a listener for clients from outside, which may show a certificate of the mesh. Whoever shows none, or
-    one that does not hold, is nobody in particular."""
+    def __init__(self, worker: Worker, listener: LiveListener, asking: Asking) -> None:
+        self._worker = worker
+        self._listener = listener
+        self._asking = asking
+        self._shown = worker.mesh_tls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        worker = self._worker
+        worker, listener = self._worker, self._listener
         end = cast(asyncio.Transport, transport)
         tls = cast(ssl.SSLObject, end.get_extra_info("ssl_object"))
-        der = tls.getpeercert(binary_form=True)
-        verdict = (worker.mesh_tls or self._shown).judge(der, clock.wall()) if der else None
-        if verdict is not None and verdict.reason:
-            self._complain(end, verdict)
-        if verdict is None or verdict.reason:
-            client = Downstream(worker, self._listener)
-            end.set_protocol(client)
-            client.connection_made(end)
-            return
-        visitor = Visitor(worker, self._listener, verdict)
-        end.set_protocol(visitor)
-        visitor.connection_made(end)
-        worker.members.note(visitor, verdict, self._shown)
+        arriving = self._asking.judge(tls) if tls.getpeercert(binary_form=True) else None
+        if arriving is not None and arriving.verdict.reason:
+            complain(worker, listener, end, arriving.verdict)
+            arriving = None
+        client = Downstream(worker, listener) if arriving is None else Visitor(worker, listener, arriving)
+        end.set_protocol(client)
+        client.connection_made(end)
+        if arriving is not None and arriving.is_of_mesh and self._shown is not None:
+            worker.members.note(client, arriving.verdict, self._shown)
+
+
+def complain(worker: Worker, listener: LiveListener, end: asyncio.Transport, verdict: Verdict) -> None:
+    """Tell of a peer that is refused."""
+    found = end.get_extra_info("peername")
+    worker.complaints.tell(
+        "peer_refused",
+        verdict.reason,
+        client=found[0] if isinstance(found, tuple) else "",
+        listener=listener.address,
+        detail=verdict.detail,
+    )

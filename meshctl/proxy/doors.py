@@ -15,6 +15,7 @@ from meshctl.proxy.plain import Insecure, PlainCaller, Stranger
 from meshctl.proxy.tls import ListenerTls
 
 if TYPE_CHECKING:
+    from meshctl.proxy.client_authorities import Asking
     from meshctl.proxy.listener import LiveListener
     from meshctl.proxy.worker import Worker
 
@@ -56,6 +57,7 @@ class HttpsDoor:
         self._worker = worker
         self._listener = listener
         self._tls = tls
+        self._asking: Asking | None = None
 
     def __repr__(self) -> str:
         return f"<HttpsDoor {self.address}>"
@@ -63,11 +65,11 @@ class HttpsDoor:
     def by_tls(self) -> tuple[ssl.SSLContext, Make]:
         """See `acceptor.Door`."""
         worker, listener = self._worker, self._listener
-        shown = worker.mesh_tls
-        if shown is not None and worker.snapshot.asks_certificates and isinstance(self._tls, EdgeTls):
-            context = shown.asking()
+        if worker.snapshot.asks_certificates:
+            asking = self._asking = self._asking or _asking(worker)
+            context = asking.context(self._tls)
             if context is not None:
-                return context, lambda: Visit(worker, listener, shown)
+                return context, lambda: Visit(worker, listener, asking)
         return self._tls.context, lambda: Downstream(worker, listener)
 
     def in_the_clear(self) -> asyncio.BaseProtocol:
@@ -77,3 +79,9 @@ class HttpsDoor:
     def patience(self) -> float:
         """See `acceptor.Door`."""
         return self._worker.snapshot.timeouts.handshake
+
+
+def _asking(worker: Worker) -> Asking:
+    from meshctl.proxy.client_authorities import Asking
+
+    return Asking(worker)

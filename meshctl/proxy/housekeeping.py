@@ -88,6 +88,11 @@ class Housekeeping:
             if outcome is not None:
                 event = "certificate_refused" if outcome else "certificate_reloaded"
                 self._worker.notice(event, is_trouble=bool(outcome), listener=listener.address, error=outcome)
+        for authority in self._worker.snapshot.authorities:
+            outcome = authority.look()
+            if outcome is not None:
+                event = "authority_refused" if outcome else "authority_reloaded"
+                self._worker.notice(event, is_trouble=bool(outcome), error=outcome)
 
     def _age(self) -> None:
         now = clock.monotonic()

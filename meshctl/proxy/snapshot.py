@@ -153,7 +153,7 @@ class Snapshot:
         self.rules, self.own_health = _about_own(mesh, worker)
         """Who may call the wrapped app, None where anybody may; and the path where its health is asked for."""
         self.asks_certificates = any(each.certificate is not None for each in mesh.asked)
-        """Whether clients from outside are asked for a certificate of the mesh."""
+        """Whether clients from outside are asked for a certificate."""
         self.services = services
         self.body_limit = gateway.limits.body_bytes
         self.head_limit = gateway.limits.head_bytes
@@ -165,6 +165,8 @@ class Snapshot:
         """Asked about requests from outside before any route; None where everybody may come."""
         known = {route.name: route for route in before.routes} if before else {}
         guards = worker.vouching.guards(mesh)
+        self.authorities = worker.vouching.authorities(mesh)
+        """Whose certificates they may have, beside those of the mesh."""
         self.routes: list[CompiledRoute] = [
             _compiled(route, services, self.body_limit, worker, known.get(route.name), guards.get(route.name))
             for route in mesh.served

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import ssl
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from meshctl.model.service import UpstreamTls
 
@@ -20,20 +21,32 @@ class CertificateProblem(Exception):  # noqa: N818 - it is told, not a failure o
     """A certificate or key file cannot be used; says which and why."""
 
 
+class _ByName(NamedTuple):
+    """The contexts of certificates by the names they are for."""
+
+    names: dict[str, ssl.SSLContext]
+    default: ssl.SSLContext
+
+    def choose(self, handshake: ssl.SSLObject | ssl.SSLSocket, name: str | None, _outer: ssl.SSLContext) -> None:
+        """Have a handshake show the certificate that is for `name`."""
+        host = (name or "").lower()
+        found = self.names.get(host) or self.names.get("*." + host.partition(".")[2])
+        handshake.context = found or self.default
+
+
 class ListenerTls:
     """The certificates of one listener. Raises CertificateProblem where one does not load."""
 
     def __init__(self, pairs: tuple[tuple[str, str], ...]) -> None:
         self._pairs = pairs
-        self._names: dict[str, ssl.SSLContext] = {}
-        self._default: ssl.SSLContext
         self._seen = _stamps(pairs)
-        self._load()
+        self.shown = _loaded(pairs)
+        """Another one whenever other certificates serve."""
         self.context = _server_context(*pairs[0])
         self.context.sni_callback = self._choose
 
     def __repr__(self) -> str:
-        return f"<ListenerTls {len(self._pairs)} certificates, names {sorted(self._names)}>"
+        return f"<ListenerTls {len(self._pairs)} certificates, names {sorted(self.shown.names)}>"
 
     def refresh(self) -> str | None:
         """Load the files again if any changed: None when nothing did, "" when the new ones serve, else why they do
@@ -43,28 +56,27 @@ class ListenerTls:
             return None
         self._seen = stamps
         try:
-            self._load()
+            self.shown = _loaded(self._pairs)
         except CertificateProblem as problem:
             return str(problem)
         return ""
 
     def adopt(self, other: ListenerTls) -> None:
         """Serve the certificates of `other` from the next handshake on."""
-        self._pairs, self._names, self._default, self._seen = other._pairs, other._names, other._default, other._seen
+        self._pairs, self.shown, self._seen = other._pairs, other.shown, other._seen
 
-    def _load(self) -> None:
-        contexts = [_server_context(*pair) for pair in self._pairs]
-        names: dict[str, ssl.SSLContext] = {}
-        if len(contexts) > 1:
-            for (certificate, _), context in zip(self._pairs, contexts, strict=True):
-                for name in _dns_names(certificate):
-                    names.setdefault(name, context)
-        self._names, self._default = names, contexts[0]
+    def changed(self, change: Callable[[ssl.SSLContext], None]) -> ssl.SSLContext:
+        """A context that shows the certificates there are in the files now, where each that it is made of was handed to
+        `change`. Raises CertificateProblem."""
+        shown = _loaded(self._pairs)
+        outer = _server_context(*self._pairs[0])
+        for each in {outer, shown.default, *shown.names.values()}:
+            change(each)
+        outer.sni_callback = shown.choose
+        return outer
 
-    def _choose(self, handshake: ssl.SSLObject | ssl.SSLSocket, name: str | None, _outer: ssl.SSLContext) -> None:
-        host = (name or "").lower()
-        found = self._names.get(host) or self._names.get("*." + host.partition(".")[2])
-        handshake.context = found or self._default
+    def _choose(self, handshake: ssl.SSLObject | ssl.SSLSocket, name: str | None, outer: ssl.SSLContext) -> None:
+        self.shown.choose(handshake, name, outer)
 
 
 def client_context(tls: UpstreamTls) -> ssl.SSLContext:
@@ -108,6 +120,16 @@ def _server_context(certificate: str, key: str) -> ssl.SSLContext:
         what = f'certificate "{certificate}" with key "{key}"'
         raise CertificateProblem(f"{what} cannot be loaded: {said(error)}") from error
     return context
+
+
+def _loaded(pairs: tuple[tuple[str, str], ...]) -> _ByName:
+    contexts = [_server_context(*pair) for pair in pairs]
+    names: dict[str, ssl.SSLContext] = {}
+    if len(contexts) > 1:
+        for (certificate, _), context in zip(pairs, contexts, strict=True):
+            for name in _dns_names(certificate):
+                names.setdefault(name, context)
+    return _ByName(names, contexts[0])
 
 
 def _stamps(pairs: tuple[tuple[str, str], ...]) -> list[tuple[int, int] | None]:

@@ -16,6 +16,7 @@ from meshctl.model.route import Route
 if TYPE_CHECKING:
     from meshctl.model.api_key import StoredKey
     from meshctl.model.mesh import Mesh
+    from meshctl.proxy.client_authorities import Authority
     from meshctl.proxy.guard import Guard, Stripping
     from meshctl.proxy.login_desk import Desk
     from meshctl.proxy.messages import Fetched, Keyed
@@ -44,6 +45,8 @@ class Vouching:
         """What was fetched, by source."""
         self._files: dict[tuple[str, bool], FileSource] = {}
         self._remote: dict[str, RemoteSource] = {}
+        self._authorities: dict[str, Authority] = {}
+        """Those of clients' certificates, by file."""
         self._sessions: Sessions | None = None
         self._sealing: Sealing | None = None
         self._ways: dict[Auth, Way] = {}
@@ -105,6 +108,11 @@ class Vouching:
                 found[route.name] = Stripping(told, cookies=cookies)
         return found
 
+    def authorities(self, mesh: Mesh) -> tuple[Authority, ...]:
+        """Those that its routes believe clients' certificates of, once there are guards for it."""
+        files = dict.fromkeys(each.certificate.ca for each in mesh.asked if each.certificate is not None)
+        return tuple(self._authorities[file] for file in files if file)
+
     def _guard(
         self,
         need: Need,
@@ -158,6 +166,18 @@ class Vouching:
             return file
         return self._fetched(config.source, RemoteSource)
 
+    def _authority(self, file: str) -> Authority | None:
+        if not file:
+            return None
+        from meshctl.proxy.client_authorities import Authority
+
+        known = self._authorities.get(file)
+        if known is None:
+            known = self._authorities[file] = Authority(file, self.change)
+        else:
+            known.refresh()
+        return known
+
     def _fetched(self, name: str, kind: type[_Remote]) -> _Remote:
         """What the supervisor fetches from there, as a source of this kind or of one that is more."""
         from meshctl.proxy.messages import Wanted
@@ -186,7 +206,7 @@ class Vouching:
         if config.api_key is not None:
             return KeyWay(config, self)
         if config.certificate is not None:
-            return CertificateWay(config)
+            return CertificateWay(config, self._authority(config.certificate.ca))
         if config.oidc is not None:
             return self._login(config, config.oidc)
         if config.introspection is not None:

@@ -18,7 +18,11 @@ from meshctl.wire.challenge import challenge
 from meshctl.wire.fields import Fields
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meshctl.model.api_key import StoredKey
+    from meshctl.pki.shown import Shown
+    from meshctl.proxy.client_authorities import Arriving, Authority
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.filtering import Waiting
     from meshctl.proxy.filters.reply import Reply
@@ -129,19 +133,39 @@ class KeyWay(Way):
 
 
 class CertificateWay(Way):
-    """The caller's certificate of the mesh, which was verified when it connected."""
+    """The client's certificate, which was verified when it connected: one of the mesh, or of an authority in a file."""
 
-    def __init__(self, config: Auth) -> None:
-        super().__init__(config, "a certificate of the mesh is needed")
+    def __init__(self, config: Auth, authority: Authority | None = None) -> None:
+        super().__init__(config, f"a {'client certificate' if authority else 'certificate of the mesh'} is needed")
+        self._authority = authority
 
     def find(self, exchange: Exchange, shown: Fields) -> Principal | Refused:
         """See `Way`."""
         stream = exchange.stream
-        if not stream.peer:
+        arriving: Arriving | None = getattr(stream, "arriving", None)
+        found = arriving.shown if arriving is not None else None
+        if found is not None and found.until <= clock.wall():
+            return Refused("peer_expired", "the client's certificate has expired")
+        until = found.until if found is not None else inf
+        if self._authority is None and stream.peer:
+            identity = identity_of(stream)
+            claims: Mapping[str, object] = {"sub": stream.peer, "identity": identity}
+            lines = told(self.config.headers, claims)
+            return Principal(stream.peer, self.name, claims, identity=identity, until=until, told=lines)
+        if arriving is None or found is None or not self._believes(arriving, found):
             return self.silent
-        identity = identity_of(stream)
-        claims = {"sub": stream.peer, "identity": identity}
-        return Principal(stream.peer, self.name, claims, identity=identity, told=told(self.config.headers, claims))
+        lines = told(self.config.headers, found.claims)
+        return Principal(found.subject, self.name, found.claims, until=until, told=lines)
+
+    def refresh(self) -> None:
+        """See `Way`."""
+        if self._authority is not None:
+            self._authority.refresh()
+
+    def _believes(self, arriving: Arriving, found: Shown) -> bool:
+        if self._authority is None:
+            return arriving.is_of_mesh
+        return not self._authority.signers.isdisjoint(found.signers)
 
     def challenge(self, realm: str, refused: Refused) -> str:
         """See `Way`."""

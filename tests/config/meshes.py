@@ -279,7 +279,7 @@ auths = st.one_of(
     st.builds(Auth, labels, jwt=jwts, headers=told, forward=st.booleans()),
     st.builds(Auth, labels, api_key=api_keys, headers=told, forward=st.booleans()),
     st.builds(Auth, labels, basic=st.builds(Basic, files, st.sampled_from(["", "r"])), forward=st.booleans()),
-    st.builds(Auth, labels, certificate=st.just(ClientCertificate()), headers=told),
+    st.builds(Auth, labels, certificate=st.builds(ClientCertificate, st.just("") | files), headers=told),
     st.builds(Auth, labels, introspection=introspections, headers=told, forward=st.booleans()),
     st.builds(Auth, labels, forward_auth=forward_auths, headers=told, forward=st.booleans()),
 )
