@@ -37,10 +37,10 @@ class Client(Heeding, asyncio.Protocol):
     `attempt.Attempt`), and each would hold a kilobyte more."""
 
     __slots__ = (
-        "_after_upgrade", "_body", "_chunked", "_close_after", "_closing", "_discarded", "_head_bytes", "_incoming",
-        "_is_alone", "_is_full", "_lingering", "_out", "_paused", "_raw_left", "_receiving", "_refused", "_starting",
-        "_tunnel", "_waiting", "client", "deadline", "deadline_reason", "entry", "exchange", "forwarding", "listener",
-        "scheme", "transport", "trusted", "worker",
+        "_behind", "_body", "_chunked", "_close_after", "_closing", "_discarded", "_head_bytes", "_incoming",
+        "_is_alone", "_is_due", "_is_full", "_lingering", "_out", "_paused", "_raw_left", "_receiving", "_refused",
+        "_starting", "_tunnel", "_unread", "_waiting", "client", "deadline", "deadline_reason", "entry", "exchange",
+        "forwarding", "listener", "scheme", "transport", "trusted", "worker",
     )  # fmt: skip
 
     is_outgoing = False
@@ -70,7 +70,10 @@ class Client(Heeding, asyncio.Protocol):
         self._raw_left = 0
         self._discarded = 0
         self._head_bytes = 0
-        self._after_upgrade = b""
+        self._unread = b""
+        """What has come and was not looked at yet: it has to wait, or belongs to the next protocol."""
+        self._behind = self._is_due = False
+        """Whether more has come than was looked at, and whether it will be looked at soon."""
         self._tunnel: Exchange | None = None
         self._closing = self._lingering = self._starting = False
         self._is_alone = False
@@ -114,7 +117,7 @@ class Client(Heeding, asyncio.Protocol):
         if self.exchange is not None:
             # Its answer says so, where the head has not gone out yet.
             self._close_after = True
-        elif self._waiting or self._receiving is not None:
+        elif self._waiting or self._receiving is not None or self._behind:
             self._end_connection()
         else:
             self._close()
@@ -236,7 +239,7 @@ class Client(Heeding, asyncio.Protocol):
         self.transport.write(b"%b\r\n%b\r\n" % (status_line(status), encode_fields(fields)))
         self._tunnel = self.exchange
         self._receiving = None
-        early, self._after_upgrade = self._after_upgrade, b""
+        early, self._unread = self._unread, b""
         if early and self._tunnel is not None:
             self._tunnel.on_tunnel_input(early)
         self.resume_body()
@@ -274,13 +277,13 @@ class Client(Heeding, asyncio.Protocol):
         self._closing = True
         self.worker.counters.in_flight -= len(self._waiting)
         self._waiting.clear()
-        reading = self._receiving is not None or self._refused is not None or self._head_bytes
+        reading = self._receiving is not None or self._refused is not None or self._head_bytes or self._behind
         if not reading or not self.transport.can_write_eof() or self.transport.is_closing():
             self._close()
             return
         self._lingering = True
         self.transport.write_eof()
         self._expect(LINGER, "linger", clock.monotonic())
-        if self._paused:
-            self._paused = False
+        if self._paused or self._behind:
+            self._paused = self._behind = False
             self.transport.resume_reading()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from meshctl import clock
 from meshctl.proxy.exchange import Exchange
-from meshctl.proxy.incoming import Incoming
+from meshctl.proxy.incoming import SHARE, Incoming
 from meshctl.proxy.timers import NEVER
 from meshctl.wire.message import Malformed, Request
 from meshctl.wire.plain import PlainRequests
@@ -49,28 +49,19 @@ class Downstream(Incoming):
             return
         if self._closing:
             return
-        if self._after_upgrade or (self._receiving is not None and self._receiving.upgrade):
-            self._after_upgrade += data
-            self._pause()
-            return
-        self._head_bytes += len(data)
-        try:
-            rest = self.feed(data)
-        except Malformed as error:
-            self._on_malformed(error)
-            return
-        if rest is not None:
-            self._on_upgrade(rest)
-        elif self._receiving is not None:
-            self._consider_raw(self._receiving)
-        elif self._head_bytes:
-            self._check_head()
+        if self._unread or (self._receiving is not None and self._receiving.upgrade):
+            self._put_off(self._unread + data)
+        elif len(data) > SHARE:
+            self._read_share(data)
+        elif rest := self._read(data):
+            self._put_off(rest)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
         self.deadline = NEVER
         self.end_reading()
         self.worker.left(self)
+        self._unread = b""
         exchange = self.exchange
         self.worker.counters.in_flight -= len(self._waiting)
         self._waiting.clear()
@@ -134,7 +125,7 @@ class Downstream(Incoming):
 
     def resting_since(self) -> float:
         """Since when it has done nothing but wait for a request to be whole; `NEVER` where it does anything else."""
-        if self.exchange is not None or self._waiting or self._receiving is not None or self._closing:
+        if self.exchange is not None or self._waiting or self._receiving is not None or self._closing or self._behind:
             return NEVER
         timeouts = self.worker.snapshot.timeouts
         return self.deadline - (timeouts.head if self.deadline_reason == "head_timeout" else timeouts.idle)
@@ -167,7 +158,7 @@ class Downstream(Incoming):
             self._discarded = 0
             self._expect(self.worker.snapshot.timeouts.body, "body_timeout", now)
             self.resume_body()
-        elif not self._starting and (self._waiting or self._refused or self._after_upgrade):
+        elif not self._starting and (self._waiting or self._refused or self._unread):
             self._next()
         elif not self._waiting:
             self._rest(now)
@@ -225,9 +216,6 @@ class Downstream(Incoming):
         if self._receiving is None:
             self._expect(self.worker.snapshot.timeouts.idle, "idle", clock.monotonic())
         self.resume_body()
-        data, self._after_upgrade = self._after_upgrade, b""
-        if data:
-            self.data_received(data)
 
     def _on_malformed(self, error: Malformed) -> None:
         if self.exchange is None and not self._waiting:

@@ -1,5 +1,6 @@
 """The bodies of a client's requests: passed on, counted instead of parsed where they are long, or thrown away where
-nobody wants them any more; and where a request that asks for another protocol ends.
+nobody wants them any more; where a request that asks for another protocol ends; and how much is read of many requests
+that come at once before others have their turn.
 
 `downstream` builds on this and decides whose turn it is; here only the request that is coming in matters.
 """
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 
 RAW_FROM: Final = 16_384
 """Bytes still to come from which a request body is counted instead of parsed."""
+SHARE: Final = 1_024
+"""Bytes of requests that are read before others have their turn: at most a few dozen of them. One read can bring ten
+thousand, which would take a second to serve, and as many exchanges to remember."""
+BODY_SHARE: Final = 16_384
+"""The same of a body that tells its end: it is read on at once unless requests follow it."""
+MANY: Final = 16
+"""Requests in such a piece after which its connection gets no more of them."""
 DISCARD_LIMIT: Final = 1_048_576
 """Bytes of a body nobody wants that are still read, so that the client can read its answer and go on."""
 
@@ -31,6 +39,8 @@ class Incoming(Client):
 
     known: Known | None = None
     dressed: Dressed | None = None
+    _is_mixed = False
+    """Whether many requests came behind a body that tells its end."""
 
     def __init__(self, worker: Worker, listener: Inlet) -> None:
         super().__init__(worker, listener)
@@ -65,12 +75,66 @@ class Incoming(Client):
         """The client broke the protocol."""
         raise NotImplementedError  # pragma: no cover - an interface
 
+    def _check_head(self) -> None:
+        """Part of a head is there."""
+        raise NotImplementedError  # pragma: no cover - an interface
+
     # what it calls
 
     def renew_parser(self) -> None:
         """Forget a message in the middle."""
         super().renew_parser()
         self._is_begun = False
+
+    def _read(self, data: bytes) -> bytes:
+        """Read `data`; what of it comes after a request for another protocol is left."""
+        self._head_bytes += len(data)
+        try:
+            rest = self.feed(data)
+        except Malformed as error:
+            self._on_malformed(error)
+            return b""
+        if rest is not None:
+            self._on_upgrade()
+            return rest
+        if self._receiving is not None:
+            self._consider_raw(self._receiving)
+        elif self._head_bytes:
+            self._check_head()
+        return b""
+
+    def _read_share(self, data: bytes) -> None:
+        """Read as much of `data` as others can wait for; the rest is put off."""
+        while data:
+            if self._raw_left:
+                data = self._take_raw(data)
+                continue
+            receiving = self._receiving
+            share = self._share()
+            piece, data = data[:share], data[share:]
+            # Where the connection is to end now, more is to come.
+            self._behind = bool(data)
+            data = self._read(piece) + data
+            if self._closing or self._refused is not None:
+                return
+            now = self._receiving
+            if now is not None and now.upgrade:
+                break
+            if receiving is not None and now is not receiving and len(piece) > SHARE:
+                self._is_mixed = self._is_mixed or piece.count(b" HTTP/1.") > MANY
+            is_same = now is not None and receiving in (None, now)
+            if not is_same and not self._head_bytes:
+                break
+        if data:
+            self._put_off(data)
+
+    def _share(self) -> int:
+        receiving = self._receiving
+        if receiving is None:
+            return SHARE
+        if receiving.length > 0:
+            return receiving.length - self._body
+        return SHARE if self._is_mixed else BODY_SHARE
 
     def _pass_body(self, data: bytes) -> None:
         incoming = self._incoming
@@ -119,19 +183,11 @@ class Incoming(Client):
         self._end_request([])
         return data[left:] if left else b""
 
-    def _on_upgrade(self, rest: bytes) -> None:
+    def _on_upgrade(self) -> None:
         """llhttp stops at an upgrade request, whether or not it may become one."""
         request = self._receiving
-        if request is not None and request.upgrade:
-            self.renew_parser()
-            self._after_upgrade = rest
-            if rest:
-                self._pause()
-            return
-        # It asked for what does not pass (h2c) or has a body: it is answered as if it had not asked.
-        if request is not None:
+        if request is not None and not request.upgrade:
+            # It has a body: it is answered as if it had not asked, as is one that asked for what does not pass (h2c).
             self.expect_body(request)
         else:
             self.renew_parser()
-        if rest:
-            self.data_received(rest)
