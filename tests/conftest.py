@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,12 @@ from meshctl.store.sqlite import SqliteStore
 # No example is too slow: what a busy machine makes of one says nothing.
 settings.register_profile("unhurried", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+# Who starts the tests in the background (`nohup`, or `&` in a script) has them born deaf to these, and all they start.
+for _heard, _meaning in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL),
+                         (signal.SIGHUP, signal.SIG_DFL)):  # fmt: skip
+    if signal.getsignal(_heard) is signal.SIG_IGN:
+        signal.signal(_heard, _meaning)
 
 _FORGOTTEN = ("MESHCTL_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "FORCE_COLOR", "LINES")
 
