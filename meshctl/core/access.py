@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from meshctl.core.match import path_test
+from meshctl.core.spelling import spellings
 from meshctl.model.mesh import Access, Allow
 
 ANYONE: Final = "*"
@@ -36,7 +37,8 @@ class _Rule:
             return False
         if self._methods is not None and method not in self._methods:
             return False
-        return self._paths is None or any(test(path) for test in self._paths)
+        # However the app reads the path, it must be one that may be asked for.
+        return self._paths is None or all(any(test(each) for test in self._paths) for each in spellings(path))
 
 
 class Rules:

@@ -1,28 +1,26 @@
 """May this caller ask this of this route? The rules of `require`, compiled: the first that is not met refuses. Pure.
 
-A rule about a path must hold however the path is spelt: an upstream may read "/%61dmin", "//admin" or "/admin;x" as
-"/admin", so each rule is asked about all that a path could mean, and a rule about GET is also one about HEAD.
+A rule about a path must hold however the path is spelt: an upstream may read "/%61dmin", "//admin", "/admin;x",
+"/ADMIN" or "/admin/" as "/admin", so each rule is asked about all that a path could mean (`spelling`), and a rule
+about GET is also one about HEAD.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from typing import Final
-from urllib.parse import unquote
 
 import msgspec
 
-from meshctl.core.match import path_test
+from meshctl.core.match import PATTERNS, path_pattern, path_test
 from meshctl.core.principal import Principal
+from meshctl.core.spelling import spellings
 from meshctl.model.address import bare_address
 from meshctl.model.claims import claim_values
-from meshctl.model.route import Require
+from meshctl.model.route import PathMatch, Require
 
-_ODD: Final = re.compile(r"%|//|;|\\")
-_SLASHES: Final = re.compile(r"[/\\]+")
-_PARAMETERS: Final = re.compile(r";[^/]*")
 _SERVICE: Final = "/service/"
 
 
@@ -44,7 +42,7 @@ class Rule:
         self.name = config.name
         methods = {*config.methods, "HEAD"} if "GET" in config.methods else set(config.methods)
         self._methods = frozenset(methods) or None
-        self._paths = tuple(map(path_test, config.paths)) or None
+        self._paths = tuple(map(_path_test, config.paths)) or None
         self._asks = config
         self._scopes = frozenset(config.scopes)
         self._roles = frozenset(config.roles)
@@ -61,7 +59,11 @@ class Rule:
         """Whether it is about such a request."""
         if self._methods is not None and method not in self._methods:
             return False
-        return self._paths is None or any(test(each) for each in spellings(path) for test in self._paths)
+        if self._paths is None:
+            return True
+        read = [each.lower() for each in spellings(path)]
+        read += [each.rstrip("/") or "/" for each in read if each[-1:] == "/"]
+        return any(test(each) for each in read for test in self._paths)
 
     def lack(self, principal: Principal, address: str) -> str:
         """What the caller lacks of it, in words; "" where it is met."""
@@ -103,28 +105,12 @@ def first_lack(rules: tuple[Rule, ...], method: str, path: str, principal: Princ
     return None
 
 
-def spellings(path: str) -> tuple[str, ...]:
-    """All that an upstream might take a normalised path for.
-
-    >>> spellings("/admin%2Fx"), spellings("/plain")
-    (('/admin%2Fx', '/admin/x'), ('/plain',))
-    """
-    if not _ODD.search(path):
-        return (path,)
-    # Twice: what decodes what was decoded before it is a known fault of many.
-    decoded = unquote(unquote(path))
-    plain = _resolved(_SLASHES.sub("/", _PARAMETERS.sub("", decoded)))
-    return tuple(dict.fromkeys((path, decoded, plain)))
-
-
-def _resolved(path: str) -> str:
-    kept: list[str] = []
-    for part in path.split("/")[1:]:
-        if part == "..":
-            kept = kept[:-1]
-        elif part != ".":
-            kept.append(part)
-    return "/" + "/".join(kept)
+def _path_test(config: PathMatch) -> Callable[[str], object]:
+    """Whether a path in lower case, without a slash at its end, is one that a rule is about. Many servers take case and
+    that slash for nothing: what is meant to be guarded must be."""
+    if config.kind in PATTERNS:
+        return re.compile(path_pattern(config), re.IGNORECASE).fullmatch
+    return path_test(PathMatch(config.kind, config.value.lower().rstrip("/") or "/"))
 
 
 def _names(identity: str) -> Mapping[str, None]:

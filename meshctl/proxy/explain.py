@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from meshctl.core.balance import BALANCERS
 from meshctl.core.match import compile_conditions, hold
 from meshctl.core.paths import normalise
+from meshctl.core.spelling import exposed, read_otherwise
 from meshctl.core.split import Split, bucket
 from meshctl.model.mesh import Mesh
 from meshctl.model.policy import Breaker, Ejection, Key, Limit
@@ -82,6 +83,7 @@ def explain(
             method, request.host, request.path, reason=f"no_route: {REASONS['no_route'][1]}", losers=losers
         )
     route = routes[told.winner]
+    other = read_otherwise(table.find, asked, route) if route.name in exposed(routes) else None
     services = {each.name: each for each in mesh.services}
     service = services[route.service] if route.service is not None else None
     said = describe_filters(
@@ -99,11 +101,15 @@ def explain(
         match=describe_match(route.match),
         target=describe_target(route),
         forwarded=_forwarded(route, request) if route.service else "",
-        policies=(*said, *describe_security_headers(route), *_policies(mesh, route)),
+        policies=(*_misread(other), *said, *describe_security_headers(route), *_policies(mesh, route)),
         version=version,
         endpoint=endpoint,
         losers=losers,
     )
+
+
+def _misread(other: tuple[str, str] | None) -> tuple[str, ...]:
+    return (f"path: could also be {other[1]}, which route {other[0]} guards: bad_path",) if other is not None else ()
 
 
 def _request(method: str, url: str, headers: Sequence[tuple[str, str]]) -> Request:

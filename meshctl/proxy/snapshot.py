@@ -14,6 +14,7 @@ from meshctl.core.access import Rules, compile_rules
 from meshctl.core.concurrency import RANKS
 from meshctl.core.deadline import REQUEST_TIMEOUT, encode
 from meshctl.core.route_table import RouteTable
+from meshctl.core.spelling import exposed
 from meshctl.model.address import bare_address
 from meshctl.model.mesh import Mesh
 from meshctl.model.route import HeaderEdits, Route
@@ -24,6 +25,7 @@ from meshctl.proxy.filters import FILTERS, Filter
 from meshctl.proxy.filters.addresses import fence
 from meshctl.proxy.preflights import PreflightTable
 from meshctl.proxy.shaping import dropped, edits, fixed, query_shaping, renaming, target
+from meshctl.proxy.unambiguous import unambiguous
 from meshctl.wire.fields import Fields, without
 from meshctl.wire.message import Response
 
@@ -63,7 +65,8 @@ class CompiledRoute:
         config = service.config if service is not None else None
         compiled = {name: compile_filter(route, config, guard) for name, compile_filter in FILTERS.items()}
         filters = {name: each for name, each in compiled.items() if each is not None}
-        self.filters: tuple[Filter, ...] = tuple(each for name, each in filters.items() if name != "cors")
+        self._own: tuple[Filter, ...] = tuple(each for name, each in filters.items() if name != "cors")
+        self.filters = self._own
         # Towards the endpoint
         self.target = target(route)
         self.authority = (route.rewrite.host or "").encode("latin-1")
@@ -99,6 +102,10 @@ class CompiledRoute:
 
     def __repr__(self) -> str:
         return f"<CompiledRoute {self.name}>"
+
+    def expose(self, is_exposed: bool) -> None:
+        """Be beside another route that guards the same service otherwise, or not."""
+        self.filters = (unambiguous, *self._own) if is_exposed else self._own
 
     def fits(self, route: Route, service: LiveService | None, body_limit: int, guard: Stripping | None) -> bool:
         """Whether it is what would be made of these."""
@@ -171,6 +178,9 @@ class Snapshot:
             _compiled(route, services, self.body_limit, worker, known.get(route.name), guards.get(route.name))
             for route in mesh.served
         ]
+        beside = exposed(mesh.served)
+        for route in self.routes:
+            route.expose(route.name in beside)
         self._by_entry: dict[str, list[CompiledRoute]] = {}
         for route in self.routes:
             self._by_entry.setdefault(route.config.entry, []).append(route)

@@ -31,6 +31,11 @@ AUDIT = Allow("audit", ("auditor",), ("*",))
         ("", "GET", "/anything", ""),
         ("", "POST", "/pay", "pay"),
         ("auditor", "DELETE", "/pay", ""),
+        ("web", "POST", "/pay/%2E%2E%2Fother", "pay"),
+        ("web", "POST", "/pay/a%2F7;x", ""),
+        ("web", "POST", "/pay/..;/other", "pay"),
+        ("web", "POST", "/pay/%252F7", ""),
+        ("web", "POST", "/pay/..%255Cother", "pay"),
     ],
 )
 def test_some_rule_must_hold(caller: str, method: str, path: str, denied: str) -> None:

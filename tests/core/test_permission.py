@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from meshctl.core.paths import normalise
-from meshctl.core.permission import Rule, first_lack, spellings
+from meshctl.core.permission import Rule, first_lack
 from meshctl.core.principal import Principal, joined
 from meshctl.model.claims import claim_text
 from meshctl.model.route import PathMatch, Require
@@ -120,6 +118,9 @@ def test_the_first_rule_that_is_not_met() -> None:
         "/\\admin",
         "/x%5c..%5cadmin/x",
         "/%2Fadmin",
+        "/Admin",
+        "/ADMIN/x",
+        "/x/..%3Ba/%41dmin/",
     ],
 )
 def test_no_way_around_a_path(path: str) -> None:
@@ -129,9 +130,12 @@ def test_no_way_around_a_path(path: str) -> None:
     except ValueError:
         return  # Refused before any rule.
     assert denied(ADA, path=found, paths=(PathMatch("prefix", "/admin"),), roles=("admin",)) != ""
+    if not found.lower().endswith("x"):
+        assert denied(ADA, path=found, paths=(PathMatch("exact", "/admin"),), roles=("admin",)) != ""
+        assert denied(ADA, path=found, paths=(PathMatch("regex", "/ADM[I]N"),), roles=("admin",)) != ""
 
 
-@pytest.mark.parametrize("path", ["/", "/administrator", "/x/admin", "/admi", "/Admin"])
+@pytest.mark.parametrize("path", ["/", "/administrator", "/x/admin", "/admi"])
 def test_other_paths(path: str) -> None:
     """It is not about paths that only look like it."""
     assert denied(ADA, path=path, paths=(PathMatch("prefix", "/admin"),), roles=("admin",)) == ""
@@ -141,14 +145,6 @@ def test_get_is_head() -> None:
     """What may not be got may not be asked about with HEAD either."""
     assert denied(ADA, method="HEAD", methods=("GET",), roles=("admin",)) != ""
     assert denied(ADA, method="POST", methods=("GET",), roles=("admin",)) == ""
-
-
-@given(st.text("/%2e5c.;\\ax", max_size=30))
-def test_spellings_of_anything(text: str) -> None:
-    """Every path has itself among its spellings, and the plainest of them are paths."""
-    found = spellings("/" + text)
-    assert found[0] == "/" + text
-    assert all(each.startswith("/") or "\\" in each for each in found)
 
 
 def test_known_in_two_ways() -> None:
