@@ -16,11 +16,10 @@ from meshctl.model.policy import Retry
 from meshctl.model.route import Route
 from meshctl.proxy.answers import Answered, Unreachable, origin
 from meshctl.proxy.asking import Asking, asked, note
-from meshctl.proxy.guard import plain
 from meshctl.proxy.inquiry import inquire
 from meshctl.proxy.tasks import spawn
 from meshctl.proxy.ways import Way
-from meshctl.wire.fields import HOP_BY_HOP, Fields, named_by_connection, pairs
+from meshctl.wire.fields import HOP_BY_HOP, Fields, named_by_connection, pairs, plain
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange

@@ -18,7 +18,7 @@ from meshctl.proxy.filters.reply import Reply, refusal
 from meshctl.proxy.known import Known
 from meshctl.proxy.ways import KEY, bearer
 from meshctl.wire.cookies import without_cookies
-from meshctl.wire.fields import MOST_NAMES, Fields, make
+from meshctl.wire.fields import MOST_NAMES, Fields, make, plain
 from meshctl.wire.reasons import status_of
 
 if TYPE_CHECKING:
@@ -242,12 +242,6 @@ class _Spellings(dict[bytes, bool]):
         if len(self) < MOST_NAMES and len(name) <= _LONGEST_NAME:
             self[name] = found
         return found
-
-
-def plain(name: bytes) -> bytes:
-    """A field's name as CGI and its children read it: case and "_" for "-" make no difference to them (RFC 3875
-    §4.1.18)."""
-    return name.lower().replace(b"_", b"-")
 
 
 def protected(named: frozenset[bytes], hidden: frozenset[bytes]) -> frozenset[bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from meshctl import clock
 from meshctl.model.auth import Auth, Jwt, Need, Oidc
 from meshctl.model.login import LoginMessage, Sealing
 from meshctl.model.route import Route
@@ -82,6 +83,24 @@ class Vouching:
     def ended(self) -> None:
         """Somebody who was known is so no more."""
         self.moment = object()
+
+    def forget(self) -> None:
+        """Let go of those who were known for a time that is over, and of sources that no revision has any more."""
+        if not self._ways:
+            return
+        from meshctl.proxy.ways import drop
+
+        now = clock.wall()
+        for way in self._ways.values():
+            way.forget(now)
+        # What is compiled and waits is not served yet; what was compiled and refused leaves the one before in use.
+        asked = {*self._ways, *self._worker.snapshot.mesh.asked}
+        tokens = [each.jwt for each in asked if each.jwt is not None]
+        fetched = {each.source for each in tokens} | {each.oidc.source for each in asked if each.oidc is not None}
+        drop(self._remote, self._remote.keys() - fetched)
+        drop(self._files, self._files.keys() - {_file(each) for each in tokens})
+        certified = {each.certificate.ca for each in asked if each.certificate is not None}
+        drop(self._authorities, self._authorities.keys() - certified)
 
     def guards(self, mesh: Mesh) -> dict[str, Stripping]:
         """The guards of a configuration by route. Raises ValueError where a way cannot be made."""
@@ -157,12 +176,12 @@ class Vouching:
         from meshctl.proxy.sources import FileSource, RemoteSource
 
         if config.keys:
-            is_secret = config.algorithms[0].startswith("HS")
-            file = self._files.get((config.keys, is_secret))
+            key = _file(config)
+            file = self._files.get(key)
             if file is not None:
                 file.refresh()
                 return file
-            file = self._files[config.keys, is_secret] = FileSource(config.keys, self.change, with_secrets=is_secret)
+            file = self._files[key] = FileSource(config.keys, self.change, with_secrets=key[1])
             return file
         return self._fetched(config.source, RemoteSource)
 
@@ -222,6 +241,11 @@ class Vouching:
         return PasswordWay(config, self._worker)
 
 
+def _file(config: Jwt) -> tuple[str, bool]:
+    """The file that its keys are in, and whether they are secrets."""
+    return config.keys, config.algorithms[0].startswith("HS")
+
+
 def _cookies(asked: tuple[Auth, ...]) -> frozenset[bytes]:
     """The cookies of sessions, which no service sees."""
     if not any(each.oidc is not None for each in asked):
@@ -233,7 +257,7 @@ def _cookies(asked: tuple[Auth, ...]) -> frozenset[bytes]:
 
 def _hidden(routes: tuple[Route, ...], configs: dict[str, Auth]) -> dict[str, frozenset[bytes]]:
     """The headers by which each service is told claims, whatever route leads to it."""
-    from meshctl.proxy.guard import plain
+    from meshctl.wire.fields import plain
 
     found: dict[str, frozenset[bytes]] = {}
     for route in routes:

@@ -55,6 +55,9 @@ REQUEST_READ: Final = (
 RESPONSE_READ: Final = HOP_BY_HOP | {b"content-length", b"x-request-id"}
 """Response fields the proxy reads and writes anew."""
 
+_AS_VARIABLES: Final = bytes.maketrans(b"!#$%&'*+._^`|~", b"-" * 14)
+# What a name may have beside letters, digits and hyphens (RFC 9110 §5.6.2).
+
 _TELLING: Final = _FORWARDING | {_IDENTITY, MIRROR}
 """By which a service is told who calls, and whether for real."""
 
@@ -125,13 +128,23 @@ def collector(
 
 
 def is_disguised(name: bytes) -> bool:
-    """Whether a field's name (in lower case) is read by CGI and its children as one by which the proxy tells who calls:
-    "_" is "-" to them (RFC 3875 §4.1.18).
+    """Whether a field's name (in lower case) is read by CGI and its children as one by which the proxy tells who calls.
 
     >>> is_disguised(b"x_forwarded-for"), is_disguised(b"x-forwarded-for"), is_disguised(b"x_other")
     (True, False, False)
     """
-    return b"_" in name and name.replace(b"_", b"-") in _TELLING
+    found = plain(name)
+    return found != name and found in _TELLING
+
+
+def plain(name: bytes) -> bytes:
+    """A field's name as CGI and its children read it: case makes no difference to them, nor "_" for "-" (RFC 3875
+    §4.1.18), nor, to some, whatever else a name may have that no variable can.
+
+    >>> plain(b"X_User"), plain(b"x.user")
+    (b'x-user', b'x-user')
+    """
+    return name.lower().translate(_AS_VARIABLES)
 
 
 def unheard(_name: bytes, _value: bytes) -> None:

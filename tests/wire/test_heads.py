@@ -91,7 +91,7 @@ def test_fields_and_what_the_proxy_reads_itself() -> None:
     assert (got.authority, got.host) == (b"a.test:80", "a.test")
 
 
-@pytest.mark.parametrize("name", [b"X_Forwarded_For", b"x-forwarded_host", b"X_MESHCTL_IDENTITY"])
+@pytest.mark.parametrize("name", [b"X_Forwarded_For", b"x-forwarded_host", b"X_MESHCTL_IDENTITY", b"X.Forwarded-For"])
 def test_who_calls_in_another_spelling(name: bytes) -> None:
     """What an app would read as the proxy's own word on who calls does not pass, however it is spelt; the same in a
     trailer."""
