@@ -125,10 +125,12 @@ class LiveEndpoint:
 
     def lost(self, connection: UpstreamConnection | None = None) -> None:
         """A connection has ended: `connection`, or one that carried bytes."""
-        self.opened -= 1
         if connection is not None:
+            if connection not in self.worker.kept:
+                return  # It was given up before.
             self.worker.kept.discard(connection)
             self.forget(connection)
+        self.opened -= 1
         if self._line and self.opened < self.limit:
             self._open_another()
 
@@ -207,11 +209,12 @@ class LiveEndpoint:
         spawn(self._open(), name=f"connect {self.address}")
 
     async def _open(self) -> None:
-        make = MemberConnection if self.config.mesh else UpstreamConnection
+        connection = (MemberConnection if self.config.mesh else UpstreamConnection)(self)
         try:
-            connection = await self.connect(lambda: make(self))
+            await self.connect(lambda: connection)
         except Unreached as problem:
-            self.opened -= 1
+            if not self._give_up(connection):
+                self.opened -= 1
             if self._line:
                 self._line.popleft().on_connect_failed(problem.reason, problem.detail)
             # Those for whom there was no room wait for this one, and would do so in vain.
@@ -222,6 +225,14 @@ class LiveEndpoint:
             self._opening -= 1
         if not connection.is_closing():
             self.give_back(connection, clock.monotonic())
+
+    def _give_up(self, connection: UpstreamConnection) -> bool:
+        """It took too long to come about: whether it has done so just then. The loop may tell of its end or not."""
+        if connection not in self.worker.kept:
+            return False
+        connection.transport.abort()
+        self.lost(connection)
+        return True
 
     async def _connect(self, make: Callable[[], P], *, is_raw: bool) -> P:
         loop, tls, name = self.worker.loop, self.tls, self.server_name

@@ -35,8 +35,13 @@ async def meet(endpoint: LiveEndpoint, host: str, make: Callable[[], P], *, is_r
         await worker.loop.create_connection(
             lambda: meeting, host, endpoint.config.port, ssl=context, server_hostname=""
         )
-    except ssl.SSLCertVerificationError as error:
-        raise _refused(endpoint, *reason_of(error)) from error
+    except BaseException as error:
+        if meeting.transport is not None:
+            # It has come about, just too late: the loop, which has closed what is below, would go on with what is left.
+            meeting.transport.abort()
+        if isinstance(error, ssl.SSLCertVerificationError):
+            raise _refused(endpoint, *reason_of(error)) from error
+        raise
     if meeting.reason:
         raise _refused(endpoint, meeting.reason, meeting.detail)
     return meeting

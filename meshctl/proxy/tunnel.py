@@ -66,12 +66,12 @@ class Tunnel(Exchange):
         try:
             await endpoint.connect(lambda: far, is_raw=True)
         except Unreached as problem:
-            if not far.is_made:
-                endpoint.lost()
             self._opening = None
-            self.on_connect_failed(problem.reason, problem.detail)
+            if not far.give_up():
+                endpoint.lost()
+                self.on_connect_failed(problem.reason, problem.detail)
         except asyncio.CancelledError:
-            if not far.is_made:
+            if not far.give_up():
                 endpoint.lost()
             raise
 
@@ -226,6 +226,7 @@ class Far(TunnelEnd):
         super().__init__(is_framed=endpoint.config.mesh)
         self.endpoint = endpoint
         self.is_made = False
+        self._is_lost = False
         self._tunnel = tunnel
 
     def __repr__(self) -> str:
@@ -241,7 +242,17 @@ class Far(TunnelEnd):
         if not self.is_framed:
             self._tunnel.on_far_open(self)
 
+    def give_up(self) -> bool:
+        """It took too long to come about: whether it has done so just then. The loop may tell of its end or not."""
+        if self.is_made:
+            self.transport.abort()
+            self.connection_lost(None)
+        return self.is_made
+
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._is_lost:
+            return
+        self._is_lost = True
         self.endpoint.lost()
         self._tunnel.on_far_lost(self, f"{self.endpoint.address}: {exc or 'the connection was closed'}")
 
