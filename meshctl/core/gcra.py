@@ -12,6 +12,7 @@ once, and in any time t no more than burst + t / interval.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final
 
 _SLACK: Final = 1e-3
@@ -21,7 +22,7 @@ _SLACK: Final = 1e-3
 class Rate:
     """`count` in `window` seconds, `burst` of them at once."""
 
-    __slots__ = ("burst", "depth", "interval", "most")
+    __slots__ = ("_parts", "burst", "depth", "interval", "most", "reach", "step")
 
     def __init__(self, count: int, window: float, burst: int) -> None:
         self.interval = window / count
@@ -29,6 +30,11 @@ class Rate:
         self.depth = burst * self.interval
         self.most = self.depth + _SLACK * self.interval
         """How far ahead of now the time of rest may lie."""
+        self._parts = max(1, ceil(self.interval))
+        self.step = self.interval / self._parts
+        """Seconds, at most one, that divide the interval: how finely `told` tells."""
+        self.reach = self.depth + _SLACK * self.step
+        """How far ahead of now the time of rest lies when none of its steps is left."""
 
     def __repr__(self) -> str:
         return f"<Rate one in {self.interval:g}s, {self.burst} at once>"
@@ -49,7 +55,8 @@ class Rate:
         """Seconds until the next one may come."""
         return max(0.0, rest + self.interval - self.depth - now)
 
-    def full_in(self, rest: float, now: float) -> int:
-        """Whole seconds until all of the burst may come again."""
+    def told(self, steps: float) -> tuple[int, int]:
+        """How many may come, and in how many whole seconds all of the burst may come again, for the time of rest that
+        lies `reach` less `steps` steps ahead of now."""
         # A millisecond less is no second more: differences of clocks are rounded in their last digits.
-        return int(rest - now + 0.999) if rest > now else 0
+        return int(steps // self._parts), max(0, ceil(self.depth - steps * self.step - 0.001))

@@ -26,7 +26,7 @@ class Answering(Attempt):
     head_after: float
     sent: int
     tunnel = False
-    added: bytes | None
+    added: bytes
     """Lines that filters add to the head of the answer, without the end of the last one."""
     longest = 0
     """Bytes that a body whose length is not known may have; 0 is any."""
@@ -200,15 +200,15 @@ class Answering(Attempt):
 
     def say(self, lines: bytes) -> None:
         """Add lines to the head of the answer, behind those there are."""
-        self.added = lines if self.added is None else CRLF.join((self.added, lines))
+        self.added += CRLF + lines
 
     def answer_with(self, status: int, fields: Fields, body: bytes, reason: str) -> None:
         """Answer without any endpoint."""
         self.status = status
         self.reason = reason
         fields = [*fields, date_line(int(clock.wall())), b"X-Request-Id: " + self.request_id]
-        if self.added is not None:
-            fields += self.added.split(CRLF)
+        if self.added:
+            fields += self.added.split(CRLF)[1:]
         if self.route is not None and self.route.dressing is not None:
             fields += self.route.dressing.lines(self)  # type: ignore[arg-type]
         stream = self.stream

@@ -200,6 +200,7 @@ class Downstream(Incoming):
         self._starting = True
         while self.exchange is None and self._waiting and not self._closing and not self._is_full:
             exchange = self.exchange = self._waiting.popleft()
+            exchange.is_late = True
             if self._refused is not None and exchange is self._incoming:
                 # What has come of its body is not one: nobody gets any of it.
                 self._closing = True

@@ -51,10 +51,10 @@ class Exchange(Filtering):
         self.snapshot = worker.snapshot
         self.body_ended = not request.length
         # What every exchange is asked for.
-        self.route = self.service = self.version = self.endpoint = self.connection = self.parts = self.added = None
+        self.route = self.service = self.version = self.endpoint = self.connection = self.parts = None
         self.received = self.attempt = self.status = self.sent = 0
         self.reason = self.deadline_reason = self.path = ""
-        self.request_id = self.traceparent = b""
+        self.request_id = self.traceparent = self.added = b""
         self.deadline = self.total_deadline = self.until = NEVER
         self.tried = self.filters = ()
         self.is_verbatim = self.finished = False
@@ -189,7 +189,7 @@ class Exchange(Filtering):
         if body is not None:
             self.sent = len(body)
             if response.block and (not route.edits_response or route.only_adds(response)):
-                last = self.request_id if self.added is None else CRLF.join((self.request_id, self.added))
+                last = self.request_id + self.added if self.added else self.request_id
                 if route.dressing is not None:
                     last += route.dressing.block(self)
                 if self.stream.send_ready(response.block, last, body):
@@ -199,8 +199,8 @@ class Exchange(Filtering):
             fields = route.edit_response(response, self)
         # A new list: the connection may show the same fields again with its next answer.
         fields = [*fields, b": ".join((b"X-Request-Id", self.request_id))]
-        if self.added is not None:
-            fields += self.added.split(CRLF)
+        if self.added:
+            fields += self.added.split(CRLF)[1:]
         if body is None:
             self.stream.send_head(response.status, fields, response.length, body=response.has_body)
         else:

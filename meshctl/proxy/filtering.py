@@ -43,6 +43,8 @@ class Filtering(Answering):
     """What came of the parts of the answer, where it has any, for the access log too."""
     pending: Waiting | None = None
     """What a filter waits for."""
+    is_late = False
+    """Whether it has waited since it came, so that when it did is not now."""
     waits = 0
     """How often it has waited for the answer to another request."""
     cached: str | UnsetType = UNSET
@@ -64,6 +66,7 @@ class Filtering(Answering):
         if self.finished or self.pending is None:
             return
         self.pending = None
+        self.is_late = True
         self.deadline = self.total_deadline
         if self.filter():
             self.proceed()

@@ -33,17 +33,21 @@ def test_a_burst_and_then_the_rate(count: int, window: float, burst: int, at: li
     assert taken == found
 
 
+def _full_in(rate: Rate, rest: float, now: float) -> int:
+    return rate.told((rate.reach - (rest - now)) // rate.step)[1]
+
+
 def test_what_is_told() -> None:
     """What is left counts down with each request and up with time; the wait ends when the next one is taken."""
     rate = Rate(60, 60.0, 3)
     rest, left = 0.0, []
     for _ in range(3):
         rest = rate.take(rest, NOW)
-        left.append((rate.left(rest, NOW), rate.full_in(rest, NOW)))
+        left.append((rate.left(rest, NOW), _full_in(rate, rest, NOW)))
     assert left == [(2, 1), (1, 2), (0, 3)]
     assert (0.0, pytest.approx(1.0)) == (rate.take(rest, NOW), rate.wait(rest, NOW))
-    assert (rate.left(rest, NOW + 1), rate.wait(rest, NOW + 1), rate.full_in(rest, NOW + 1)) == (1, 0.0, 2)
-    assert (rate.left(rest, NOW + 10), rate.full_in(rest, NOW + 10)) == (3, 0)
+    assert (rate.left(rest, NOW + 1), rate.wait(rest, NOW + 1), _full_in(rate, rest, NOW + 1)) == (1, 0.0, 2)
+    assert (rate.left(rest, NOW + 10), _full_in(rate, rest, NOW + 10)) == (3, 0)
 
 
 @given(
@@ -78,4 +82,23 @@ def test_never_more_than_was_said(count: int, window: float, burst: int, pauses:
 def test_seconds_are_not_one_more_by_rounding(now: float, count: int) -> None:
     """Of one request at any time it is told when it is forgotten, to the second."""
     rate = Rate(count, count * 1800.0, 1)
-    assert rate.full_in(rate.take(0.0, now), now) == 1800
+    assert _full_in(rate, rate.take(0.0, now), now) == 1800
+
+
+@given(
+    st.integers(1, 5000),
+    st.sampled_from([1.0, 7.0, 60.0, 86400.0]),
+    st.integers(1, 50),
+    st.lists(st.floats(0, 2.0), min_size=1, max_size=20),
+)
+def test_steps_tell_the_same(count: int, window: float, burst: int, pauses: list[float]) -> None:
+    """What is told by whole steps is what is left, never more, and less only for the part of a step that was waited;
+    and the seconds are those until the time of rest, or the whole one after."""
+    rate = Rate(count, window, burst)
+    now, rest = NOW, 0.0
+    for pause in pauses:
+        now += pause * rate.interval
+        rest = rate.take(rest, now) or rest
+        left, seconds = rate.told((rate.reach - (rest - now)) // rate.step)
+        assert rate.left(rest + rate.step, now) <= left <= rate.left(rest, now)
+        assert rest - now - 0.01 - rate.interval / 500 <= seconds <= rest - now + rate.step + 1.0

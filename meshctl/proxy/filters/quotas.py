@@ -96,7 +96,7 @@ def _refused(exchange: Exchange, quota: Allowance) -> Reply:
     reply = refusal(exchange, f"quota_exceeded:{quota.name}", detail)
     reply.fields.extend(make("Retry-After", str(quota.seconds)))
     if exchange.snapshot.limiting.headers:
-        exchange.added = None
+        exchange.added = b""
         _tell(exchange, (quota,), quota.left(quota.limit))
     return reply
 

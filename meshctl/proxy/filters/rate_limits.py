@@ -6,7 +6,7 @@ who calls come after that is known; others before, so that nobody can try passwo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from meshctl import clock
 from meshctl.core.gcra import Rate
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from meshctl.model.service import Service
     from meshctl.proxy.exchange import Exchange
 
-OF_CALLERS = frozenset(("key", "claim"))
+OF_CALLERS: Final = frozenset(("key", "claim"))
+_LINES: Final = 1024
+"""Lines of each limit that are kept, of some 120 bytes each."""
 
 
 def before_auth(route: Route, _service: Service | None, _guard: Filter | None) -> Filter | None:
@@ -45,7 +47,7 @@ def _made(route: Route) -> Filter:
 class Limited:
     """One limit of one route."""
 
-    __slots__ = ("head", "key", "name", "policy", "rate", "route", "salt")
+    __slots__ = ("_head", "_lines", "key", "name", "policy", "rate", "route", "salt")
 
     def __init__(self, route: str, config: RateLimit) -> None:
         from meshctl.proxy.counted import counted, salt
@@ -56,36 +58,49 @@ class Limited:
         self.key = counted(config.by)
         self.salt = salt(route, config.name, config.by)
         self.policy = b'"%b";q=%d;w=%d' % (config.name.encode(), config.count, max(1, round(config.window)))
-        self.head = b'RateLimit-Policy: %b\r\nRateLimit: "%b";r=' % (self.policy, config.name.encode())
+        self._head = b"\r\nRateLimit-Policy: %b\r\nRateLimit: " % self.policy
+        self._lines: dict[float, bytes] = {}
 
     def __repr__(self) -> str:
         return f"<Limited {self.name} {self.rate!r}>"
 
     def check(self, exchange: Exchange) -> Reply | None:
         """Whether the request keeps it, as the only one of its route."""
-        # When it began may be long ago: others came before it on its connection, or it waited for who calls.
-        now = clock.monotonic()
+        now = clock.monotonic() if exchange.is_late else exchange.started
         rates = exchange.worker.meters.rates
-        key = self.key(exchange)
-        at = rates.find(hash((self.salt, key)), now)
+        at = rates.find(hash((self.salt, self.key(exchange))), now)
         values, rate = rates.values, self.rate
         before = values[at]
-        after = rate.take(before, now)
+        # `take`, without the call.
+        after = (before if before > now else now) + rate.interval
         # A sibling may have counted since: this process can be put to sleep for milliseconds between any two lines.
-        while after and values[at] != before:
+        while values[at] != before:
             before = values[at]
-            after = rate.take(before, now)
-        if not after:
+            after = (before if before > now else now) + rate.interval
+        ahead = after - now
+        if ahead > rate.most:
             return refused(exchange, (self,), self, before, now)
         values[at] = after
         limiting = exchange.snapshot.limiting
         if limiting.headers:
-            # `left` and `full_in`, without the calls, which would cost as much as all the rest.
-            ahead = after - now
-            exchange.added = b"%b%d;t=%d" % (self.head, (rate.most - ahead) / rate.interval, ahead + 0.999)
+            steps = (rate.reach - ahead) // rate.step
+            exchange.added = self._lines.get(steps) or self._line(steps)
         if limiting.backend:
-            exchange.worker.reports.add((self.route, self.name, key, 0))
+            exchange.worker.reports.add((self.route, self.name, self.key(exchange), 0))
         return None
+
+    def state(self, ahead: float) -> bytes:
+        """It in the RateLimit field, where the time of rest is so far ahead of now: what is left of it, and the seconds
+        until all of it is back."""
+        steps = (self.rate.reach - ahead) // self.rate.step
+        return (self._lines.get(steps) or self._line(steps))[len(self._head) :]
+
+    def _line(self, steps: float) -> bytes:
+        """The lines that tell of it. They are kept: writing them takes longer than the limit itself."""
+        if len(self._lines) >= _LINES:
+            self._lines.clear()
+        line = self._lines[steps] = b'%b"%b";r=%d;t=%d' % (self._head, self.name.encode(), *self.rate.told(steps))
+        return line
 
 
 class _Several:
@@ -93,6 +108,7 @@ class _Several:
 
     def __init__(self, limits: tuple[Limited, ...]) -> None:
         self._limits = limits
+        self._policies = b", ".join([limit.policy for limit in limits])
 
     def check(self, exchange: Exchange) -> Reply | None:
         """Whether the request keeps them all."""
@@ -111,21 +127,12 @@ class _Several:
             values[at] = after if values[at] == before else values[at] + after - before
         limiting = exchange.snapshot.limiting
         if limiting.headers:
-            exchange.added = b"RateLimit-Policy: %b\r\nRateLimit: %b" % (
-                b", ".join([limit.policy for limit in self._limits]),
-                b", ".join(
-                    [_state(limit, after, now) for limit, (_, _, after) in zip(self._limits, found, strict=True)]
-                ),
-            )
+            states = [limit.state(after - now) for limit, (_, _, after) in zip(self._limits, found, strict=True)]
+            exchange.added = b"\r\nRateLimit-Policy: %b\r\nRateLimit: %b" % (self._policies, b", ".join(states))
         if limiting.backend:
             for limit in self._limits:
                 exchange.worker.reports.add((limit.route, limit.name, limit.key(exchange), 0))
         return None
-
-
-def _state(limit: Limited, rest: float, now: float) -> bytes:
-    """A limit in the RateLimit field: what is left of it, and the seconds until all of it is back."""
-    return b'"%b";r=%d;t=%d' % (limit.name.encode(), limit.rate.left(rest, now), limit.rate.full_in(rest, now))
 
 
 def refused(exchange: Exchange, limits: tuple[Limited, ...], limit: Limited, rest: float, now: float) -> Reply:
@@ -137,7 +144,7 @@ def refused(exchange: Exchange, limits: tuple[Limited, ...], limit: Limited, res
     reply = refusal(exchange, f"rate_limited:{limit.name}", detail)
     reply.fields.extend(make("Retry-After", str(whole_seconds(wait))))
     if exchange.snapshot.limiting.headers:
-        exchange.added = b'RateLimit-Policy: %b\r\nRateLimit: "%b";r=0;t=%d' % (
+        exchange.added = b'\r\nRateLimit-Policy: %b\r\nRateLimit: "%b";r=0;t=%d' % (
             b", ".join([each.policy for each in limits]), limit.name.encode(), whole_seconds(wait),
         )  # fmt: skip
     return reply
