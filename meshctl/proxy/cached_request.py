@@ -1,8 +1,9 @@
 """What a request is to the cache of its route: what it asks for, for whom, under which conditions. Compiled once for
 each route; nothing here knows what is kept.
 
-Whose an answer is, is part of its key: the version of the service, the caller where each has answers of its own, and
-all that the route itself puts into the request which differs from one to the other.
+Whose an answer is, is part of its key: the version of the service, the caller where each has answers of its own, all
+that the route itself puts into the request which differs from one to the other, and what a client says that could make
+the service answer something else than it was asked for.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from meshctl.core.cache_control import NOTHING, Asked, asked
 from meshctl.core.template import literal
 from meshctl.proxy.shaping import lines, made
-from meshctl.wire.fields import REQUEST_READ
+from meshctl.wire.fields import REQUEST_READ, plain
 
 if TYPE_CHECKING:
     from meshctl.core.caching import Head
@@ -26,11 +27,23 @@ if TYPE_CHECKING:
 Owner = tuple[str, str, bytes]
 """A route, a version of its service and a digest of the caller, b"" for everybody."""
 
-_INITIALS: Final = frozenset(b"AaCcIiPpRr")
+_INITIALS: Final = frozenset(b"AaCcIiPpRrXx")
 _CONDITIONS: Final = frozenset((b"if-none-match", b"if-modified-since"))
 _PASSING: Final = frozenset((b"range", b"if-range", b"if-match", b"if-unmodified-since"))
 """What a request says that only its service can answer."""
-_READ: Final = _CONDITIONS | _PASSING | {b"authorization", b"cookie", b"cache-control", b"pragma"}
+_OVERRIDES: Final = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))
+"""By which a request says to some services that it is no GET."""
+_STEERING: Final = frozenset(
+    (
+        *(b"x-original-url", b"x-rewrite-url", b"x-original-uri", b"x-original-host", b"x-host"),
+        *(b"x-forwarded-port", b"x-forwarded-prefix", b"x-forwarded-scheme", b"x-forwarded-server", b"x-forwarded-ssl"),
+    )
+)
+"""By which it says to some what they are asked for, and by what address: in the answer to one who says so stands what
+is nobody else's."""
+_READ: Final = (
+    _CONDITIONS | _PASSING | _OVERRIDES | _STEERING | {b"authorization", b"cookie", b"cache-control", b"pragma"}
+)
 _CREDENTIALS: Final = (b"authorization", b"cookie")
 
 
@@ -98,7 +111,7 @@ class Reader:
         if request.length or request.upgrade:
             return None
         said = _read(request.fields)
-        if said and not _PASSING.isdisjoint(said):
+        if said and not (_PASSING.isdisjoint(said) and _OVERRIDES.isdisjoint(said)):
             return None
         service = exchange.service
         assert service is not None
@@ -108,6 +121,8 @@ class Reader:
         caller = b"" if self._callers == "all" else self._caller(exchange, said)
         if caller is None:
             return None
+        if said and not _STEERING.isdisjoint(said):
+            caller = _digest([caller, *(b"%b: %b" % (name, said[name]) for name in sorted(_STEERING & said.keys()))])
         control = NOTHING
         if said and self._reload:
             control = _control(said)
@@ -168,7 +183,7 @@ def _read(fields: Sequence[bytes]) -> dict[bytes, bytes]:
         # Asked of every field of every request: most are told by their first letter.
         if line[0] in _INITIALS:
             name, _, value = line.partition(b":")
-            low = name.lower()
+            low = plain(name)
             if low in _READ:
                 value = value.strip(b" \t")
                 found[low] = found[low] + b", " + value if low in found else value

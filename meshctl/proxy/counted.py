@@ -1,7 +1,7 @@
 """Whose request it is to a limit: the text under which it is counted, by what the limit asks for.
 
 Addresses of IPv6 are counted by their network of 64 bits, which is what one client has; those of IPv4 within IPv6 are
-those of IPv4. What a request does not have is "", which all such requests share.
+those of IPv4. What a request does not have, or has more than once, is "", which all such requests share.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Final
 from meshctl.model.address import bare_address
 from meshctl.model.limits import By
 from meshctl.proxy.client_address import client_address
+from meshctl.proxy.ways import value_of
+from meshctl.wire.cookies import every_cookie
+from meshctl.wire.fields import REQUEST_READ
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
@@ -39,10 +42,10 @@ def counted(by: By) -> Counted:
     if by.kind == "identity":
         return lambda exchange: exchange.stream.identity or exchange.stream.peer
     if by.kind == "header":
-        return lambda exchange: exchange.request.header(name) or ""
+        return _header(name)
     if by.kind == "cookie":
-        return lambda exchange: exchange.request.cookie(name) or ""
-    return lambda exchange: exchange.request.query(name) or ""
+        return lambda exchange: _only(every_cookie(exchange.request.fields, name))
+    return lambda exchange: _only(exchange.request.every(name))
 
 
 def salt(route: str, name: str, by: By) -> int:
@@ -70,6 +73,19 @@ def _client(exchange: Exchange) -> str:
     stream = exchange.stream
     address = client_address(exchange) if stream.trusted else stream.client
     return network(address) if ":" in address else address
+
+
+def _header(name: str) -> Counted:
+    if name.encode() in REQUEST_READ:
+        return lambda exchange: exchange.request.header(name) or ""
+    start = name.encode() + b":"
+    return lambda exchange: (value_of(exchange.request.fields, start) or b"").decode("latin-1")
+
+
+def _only(values: list[str]) -> str:
+    """The one value that there is. Of several nobody knows which one the service takes, so that a request with them is
+    counted as one without any: else each would have a count of its own that only adds another value."""
+    return values[0] if values and values.count(values[0]) == len(values) else ""
 
 
 def _caller(exchange: Exchange) -> str:

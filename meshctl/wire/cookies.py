@@ -23,6 +23,18 @@ def cookies(fields: Fields) -> dict[str, str]:
     return found
 
 
+def every_cookie(fields: Fields, name: str) -> list[str]:
+    """The values of all cookies of that name among a request's fields.
+
+    >>> every_cookie([b"Cookie: a=1; b=2; a=3"], "a")
+    ['1', '3']
+    """
+    start = f"{name}="
+    lines = [line[7:].decode("latin-1").split(";") for line in fields if _is_cookie(line)]
+    pairs = [pair.strip(" \t") for line in lines for pair in line]
+    return [pair[len(start) :].strip('"') for pair in pairs if pair.startswith(start)]
+
+
 def without_cookies(fields: Fields, names: Container[bytes]) -> Fields:
     """The fields without the cookies of these names; a new list.
 

@@ -121,6 +121,11 @@ class Request:
                 return value
         return None
 
+    def every(self, name: str) -> list[str]:
+        """The values of all query parameters of that name, decoded."""
+        found = parse_qsl(self.query_string or "", keep_blank_values=True, max_num_fields=None)
+        return [value for key, value in found if key == name]
+
     def cookie(self, name: str) -> str | None:
         """The value of the first cookie called `name`, or None (RFC 6265 §4.2)."""
         for pair in (self.header("cookie") or "").split(";"):

@@ -114,6 +114,8 @@ def test_not_kept(cached: Passage, theirs: bytes) -> None:
         (("Authorization: Basic eDp5",), "GET", b""),
         (("Cookie: a=b",), "GET", b""),
         (("Cache-Control: no-store",), "GET", b""),
+        (("X-HTTP-Method-Override: DELETE",), "GET", b""),
+        (("x_http_method: PUT",), "GET", b""),
         ((), "GET", b"body"),
         ((), "OPTIONS", b""),
         ((), "POST", b"body"),
@@ -125,6 +127,16 @@ def test_passing_by(cached: Passage, lines: tuple[str, ...], method: str, body: 
     for target in ("/kept", "/new", "/new"):
         _, got = cached.pass_through(request(target, *lines, method=method, body=body), answer(FRESH))
         assert told(got) == (b"meshctl; fwd=bypass" if method == "GET" else b"meshctl; fwd=method")
+
+
+@pytest.mark.parametrize("line", ["X-Original-URL: /admin", "x_rewrite_url: /admin", "X-Forwarded-Prefix: //evil.test"])
+def test_nobody_plants_an_answer(cached: Passage, line: str) -> None:
+    """What a service may have answered to something else than it was asked for is given to nobody else, and who says
+    such a thing is not given what others have got."""
+    path = f"/planted/{line[:9]}"
+    for lines in ([line], [], [line.replace("/", "/x")]):
+        _, got = cached.pass_through(request(path, *lines), answer(FRESH))
+        assert told(got).startswith(b"meshctl; fwd=uri-miss")
 
 
 def test_pieces(cached: Passage) -> None:

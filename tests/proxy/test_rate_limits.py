@@ -136,6 +136,19 @@ def test_query(shop: Shop) -> None:
     assert [shop.ask(path).status for path in ("/?q=1", "/?q=2", "/?q=1", "/", "/?z=1")] == [200, 200, 429, 200, 429]
 
 
+@pytest.mark.parametrize("kind", ["header", "query", "cookie"])
+def test_nobody_has_two_keys(shop: Shop, kind: str) -> None:
+    """Who says the key twice, so that the limit and the service might each take another one, has no count of his own
+    for each that he says."""
+    shop.serve(RateLimit("one", 1, HOUR, 1, By(kind, "q")))  # type: ignore[arg-type]
+    asked = {
+        "header": lambda n: shop.ask("/", f"Q: {n}", "q: acme"),
+        "query": lambda n: shop.ask(f"/?q={n}&%71=acme"),
+        "cookie": lambda n: shop.ask("/", f"Cookie: q={n}; q=acme"),
+    }
+    assert [asked[kind](n).status for n in range(3)] == [200, 429, 429]
+
+
 def test_clients_behind_trusted_proxies(shop: Shop) -> None:
     """What counts is the last address that no trusted proxy has; of IPv6 its network; nobody else is believed."""
     limit = RateLimit("one", 1, HOUR, 1)
