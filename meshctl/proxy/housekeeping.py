@@ -23,6 +23,8 @@ LOOK_UP_EVERY: Final = 30.0
 CERTIFICATES_EVERY: Final = 1.0
 """Seconds between two looks at certificate files."""
 LOOK_UP_LIMIT: Final = 5.0
+FORGET_EVERY: Final = 60.0
+"""Seconds between two times that callers are forgotten who are known no more."""
 
 
 class Housekeeping:
@@ -43,6 +45,7 @@ class Housekeeping:
         names = self._worker.registry.names(snapshot)
         for name in [each for each in self._look_ups if each not in names]:
             self._look_ups.pop(name).cancel()
+            self._worker.registry.release(*name)
         for host, port in names - self._look_ups.keys():
             self._look_ups[host, port] = spawn(self._look_up(host, port), name=f"resolve {host}")
         self.match_probes()
@@ -76,6 +79,8 @@ class Housekeeping:
         if self._ticks % round(CERTIFICATES_EVERY / FLUSH_EVERY) == 0:
             self._refresh_certificates()
             self._age()
+        if self._ticks % round(FORGET_EVERY / FLUSH_EVERY) == 0:
+            worker.vouching.forget()
 
     def _look_at_files(self) -> None:
         are_left = descriptors.are_left()

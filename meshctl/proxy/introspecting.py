@@ -18,7 +18,7 @@ from meshctl.proxy.asking import Asking, asked, note
 from meshctl.proxy.outward import outward
 from meshctl.proxy.secret_file import SecretFile
 from meshctl.proxy.tasks import spawn
-from meshctl.proxy.ways import Way, bearer, bearer_challenge, is_key
+from meshctl.proxy.ways import Way, bearer, bearer_challenge, drop, is_key
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
@@ -85,6 +85,11 @@ class IntrospectionWay(Way):
     def refresh(self) -> None:
         """See `Way`."""
         self._secret.refresh()
+
+    def forget(self, now: float) -> None:
+        """See `Way`."""
+        drop(self._known, [each for each, found in self._known.items() if found.until <= now])
+        drop(self._bad, [each for each, (until, _) in self._bad.items() if until <= now])
 
     def _remembered(self, digest: bytes, now: float) -> Principal | Refused | None:
         found = self._known.pop(digest, None)

@@ -20,7 +20,7 @@ from meshctl.model.claims import words
 from meshctl.proxy.browser import is_navigation, origin_of
 from meshctl.proxy.filters.reply import Reply, refusal
 from meshctl.proxy.redeeming import Redeeming
-from meshctl.proxy.ways import Way
+from meshctl.proxy.ways import Way, drop
 from meshctl.wire.challenge import challenge
 from meshctl.wire.cookies import cookies, set_cookie
 from meshctl.wire.fields import CRLF, Fields, make
@@ -88,6 +88,11 @@ class LoginWay(Way):
     def refresh(self) -> None:
         """See `Way`."""
         self.redeeming.refresh()
+
+    def forget(self, now: float) -> None:
+        """See `Way`."""
+        drop(self._known, [each for each, found in self._known.items() if found.began + self.oidc.session <= now])
+        drop(self._tried, [each for each, at in self._tried.items() if at + AGAIN <= now])
 
     def invite(self, exchange: Exchange) -> Reply | None:
         """Send a browser that wants a page to the provider; None for whoever is no browser."""

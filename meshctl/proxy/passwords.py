@@ -20,7 +20,7 @@ from meshctl.model.auth import Auth
 from meshctl.proxy.filtering import Waiting
 from meshctl.proxy.sources import read_file
 from meshctl.proxy.tasks import spawn
-from meshctl.proxy.ways import AUTHORIZATION, Way, value_of
+from meshctl.proxy.ways import AUTHORIZATION, Way, drop, value_of
 from meshctl.wire.challenge import challenge
 
 if TYPE_CHECKING:
@@ -104,6 +104,11 @@ class PasswordWay(Way):
         self._known.clear()
         self._wrong_until.clear()
         self._worker.vouching.change()
+
+    def forget(self, now: float) -> None:
+        """See `Way`."""
+        drop(self._known, [each for each, found in self._known.items() if found.until <= now])
+        drop(self._wrong_until, [each for each, until in self._wrong_until.items() if until <= now])
 
     async def _check(self, digest: bytes, name: str, password: bytes, waiting: Waiting) -> None:
         users = self._users

@@ -111,6 +111,9 @@ class Registry:
         self._limit(snapshot)
         for service in snapshot.services.values():
             service.budget.configure(service.config.retry_budget)
+        if self._contexts:
+            needed = {service.config.tls for service in snapshot.services.values()}
+            self._contexts = {tls: context for tls, context in self._contexts.items() if tls in needed}
         live = {series.key for route in snapshot.routes for series in route.series.values()}
         self._worker.counters.retire(live | UNCONFIGURED, snapshot.services)
 
@@ -144,6 +147,10 @@ class Registry:
             for version in service.versions:
                 if any(config.host == host and config.port == port for config in version.configured):
                     self._refill(version)
+
+    def release(self, host: str, port: int) -> None:
+        """Nobody has the name any more."""
+        self._addresses.pop((host, port), None)
 
     def find(self, version: LiveVersion, config: Endpoint) -> list[LiveEndpoint]:
         """The live endpoints for one configured: known ones, or new ones that nobody uses until they are adopted."""

@@ -13,7 +13,7 @@ from meshctl.core.principal import Principal, Refused, told
 from meshctl.core.tokens import LONGEST, BadToken, judge, read, read_json
 from meshctl.core.verify import verify
 from meshctl.model.auth import Auth
-from meshctl.proxy.ways import Way, bearer, bearer_challenge
+from meshctl.proxy.ways import Way, bearer, bearer_challenge, drop
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
@@ -69,6 +69,10 @@ class TokenWay(Way):
     def refresh(self) -> None:
         """See `Way`."""
         self._source.refresh()
+
+    def forget(self, now: float) -> None:
+        """See `Way`."""
+        drop(self._known, [each for each, found in self._known.items() if found.until <= now])
 
     def _first_seen(self, text: bytes) -> Principal | Refused | Waiting:
         source = self._source

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from meshctl import clock
 from meshctl.core.principal import Principal, Refused, told
@@ -18,7 +18,7 @@ from meshctl.wire.challenge import challenge
 from meshctl.wire.fields import Fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from meshctl.model.api_key import StoredKey
     from meshctl.pki.shown import Shown
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 AUTHORIZATION: Final = b"authorization:"
 KEY: Final = PREFIX.encode()
 _LONGEST_KEY: Final = 512
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 _KEY_MARK: Final = slice(11, 12)
 """What stands between a key's id and its secret."""
 
@@ -69,6 +71,9 @@ class Way:
 
     def refresh(self) -> None:
         """A new revision has it, too: look at its files again. Raises ValueError where they cannot be used."""
+
+    def forget(self, now: float) -> None:
+        """Let go of those who were known, and are so no more at `now`, in seconds since the epoch."""
 
 
 class KeyWay(Way):
@@ -170,6 +175,12 @@ class CertificateWay(Way):
     def challenge(self, realm: str, refused: Refused) -> str:
         """See `Way`."""
         return challenge("Certificate", realm=realm)
+
+
+def drop(known: dict[_K, _V], keys: Iterable[_K]) -> None:
+    """Forget these of what is known."""
+    for each in keys:
+        del known[each]
 
 
 def identity_of(stream: Stream) -> str:
