@@ -24,7 +24,8 @@ _SHORT = 16
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A certificate as `certs ls` shows it. `state` is valid, due (to be renewed), expired or revoked."""
+    """A certificate as `certs ls` shows it. `state` is valid, due (to be renewed), expired, revoked or untrusted:
+    its root was rotated away."""
 
     subject: str
     kind: str
@@ -59,7 +60,8 @@ def ls(
         revoked = issued.revoked(store)
     now = clock.wall()
     users = _users(records, live(session))
-    rows = [_row(each, now, revoked, users.get(each.serial, ())) for each in records]
+    trusted = _trusted(bundle)
+    rows = [_row(each, now, revoked, trusted, users.get(each.serial, ())) for each in records]
     shown = [*_roots(bundle, now), *_intermediates(session, bundle, now), *(rows if every else _current(records, rows))]
     if output is Output.JSON:
         session.terminal.document(shown)
@@ -99,11 +101,12 @@ def show(
         _show_file(session, Path(name), output)
         return
     from meshctl import clock
-    from meshctl.control import issued
+    from meshctl.control import issued, trust_state
 
     with session.store() as store:
         found = issued.find(store, name)
         revoked = issued.revoked(store)
+        trusted = _trusted(trust_state.bundle(store))
     now = clock.wall()
     users = _users(found, live(session))
     if output is Output.JSON:
@@ -117,7 +120,7 @@ def show(
     for at, each in enumerate(found):
         if at:
             session.terminal.data("")
-        row = _row(each, now, revoked, users.get(each.serial, ()))
+        row = _row(each, now, revoked, trusted, users.get(each.serial, ()))
         refusal = revoked.get(each.serial)
         session.terminal.pairs(
             [
@@ -168,6 +171,11 @@ def _show_file(session: Session, path: Path, output: Output) -> None:
         start, end = float(each.pop("not_before")), float(each.pop("not_after"))
         until = f"{clock.timestamp(end)} ({left(end, now)})"
         session.terminal.pairs([*each.items(), ("valid from", clock.timestamp(start)), ("valid until", until)])
+
+
+def _trusted(bundle: Bundle | None) -> frozenset[str]:
+    """The fingerprints of all roots that are trusted."""
+    return frozenset(root.fingerprint for root in bundle.roots) if bundle else frozenset()
 
 
 def _roots(bundle: Bundle | None, now: float) -> list[Row]:
@@ -224,9 +232,11 @@ def _state(start: float, end: float, now: float, *, is_renewed: bool) -> str:
     return "due" if is_renewed and now >= renewal_moment(start, end, 0) else "valid"
 
 
-def _row(record: Issued, now: float, revoked: Container[str], used_by: tuple[str, ...]) -> Row:
+def _row(record: Issued, now: float, revoked: Container[str], trusted: Container[str], used_by: tuple[str, ...]) -> Row:
     # Nobody renews what a user asked for.
     state = _state(record.not_before, record.not_after, now, is_renewed=record.kind != "server")
+    if record.root not in trusted and state != "expired":
+        state = "untrusted"
     return Row(
         subject=record.subject,
         kind=record.kind,

@@ -32,6 +32,7 @@ _COLOURS: Final = {
     "due": "yellow",
     "expired": "red",
     "revoked": "red",
+    "untrusted": "red",
     "fails": "red",
     "missing": "yellow",
     "pass": "green",

@@ -233,6 +233,18 @@ def test_a_root_without_proxies(mesh: Home, meshctl: Meshctl) -> None:
     assert (len(roots(mesh)), roots(mesh) != before) == (1, True)
 
 
+def test_what_chains_to_a_root_that_is_gone(mesh: Home, meshctl: Meshctl) -> None:
+    """A certificate under a root that nobody trusts any more is not shown as a valid one."""
+    meshctl("certs", "init")
+    meshctl("certs", "issue", "localhost")
+    assert document(meshctl("certs", "ls", "-o", "json"))[-1]["state"] == "valid"
+    assert meshctl("certs", "rotate", "--root").status == 0
+    (listed,) = [each for each in document(meshctl("certs", "ls", "-o", "json")) if each["subject"] == "localhost"]
+    assert listed["state"] == "untrusted"
+    assert "untrusted" in meshctl("certs", "show", "localhost").out
+    assert meshctl("certs", "verify", "localhost.crt").status == 1
+
+
 def test_retired_roots_are_taken_out(mesh: Home, folder: Path, meshctl: Meshctl) -> None:
     """Uninstalling takes out also the roots that were rotated away."""
     place = folder / "rootfs" / "usr/local/share/ca-certificates"
