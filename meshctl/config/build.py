@@ -101,7 +101,8 @@ def _gateway(table: GatewayTable, folder: str) -> Gateway:
 
 def _listener(table: ListenerTable, shared: dict[str, Any], folder: str) -> Listener:
     host, port = table.address
-    return Listener(host, port, **(shared if table.tls is None else _secured(table.tls, folder)))
+    secured = shared if table.tls is None else _secured(table.tls, folder)
+    return Listener(host, port, connections_per_client=table.connections_per_client or 0, **secured)
 
 
 def _secured(tables: Sequence[CertificateTable], folder: str) -> dict[str, Any]:

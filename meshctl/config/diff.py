@@ -77,7 +77,8 @@ def _keyed(mesh: Mesh) -> dict[str, Any]:
 def _listener(value: Listener) -> dict[str, Any]:
     issued = ["mesh"] if value.mesh == "edge" else []
     certificates = issued + [f"{each.certificate} ({each.key})" for each in value.tls]
-    return {"tls": certificates} if certificates else {}
+    table = {"tls": certificates, "connections_per_client": value.connections_per_client}
+    return {name: each for name, each in table.items() if each}
 
 
 def _version(value: Version) -> dict[str, Any]:

@@ -231,7 +231,9 @@ def _human(kind: type, name: str, value: Any) -> Any:
 def _listener(value: Listener) -> Any:
     issued = [{"certificate": "mesh"}] if value.mesh == "edge" else []
     certificates = issued + [_plain(each) for each in value.tls]
-    return {"address": value.address, "tls": certificates} if certificates else value.address
+    table = {"tls": certificates, "connections_per_client": value.connections_per_client}
+    given = {name: each for name, each in table.items() if each}
+    return {"address": value.address, **given} if given else value.address
 
 
 def _allow(value: Allow) -> Table:

@@ -106,4 +106,5 @@ def _scheme(listener: Listener) -> str:
 def _spec(name: str, listener: Listener, bound: Bound) -> ListenerSpec:
     pairs = tuple((each.certificate, each.key) for each in listener.tls)
     scheme = "mtls+http" if listener.mesh == "permissive" else _scheme(listener)
-    return ListenerSpec(f"{scheme}://{name}", bound.address, pairs, listener.mesh, listener.entry)
+    per_client = listener.connections_per_client
+    return ListenerSpec(f"{scheme}://{name}", bound.address, pairs, listener.mesh, listener.entry, per_client)

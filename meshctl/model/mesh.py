@@ -37,6 +37,8 @@ class Listener(msgspec.Struct, frozen=True):
     entry: str = "gateway"
     """Which routes it serves: those of the same entry. "gateway", "inbound" (to the wrapped app), "outbound" (what the
     app sends), "upstream:NAME" (all to one service) or "tcp:NAME" (bytes to one service, unread)."""
+    connections_per_client: int = 0
+    """How many connections each worker lets one address have here; 0 is as many as it wants."""
 
     @property
     def address(self) -> str:

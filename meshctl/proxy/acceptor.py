@@ -123,11 +123,15 @@ class Acceptor(Accepting):
 
     def welcome(self, end: socket.socket, client: str) -> None:
         """See `Accepting.welcome`."""
-        if self.shaking < self.worker.connection_limit:
-            Waiting(self, end, client).look()
-        else:
-            self.worker.counters.refuse("overloaded")
+        waiting = Waiting(self, end, client)
+        refusal = "" if self.shaking < self.worker.connection_limit else "overloaded"
+        if not refusal and not self.worker.has_place(waiting, is_coming=True):
+            refusal = "too_many_connections"
+        if refusal:
+            self.worker.counters.refuse(refusal)
             end.close()
+            return
+        waiting.look()
 
     def close(self) -> None:
         """Accept no more. Who has not said anything goes; handshakes that are under way go on."""
@@ -185,23 +189,33 @@ class Waiting:
             self.close()
             return
         self._stop_watching()
-        acceptor = self._acceptor
-        is_tls = first == _HANDSHAKE
-        spawn(
-            self._shake_hands() if is_tls else acceptor.serve(acceptor.door.in_the_clear, self._socket),
-            name=f"accept on {self.listener}",
-        )
+        spawn(self._come_in(by_tls=first == _HANDSHAKE), name=f"accept on {self.listener}")
 
     def close(self) -> None:
         """Let it go, before it has said anything."""
         self._stop_watching()
         self._socket.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._worker.places is not None:
+            self._worker.places.leave(self)
 
     def _stop_watching(self) -> None:
         if self._is_watched:
             self._is_watched = False
             self._acceptor.heard(self)
             self._worker.loop.remove_reader(self._socket)
+
+    async def _come_in(self, *, by_tls: bool) -> None:
+        acceptor = self._acceptor
+        try:
+            if by_tls:
+                await self._shake_hands()
+            else:
+                await acceptor.serve(acceptor.door.in_the_clear, self._socket)
+        finally:
+            self._leave()
 
     async def _shake_hands(self) -> None:
         worker, acceptor = self._worker, self._acceptor

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 LINGER: Final = 2.0
 """Seconds for a client to read the last answer while what it still sends is thrown away: closing at once would reset
 the connection, and the answer could be lost on its way (RFC 9112 §9.6)."""
+FULL: Final = {
+    "overloaded": "the proxy has as many connections as it accepts",
+    "too_many_connections": "the client's address has as many connections as it may have",
+}
 JOIN_LIMIT: Final = 65_536
 """Bytes up to which the parts of an answer are copied together for one write."""
 
@@ -103,8 +107,8 @@ class Client(Heeding, asyncio.Protocol):
         snapshot = worker.snapshot
         self.trusted = snapshot.trusts(self.client)
         self.max_fields = snapshot.header_count
-        if not worker.admits(self):
-            self._refuse("overloaded", "the proxy has as many connections as it accepts")
+        if refusal := worker.refuses(self):
+            self._refuse(refusal, FULL[refusal])
             return
         self._expect(snapshot.timeouts.head, "head_timeout", clock.monotonic())
         if worker.turns_away(self.entry):

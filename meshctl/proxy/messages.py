@@ -29,15 +29,15 @@ _MOST_SOCKETS: Final = 64
 
 
 class ListenerSpec(msgspec.Struct, frozen=True):
-    """A listener as a worker needs it. `key` tells whether it is the one it already has."""
+    """A listener as a worker needs it: see `model.mesh.Listener`. `key` tells whether it is the one it already has."""
 
     key: str
     address: str
     certificates: tuple[tuple[str, str], ...] = ()
     mesh: str = ""
-    """See `model.mesh.Listener.mesh`."""
     entry: str = "gateway"
-    """See `model.mesh.Listener.entry`."""
+    per_client: int = 0
+    """Its `connections_per_client`."""
 
 
 class Identify(msgspec.Struct, frozen=True, tag=True):

@@ -207,6 +207,7 @@ class Orders:
         for key in worker.listeners.keys() - wanted:
             worker.listeners.pop(key).close()
         worker.listeners |= pending.opened
+        worker.limit_clients({each.address: each.per_client for each in pending.order.listeners if each.per_client})
         worker.housekeeping.adopt(pending.snapshot)
         if worker.interception is not None:
             worker.interception.open()

@@ -92,9 +92,9 @@ class Near(TunnelEnd):
         found = transport.get_extra_info("peername")
         self.client = found[0] if isinstance(found, tuple) else ""
         worker = self.worker
-        if not worker.admits(self):
-            worker.ledger.record_refusal(self, "overloaded", status_of("overloaded"), worker.next_request_id(), 0)
-            self.refuse("overloaded")
+        if refusal := worker.refuses(self):
+            worker.ledger.record_refusal(self, refusal, status_of(refusal), worker.next_request_id(), 0)
+            self.refuse(refusal)
             self.close()
             return
         self.pause_body()

@@ -84,6 +84,7 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     # choosing where to send it
     "no_endpoint": (503, "The service has no endpoint that can take the request"),
     "overloaded": (503, "The proxy has as much to do as it can"),
+    "too_many_connections": (503, "The client has as many connections as it may have"),
     "breaker_open": (503, "The service fails, and is left alone for a while"),
     "limit_reached": (503, "The service has as many requests under way as it may have"),
     "upstream_busy": (503, "The service's connections are all in use"),

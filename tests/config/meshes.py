@@ -201,7 +201,7 @@ redirects = some(Redirect, scheme=st.just("https"), host=hosts, port=counts, sta
 responds = some(Respond, status=statuses, body=words, content_type=st.just("text/html"))
 rewrites = st.one_of(st.just(Rewrite()), some(Rewrite, path=paths, host=hosts), some(Rewrite, host=hosts))
 listeners = st.builds(
-    lambda host, port, secured: Listener(host, port, **secured),
+    lambda host, port, most, secured: Listener(host, port, connections_per_client=most, **secured),
     st.sampled_from(["127.0.0.1", "", "::1", "localhost"]),
     st.integers(0, 65535),
     st.one_of(

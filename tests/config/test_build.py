@@ -127,6 +127,12 @@ def test_listeners(text: str, listeners: list[tuple[str, int]]) -> None:
     assert tuple(Listener(*each) for each in listeners) == gateway(text).listeners
 
 
+def test_connections_per_client() -> None:
+    """A listener may let each address have so many connections; those that do not say so have no limit."""
+    found = gateway('listen = [":1", { address = ":2", connections_per_client = 50 }]').listeners
+    assert [each.connections_per_client for each in found] == [0, 50]
+
+
 def test_certificates() -> None:
     """gateway.tls holds for each listener without its own; false is plain; relative files stand beside the file."""
     tls = 'tls = { certificate = "c.pem", key = "/abs/k.pem" }\n'

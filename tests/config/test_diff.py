@@ -66,6 +66,11 @@ def lines(old: str, new: str) -> list[str]:
             [f'{V1}.endpoints."127.0.0.1:9001".weight: 1 → 2'],
         ),
         ('"127.0.0.1:8080"', '"127.0.0.1:8080", ":81"', ['gateway.listen.":81": added']),
+        (
+            '"127.0.0.1:8080"',
+            '{ address = "127.0.0.1:8080", connections_per_client = 9 }',
+            ['gateway.listen."127.0.0.1:8080".connections_per_client: added (9)'],
+        ),
         ('path = "/orders"', 'path = { exact = "/orders" }', ["routes.orders.path: /orders → exact = /orders"]),
         ('path = "/orders"', 'path = "/orders"\nmethods = ["GET", "PUT"]', ["routes.orders.methods: added (GET, PUT)"]),
         (

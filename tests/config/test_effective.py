@@ -23,7 +23,7 @@ egress = "deny"
 [gateway]
 listen = [
   "127.0.0.1:8080",
-  { address = ":8443" },
+  { address = ":8443", connections_per_client = 40 },
   { address = ":8444", tls = { certificate = "mesh" } },
 ]
 tls = { certificate = "c.pem", key = "k.pem" }
@@ -70,6 +70,7 @@ service = "slow"
         ("gateway.listen[0].address", "127.0.0.1:8080", "mesh.toml:7"),
         ("gateway.listen[1].address", ":8443", "mesh.toml:8"),
         ("gateway.listen[1].tls[0].key", "/etc/mesh/k.pem", "mesh.toml:11"),
+        ("gateway.listen[1].connections_per_client", 40, "mesh.toml:8"),
         ("gateway.access_log.path", "/etc/mesh/access.log", "mesh.toml:12"),
         ("gateway.access_log.format", "json", "default"),
         ("gateway.timeouts.idle", "1m15s", "mesh.toml:15"),

@@ -112,6 +112,10 @@ class LoneProxy:
         """From the next `apply` on, have it listen for these entries alone."""
         self._specs = tuple(spec for spec in self._specs if spec.key in entries)
 
+    def limit_clients(self, most: int) -> None:
+        """From the next `apply` on, have each listener let an address have so many connections."""
+        self._specs = tuple(msgspec.structs.replace(spec, per_client=most) for spec in self._specs)
+
     def tell(self, message: Message, sockets: list[int] | None = None) -> None:
         """Give it an order."""
         if not self._channel.send(message, sockets):
