@@ -33,6 +33,8 @@ class Tally:
     refused: int = 0
     slowest: float = 0.0
     """Seconds until all was back, where it had to be mended."""
+    losses: list[str] = field(default_factory=list)
+    """What was lost, and when, in seconds from the fault on."""
     wrong: list[str] = field(default_factory=list)
 
 
@@ -90,9 +92,10 @@ def _one(town: Town, fault: Fault, tally: Tally, dice: random.Random) -> None:
             tally.lost + lost,
             tally.refused + honest.refused,
         )
+        told = [f"{at - began:.2f} s: {what}" for at, what in honest.lost]
+        tally.losses += told
         if lost > (honest.clients if fault.may_lose_in_flight else 0):
-            told = "; ".join(f"{at - began:.2f} s: {what}" for at, what in honest.lost[:12])
-            tally.wrong.append(f"lost {lost} of {honest.sent}: {told}")
+            tally.wrong.append(f"lost {lost} of {honest.sent}: {'; '.join(told[:12])}")
     if not fault.is_fatal and town.latest() < town.applied:
         tally.wrong.append(f"revision {town.applied} was acknowledged, {town.latest()} is there")
 

@@ -102,7 +102,9 @@ class Clients:
             forged = f"Bearer {self.tokens[0].decode()[:-4]}AAAA"
             return await self._ask(f"{self.plain}/users", expected=(401,), authorization=forged)
         is_new = self.dice.random() < 0.3
-        token = self.issuer.token(sub=f"{self.dice.getrandbits(40):x}") if is_new else self.dice.choice(self.tokens)
+        # As many hold at any time from the third minute on.
+        fresh = {"sub": f"{self.dice.getrandbits(40):x}", "exp": time.time() + 120}
+        token = self.issuer.token(**fresh) if is_new else self.dice.choice(self.tokens)
         return await self._ask(f"{self.plain}/users/me", authorization=f"Bearer {token.decode()}")
 
     async def _parts(self) -> str:

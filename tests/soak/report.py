@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .course import Course
-from .trend import Allowed, Reading, trend
+from .trend import Allowed, Reading, halves, trend
 
 ALLOWED = {
     "pss": Allowed(1.5e6, 0.05),
@@ -14,6 +14,7 @@ ALLOWED = {
     "tasks": Allowed(6),
     "objects": Allowed(1500, 0.03),
     "entries": Allowed(3000, 0.03),
+    "blocks": Allowed(8000, 0.03),
 }
 """What each measure of a process may rise after the warm-up, which is the first third of the soak. RSS is told and not
 judged: it counts pages that are shared, and so moves with the others."""
@@ -66,6 +67,7 @@ def _row(what: str, measure: str, late: list[Reading], allowed: Allowed | None) 
         "first": found.first,
         "last": found.last,
         "fitted": found.fitted,
+        "halves": halves(late),
         "grown": is_grown,
     }
 
@@ -76,9 +78,10 @@ def text(found: dict[str, Any]) -> str:
     lines = [f"{sent} requests and {done} acts in {found['seconds']} s, with {found['cores']} cores"]
     lines += [f"  {kind}: {count}" for kind, count in found["sent"].items()]
     lines += [f"  {act}: {count}" for act, count in found["acts"].items()]
-    lines.append(f"{'process':34} {'measure':12} {'first third':>12} {'last third':>12} {'fitted rise':>12}")
+    lines.append(f"{'process':34} {'measure':12} {'first third':>12} {'last third':>12} {'fitted rise':>12}  of halves")
     for row in found["judged"]:
         figures = " ".join(f"{row[name]:>12.0f}" for name in ("first", "last", "fitted"))
+        figures += "".join(f" {rise:>+10.0f}" for rise in row["halves"])
         lines.append(f"{row['what']:34} {row['measure']:12} {figures}{'  GROWN' if row['grown'] else ''}")
     lines.append(f"lost with a killed process that had them in flight: {len(found['in flight in a killed process'])}")
     for title in ("grown", "wrong"):

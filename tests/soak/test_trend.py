@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from .trend import Allowed, trend
+from .trend import Allowed, halves, trend
 
 ALLOWED = Allowed(10, 0.05)
 
@@ -48,7 +48,24 @@ def test_a_leak_in_noise(seed: int, leak: float) -> None:
     assert trend(_readings([leak * number + extra for number, extra in enumerate(noise)])).exceeds(allowed)
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([100.0] * 20, (0.0, 0.0)),
+        ([100.0 + number for number in range(20)], (9.0, 9.0)),
+        ([100.0 + min(number, 9) for number in range(20)], (9.0, 0.0)),
+        ([100.0 + max(number, 10) for number in range(20)], (0.0, 9.0)),
+    ],
+    ids=["flat", "leak", "levels off", "begins late"],
+)
+def test_halves(values: list[float], expected: tuple[float, float]) -> None:
+    """What levels off rises in the first half alone, a leak in both."""
+    assert halves(_readings(values)) == pytest.approx(expected)
+
+
 def test_too_few() -> None:
-    """Two readings are no trend."""
+    """Two readings are no trend, and five have no halves that are."""
     with pytest.raises(ValueError, match="at least 3"):
         trend([(0.0, 1.0), (1.0, 2.0)])
+    with pytest.raises(ValueError, match="at least 6"):
+        halves(_readings([1.0] * 5))

@@ -50,8 +50,20 @@ def trend(readings: Sequence[Reading]) -> Trend:
     """The trend of at least three readings in the order of time."""
     if len(readings) < 3:
         raise ValueError(f"expected at least 3 readings, got {len(readings)}")
-    slopes = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in combinations(readings, 2)]
     third = len(readings) // 3
     values = [value for _, value in readings]
-    span = readings[-1][0] - readings[0][0]
-    return Trend(median(values[:third]), median(values[-third:]), median(slopes) * span)
+    return Trend(median(values[:third]), median(values[-third:]), _fitted(readings))
+
+
+def halves(readings: Sequence[Reading]) -> tuple[float, float]:
+    """The rise along the fitted line in the first half of at least six readings, and in the second: what levels off
+    rises in the first, a leak in both."""
+    if len(readings) < 6:
+        raise ValueError(f"expected at least 6 readings, got {len(readings)}")
+    middle = len(readings) // 2
+    return _fitted(readings[:middle]), _fitted(readings[middle:])
+
+
+def _fitted(readings: Sequence[Reading]) -> float:
+    slopes = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in combinations(readings, 2)]
+    return median(slopes) * (readings[-1][0] - readings[0][0])

@@ -1,5 +1,6 @@
-"""What the processes of a mesh hold: memory, descriptors, threads, as the kernel has it, and tasks, objects and entries
-in tables, as they tell themselves when asked (`inside/sitecustomize`). Judges nothing.
+"""What the processes of a mesh hold: memory, descriptors, threads, as the kernel has it, and tasks, objects, entries
+in tables and blocks of memory that Python has given out, as they tell themselves when asked (`inside/sitecustomize`).
+Judges nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tests.e2e.waiting import until
 
 SIGNAL = signal.SIGRTMIN + 9
 """See `inside/sitecustomize`."""
-MEASURES = ("rss", "pss", "descriptors", "threads", "tasks", "objects", "entries")
+MEASURES = ("rss", "pss", "descriptors", "threads", "tasks", "objects", "entries", "blocks")
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ class Vitals:
             "pss": rollup["Pss"] * 1024,
             "descriptors": len(os.listdir(f"/proc/{watched.pid}/fd")),
             "threads": psutil.Process(watched.pid).num_threads(),
-            **{name: told[name] for name in ("tasks", "objects", "entries")},
+            **{name: told[name] for name in ("tasks", "objects", "entries", "blocks")},
         }
         for name, value in found.items():
             watched.readings[name].append((now, value))

@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import signal
+import sys
 from collections import Counter, deque
 from typing import Any
 
@@ -19,10 +20,12 @@ _TABLES = (dict, set, list, deque)
 def _tell(*_: object) -> None:
     """Write it to $SOAK_VITALS/<process id>, whole or not at all."""
     gc.collect()
+    blocks = sys.getallocatedblocks()
     objects = gc.get_objects()
     sizes = [(len(each), type(each).__name__) for each in objects if isinstance(each, _TABLES)]
     told: dict[str, Any] = {
         "tasks": len(asyncio.tasks._all_tasks),  # type: ignore[attr-defined]
+        "blocks": blocks,
         "objects": len(objects),
         "entries": sum(size for size, _ in sizes),
         "largest": sorted(sizes, reverse=True)[:8],
