@@ -47,6 +47,12 @@ def _ejection(value: object) -> object:
     return {"enabled": value} if isinstance(value, bool) else value
 
 
+def _intercept(value: object) -> object:
+    if not isinstance(value, bool) and value != "auto":
+        raise Wrong(expected='true, false or "auto"')
+    return value
+
+
 def _endpoint(value: object) -> object:
     return {"address": value} if isinstance(value, str) else value
 
@@ -274,6 +280,14 @@ class ServiceTable(Table):
     )
     restart: Literal["no", "on-failure", "always"] | None = Field(
         None, description="When a command that ended is started again."
+    )
+    intercept: (
+        Annotated[Literal["auto"] | bool, BeforeValidator(_intercept, json_schema_input_type=Literal["auto"] | bool)]
+        | None
+    ) = Field(
+        None,
+        description="Whether the command gets a network of its own, where all its connections go through its sidecar "
+        '(Linux); "auto" is only where the machine allows it.',
     )
     trace_hook: bool | None = Field(
         None, description="Whether calls of its wrapped Python apps join the traces of their requests by themselves."

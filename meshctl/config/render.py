@@ -156,13 +156,10 @@ def service(value: Service) -> Table:
         "timeout": format_duration(value.timeout),
         "retry": None if value.retry is None else _plain(value.retry),
         "retry_budget": _plain(value.retry_budget),
-        "protocol": value.protocol,
-        "mtls": value.mtls,
-        "command": value.command,
+        **{name: getattr(value, name) for name in ("protocol", "mtls", "command")},
         "port": value.port or None,
         "after": list(value.after),
-        "restart": value.restart,
-        "trace_hook": value.trace_hook,
+        **{name: getattr(value, name) for name in ("restart", "intercept", "trace_hook")},
     }
     if is_direct(value):
         table["endpoints"] = [_endpoint(each) for each in value.versions[0].endpoints]

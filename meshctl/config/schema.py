@@ -21,7 +21,9 @@ from meshctl.model.policy import Breaker, HealthCheck, Limit
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.model.tracing import Tracing
 
-_SERVICE_KEYS: Final = ("balance", "slow_start", "timeout", "protocol", "mtls", "after", "restart", "trace_hook")
+_SERVICE_KEYS: Final = (
+    "balance", "slow_start", "timeout", "protocol", "mtls", "after", "restart", "intercept", "trace_hook",
+)  # fmt: skip
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 

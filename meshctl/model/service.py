@@ -102,6 +102,9 @@ class Service(msgspec.Struct, frozen=True):
     """Services that `meshctl up` starts before this one and ends after it."""
     restart: Literal["no", "on-failure", "always"] = "on-failure"
     """When a wrapped command that ended is started again."""
+    intercept: Literal["auto"] | bool = False
+    """Whether the command gets a network of its own, in which all its connections go through its sidecar; "auto" only
+    where the machine lets it."""
     port: int = 0
     """The port the command listens on; 0 gives it a free one in $PORT."""
     mtls: Literal["strict", "permissive"] = "strict"

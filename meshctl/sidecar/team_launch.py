@@ -13,12 +13,14 @@ from meshctl.sidecar.naming import proxy_id
 from meshctl.sidecar.process import Options
 from meshctl.sidecar.shell_line import exec_last
 from meshctl.sidecar.team_plan import Plan, Seat
-from meshctl.sidecar.wrapper import Wrapping
+from meshctl.sidecar.wrapper import Intercept, Wrapping
 from meshctl.store.home import Home
 
 _GATEWAY: Final = "meshctl.control.process"
 _SIDECAR: Final = "meshctl.sidecar.process"
 _SHELL: Final = ("sh", "-c")
+_INTERCEPT: Final[dict[bool | str, Intercept]] = {False: "", True: "required", "auto": "auto"}
+"""What a configuration says of a network of an app's own, as its wrapper is told of it."""
 # Python keeps back what it prints into a pipe, where people wait for it.
 _ENVIRON: Final = {"PYTHONUNBUFFERED": "1"}
 
@@ -34,7 +36,12 @@ def launch(plan: Plan, seat: Seat, *, stdout: int, stderr: int) -> tuple[subproc
         proxy_id(seat.service, seat.version, clock.bits(24)),
         seat.service,
         seat.version,
-        Wrapping((*_SHELL, exec_last(seat.command.line)), restart=seat.restart, patience=plan.patience),
+        Wrapping(
+            (*_SHELL, exec_last(seat.command.line)),
+            restart=seat.restart,
+            patience=plan.patience,
+            intercept=_INTERCEPT[seat.intercept],
+        ),
         seat.command.port,
         folder=plan.folder,
     )

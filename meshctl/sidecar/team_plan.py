@@ -20,6 +20,7 @@ class Seat(msgspec.Struct, frozen=True):
     service: str
     version: str = ""
     restart: Literal["no", "on-failure", "always"] = "on-failure"
+    intercept: Literal["auto"] | bool = False
     command: Command | None = None
 
     @property
@@ -56,7 +57,7 @@ class Plan(msgspec.Struct, frozen=True):
             yield Seat(GATEWAY)
         for service in self.services:
             for each in service.commands:
-                yield Seat(service.name, each.version, service.restart, each)
+                yield Seat(service.name, each.version, service.restart, service.intercept, each)
 
 
 class Row(msgspec.Struct, frozen=True):

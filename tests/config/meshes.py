@@ -178,6 +178,7 @@ services = st.builds(
     retry_budget=some(RetryBudget, ratio=st.sampled_from([0.0, 0.05]), floor=st.sampled_from([0.0, 0.5, 3.0])),
     command=commands,
     restart=st.sampled_from(["no", "on-failure", "always"]),
+    intercept=st.sampled_from([False, True, "auto"]),
     mtls=st.sampled_from(["strict", "permissive"]),
     trace_hook=st.booleans(),
 )
@@ -204,6 +205,7 @@ listeners = st.builds(
     lambda host, port, most, secured: Listener(host, port, connections_per_client=most, **secured),
     st.sampled_from(["127.0.0.1", "", "::1", "localhost"]),
     st.integers(0, 65535),
+    st.sampled_from([0, 1, 50]),
     st.one_of(
         st.fixed_dictionaries({"tls": st.lists(st.builds(Certificate, files, files), max_size=2).map(tuple)}),
         st.just({"mesh": "edge"}),

@@ -98,6 +98,7 @@ service = "slow"
         ("allow.web-to-orders.to", ["orders"], "mesh.toml:24"),
         ("services.orders.mtls", "permissive", "mesh.toml:32"),
         ("services.orders.restart", "on-failure", "default"),
+        ("services.orders.intercept", False, "default"),
         ("services.orders.trace_hook", True, "default"),
         ("services.orders.after", [], "default"),
         ("services.db.port", 5432, "mesh.toml:35"),

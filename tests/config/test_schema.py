@@ -67,6 +67,8 @@ def test_templates_fit(name: str) -> None:
         "[services.a]\nmtls = 'off'",
         "[services.a]\nprotocol = 'udp'",
         "[services.a]\nrestart = true",
+        "[services.a]\nintercept = 'always'",
+        "[services.a]\nintercept = 1",
         "[services.a]\nport = 0",
         "[services.a]\nafter = ['B c']",
         "[services.a.versions.v1]\nport = 65536",

@@ -20,6 +20,7 @@ import pytest
 from meshctl.config import templates
 from tests.sidecar.screen import CTRL_C, Screen
 
+from .enclosing import network, skip_unless_allowed
 from .gateway import is_alive, meshctl
 from .team import RUN, Team
 from .waiting import until
@@ -84,6 +85,26 @@ def test_the_template_runs(up: Up, http: httpx.Client) -> None:
     assert http.get(team.url).status_code == 200
     team.check()
     assert not (team.home / "up.json").exists()
+
+
+def test_interception(up: Up, http: httpx.Client) -> None:
+    """A command with `intercept` reaches others by name without being told of a proxy, from a network of its own; one
+    without has the machine's."""
+    skip_unless_allowed()
+    text = GATEWAY + "".join(
+        [
+            '[[routes]]\npath = "/"\nservice = "web"\n',
+            command("web", RUN, intercept=True, after="orders"),
+            command("orders", RUN, intercept=False),
+        ]
+    )
+    team = up(text).until_ready()
+    called = http.get(f"{team.url}/call?url=http://orders/env").json()
+    assert called["status"] == 200
+    assert not {name for name in http.get(f"{team.url}/env").json() if name.lower() == "http_proxy"}
+    networks = {name: network(int(row["app"])) for name, row in team.rows().items() if name != "gateway"}
+    assert networks["orders"] == network(os.getpid()) != networks["web"]
+    team.check()
 
 
 def test_order(up: Up, http: httpx.Client) -> None:
