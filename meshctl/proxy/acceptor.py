@@ -125,7 +125,8 @@ class Acceptor(Accepting):
         """See `Accepting.welcome`."""
         waiting = Waiting(self, end, client)
         refusal = "" if self.shaking < self.worker.connection_limit else "overloaded"
-        if not refusal and not self.worker.has_place(waiting, is_coming=True):
+        places = self.worker.places
+        if not refusal and places is not None and not places.take(waiting, is_coming=True):
             refusal = "too_many_connections"
         if refusal:
             self.worker.counters.refuse(refusal)

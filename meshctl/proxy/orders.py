@@ -207,7 +207,11 @@ class Orders:
         for key in worker.listeners.keys() - wanted:
             worker.listeners.pop(key).close()
         worker.listeners |= pending.opened
-        worker.limit_clients({each.address: each.per_client for each in pending.order.listeners if each.per_client})
+        limits = {each.address: each.per_client for each in pending.order.listeners if each.per_client}
+        if limits or worker.places is not None:
+            from meshctl.proxy.places import limit_clients
+
+            limit_clients(worker, limits)
         worker.housekeeping.adopt(pending.snapshot)
         if worker.interception is not None:
             worker.interception.open()

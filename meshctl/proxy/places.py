@@ -14,7 +14,9 @@ from meshctl.proxy.counted import network
 if TYPE_CHECKING:
     from meshctl.proxy.acceptor import Waiting
     from meshctl.proxy.client import Client
+    from meshctl.proxy.complaints import Complaints
     from meshctl.proxy.relay import Near
+    from meshctl.proxy.worker import Worker
 
 Key = tuple[str, str, bool]
 """A listener, an address, and whether its connections are still on their way in."""
@@ -25,7 +27,8 @@ REASON: Final = "too_many_connections"
 class Places:
     """The places of one worker."""
 
-    def __init__(self) -> None:
+    def __init__(self, complaints: Complaints) -> None:
+        self._complaints = complaints
         self._limits: Mapping[str, int] = {}
         self._holders: dict[Client | Near | Waiting, Key] = {}
         self._taken: dict[Key, int] = {}
@@ -54,6 +57,7 @@ class Places:
         if is_coming:
             taken += self._taken.get((holder.listener, address, True), 0)
         if taken >= limit:
+            self._complaints.tell("connection_refused", REASON, client=holder.client, listener=holder.listener)
             return False
         self._hold(holder, (holder.listener, address, is_coming))
         return True
@@ -72,6 +76,13 @@ class Places:
     def _hold(self, holder: Client | Near | Waiting, key: Key) -> None:
         self._holders[holder] = key
         self._taken[key] = self._taken.get(key, 0) + 1
+
+
+def limit_clients(worker: Worker, limits: Mapping[str, int]) -> None:
+    """Let each client have so many connections at these listeners, by address."""
+    if worker.places is None:
+        worker.places = Places(worker.complaints)
+    worker.places.adopt(limits, worker.clients)
 
 
 def _whose(address: str) -> str:

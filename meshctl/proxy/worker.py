@@ -43,7 +43,6 @@ from meshctl.proxy.vouching import Vouching
 from meshctl.wire.tracing import Identifiers
 
 if TYPE_CHECKING:
-    from meshctl.proxy.acceptor import Waiting
     from meshctl.proxy.caching import LiveCaching
     from meshctl.proxy.intercept import Interception
     from meshctl.proxy.outward import Outward
@@ -56,6 +55,9 @@ HARD_STOP: Final = 1.0
 
 class Worker:
     """Everything one worker process holds."""
+
+    places: Places | None = None
+    """How many connections each client has, once a listener sets a limit to that."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, channel: Channel, index: int, workers: int, meters: Meters | None = None
@@ -101,8 +103,6 @@ class Worker:
         """What serves the wrapped app's own network, where it has one."""
         self.connection_limit = 0
         self.crowd = Crowd(self)
-        self.places: Places | None = None
-        """How many connections each client has, once a listener sets a limit to that."""
         self.identifiers = Identifiers(clock.bits(64), clock.bits(64))
         self.tracer: Tracer | None = None
         """What records traces, where that is asked for."""
@@ -133,25 +133,9 @@ class Worker:
         counters.accepted += 1
         counters.connections += 1
         self.clients.watch(client)
-        if self.places is not None and not self.has_place(client):
+        if self.places is not None and not self.places.take(client):
             return "too_many_connections"
         return "" if counters.connections <= self.connection_limit or self.crowd.makes_room() else "overloaded"
-
-    def has_place(self, who: Client | Near | Waiting, *, is_coming: bool = False) -> bool:
-        """Whether who comes may have one more connection (`places`)."""
-        if self.places is None or self.places.take(who, is_coming=is_coming):
-            return True
-        self.complaints.tell("connection_refused", "too_many_connections", client=who.client, listener=who.listener)
-        return False
-
-    def limit_clients(self, limits: dict[str, int]) -> None:
-        """Let each client have so many connections at these listeners, by address."""
-        if limits and self.places is None:
-            from meshctl.proxy.places import Places
-
-            self.places = Places()
-        if self.places is not None:
-            self.places.adopt(limits, self.clients)
 
     def left(self, client: Client | Near) -> None:
         """A client connection has ended."""

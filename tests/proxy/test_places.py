@@ -154,6 +154,13 @@ def test_limit_of_a_gateway(tmp_path: Path) -> None:
     assert gateway.complaints() == []
 
 
+class Silent:
+    """Stands for complaints."""
+
+    def tell(self, event: str, reason: str, **fields: str) -> None:
+        """See `Complaints`."""
+
+
 class Holder(NamedTuple):
     """Stands for a connection."""
 
@@ -164,7 +171,7 @@ class Holder(NamedTuple):
 
 def test_addresses_of_ipv6() -> None:
     """Of IPv6 the network of 64 bits counts; an IPv4 address within IPv6 is that address."""
-    places: Any = Places()
+    places: Any = Places(Silent())
     places.adopt({"here": 2}, [])
     assert places.take(Holder("2001:db8::1", 1))
     assert places.take(Holder("2001:db8::2", 2))
@@ -178,7 +185,7 @@ def test_addresses_of_ipv6() -> None:
 
 def test_nothing_stays_of_who_left() -> None:
     """Places that are given back leave nothing behind, however many addresses came."""
-    places: Any = Places()
+    places: Any = Places(Silent())
     places.adopt({"here": 2}, [])
     for number in range(5_000):
         holder = Holder(f"10.0.{number >> 8}.{number & 255}", number)
