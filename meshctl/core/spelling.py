@@ -61,19 +61,29 @@ def exposed(routes: Iterable[Route]) -> frozenset[str]:
 def read_otherwise(
     find: Callable[[Matchable], Route | None], request: Matchable, route: Route
 ) -> tuple[str, str] | None:
-    """The route that would take a request of `route` to the same service, and guard it otherwise, were its path read in
-    another way; and that reading."""
+    """Another reading of the path of a request of `route` that leads around a guard: the route that would take it to
+    the same service and guard it otherwise, and that reading. Where it climbs out of `route` to what no route of the
+    service has ("" for the name), nobody knows what is there."""
     if not is_odd(request.path):
         return None
     own = _guards(route)
     for path in spellings(request.path)[1:]:
         other = find(_Read(request, path))
-        if other is None or other is route:
+        if other is route:
             continue
-        guards = _guards(other)
-        if any(guards) and guards != own and set(other.services) & set(route.services):
-            return other.name, path
+        if other is not None and set(other.services) & set(route.services):
+            guards = _guards(other)
+            if any(guards) and guards != own:
+                return other.name, path
+        elif _climbs(request.path):
+            return "", path
     return None
+
+
+def _climbs(path: str) -> bool:
+    for _ in range(_DECODED):
+        path = unquote(path, errors="surrogateescape")
+    return ".." in _SLASHES.sub("/", _PARAMETERS.sub("", path)).split("/")
 
 
 class _Read:

@@ -88,7 +88,7 @@ def explain(
     service = services[route.service] if route.service is not None else None
     said = describe_filters(
         Asked(mesh, route, service, request, vouched, meters,
-              lambda part: _destination(services[part.service], request, live, part.version))
+              lambda part: _destination(services[part.service], request, live, part.version), [])
     )  # fmt: skip
     version, endpoint = "", ""
     if service is not None:
@@ -109,7 +109,10 @@ def explain(
 
 
 def _misread(other: tuple[str, str] | None) -> tuple[str, ...]:
-    return (f"path: could also be {other[1]}, which route {other[0]} guards: bad_path",) if other is not None else ()
+    if other is None:
+        return ()
+    name, path = other
+    return (f"path: could also be {path}, which {f'route {name} guards' if name else 'no route has'}: bad_path",)
 
 
 def _request(method: str, url: str, headers: Sequence[tuple[str, str]]) -> Request:

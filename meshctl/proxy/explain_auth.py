@@ -39,8 +39,11 @@ class _Asked:
         self.epoch = self
 
 
-def describe_auth(mesh: Mesh, route: Route, request: Request, vouched: Vouched) -> tuple[str, ...]:
-    """A line for each way that the route asks for, and for each rule about the request."""
+def describe_auth(
+    mesh: Mesh, route: Route, request: Request, vouched: Vouched, callers: list[Principal]
+) -> tuple[str, ...]:
+    """A line for each way that the route asks for, and for each rule about the request. Who calls, where that is known
+    here, is added to `callers`."""
     lines: list[str] = []
     need = route.auth
     configs = {each.name: each for each in mesh.auth}
@@ -57,6 +60,8 @@ def describe_auth(mesh: Mesh, route: Route, request: Request, vouched: Vouched) 
         return tuple(lines)
     principal = joined(principals if need and need.every else principals[:1]) if principals else Principal("", "")
     request.claims = principal.claims
+    if need is not None and principals and len(principals) >= wanted:
+        callers.append(principal)
     return (*lines, *_rules(route, request, principal))
 
 

@@ -17,6 +17,7 @@ from meshctl.proxy.explain_passing import describe_api, describe_compression, de
 from meshctl.proxy.filters import FILTERS
 
 if TYPE_CHECKING:
+    from meshctl.core.principal import Principal
     from meshctl.model.mesh import Mesh
     from meshctl.model.part import Part
     from meshctl.model.route import Route
@@ -37,6 +38,8 @@ class Asked(NamedTuple):
     meters: Meters | None
     destination: Callable[[Part], tuple[str, str]]
     """The version and the endpoint that a part would get, in words."""
+    callers: list[Principal]
+    """Who calls, once that was found."""
 
 
 def describe_filters(asked: Asked) -> tuple[str, ...]:
@@ -71,7 +74,7 @@ def _auth(asked: Asked) -> Iterable[str]:
         return ()
     from meshctl.proxy.explain_auth import Vouched, describe_auth
 
-    return describe_auth(mesh, route, asked.request, asked.vouched or Vouched())
+    return describe_auth(mesh, route, asked.request, asked.vouched or Vouched(), asked.callers)
 
 
 def _parts(asked: Asked) -> Iterable[str]:
@@ -91,15 +94,19 @@ EXPLAINED: Final[Mapping[str, Callable[[Asked], Iterable[str]]]] = {
     "raw_only": _raw_only,
     "addresses": lambda asked: describe_addresses(asked.mesh, asked.route),
     "cors": lambda asked: describe_cors(asked.route, asked.request),
-    "rate_limits": lambda asked: describe_rates(asked.route, asked.request, asked.meters, of_callers=False),
+    "rate_limits": lambda asked: describe_rates(
+        asked.route, asked.request, asked.callers, asked.meters, of_callers=False
+    ),
     "api_versions": lambda asked: describe_api(asked.route),
     "auth": _auth,
     # Whether rules are met follows from who was found to call: `auth` says both.
     "require": _said_elsewhere,
     # So does `api_versions` with the end of a version.
     "api_versions_that_go": _said_elsewhere,
-    "rate_limits_of_callers": lambda asked: describe_rates(asked.route, asked.request, asked.meters, of_callers=True),
-    "quotas": lambda asked: describe_quotas(asked.route, asked.request, asked.meters),
+    "rate_limits_of_callers": lambda asked: describe_rates(
+        asked.route, asked.request, asked.callers, asked.meters, of_callers=True
+    ),
+    "quotas": lambda asked: describe_quotas(asked.route, asked.request, asked.callers, asked.meters),
     "validation": lambda asked: describe_checked(asked.route, asked.request),
     "bandwidth": lambda asked: describe_bandwidth(asked.route),
     "compression": lambda asked: describe_compression(asked.route, asked.request),

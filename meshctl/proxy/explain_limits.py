@@ -5,11 +5,12 @@ With what a running proxy has counted beside the configuration, it says what wou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from meshctl import clock
 from meshctl.core.calendar import period
 from meshctl.core.gcra import Rate
+from meshctl.core.principal import Principal
 from meshctl.model.limits import By, Quota, RateLimit
 from meshctl.model.mesh import Mesh
 from meshctl.model.route import Route
@@ -27,29 +28,37 @@ HERE = "127.0.0.1"
 class _Asked:
     """As much of an exchange as limits look at."""
 
-    principal = None
     client = HERE
     trusted = False
     peer = identity = ""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, callers: Sequence[Principal]) -> None:
         self.request = request
         self.stream = self
+        self.principal = callers[0] if callers else None
+
+    def is_known(self, by: By) -> bool:
+        """Whether it is known here under which key the request would count."""
+        return by.kind != "key" or self.principal is not None
 
 
-def describe_rates(route: Route, request: Request, meters: Meters | None, *, of_callers: bool) -> Iterator[str]:
+def describe_rates(
+    route: Route, request: Request, callers: Sequence[Principal], meters: Meters | None, *, of_callers: bool
+) -> Iterator[str]:
     """A line for each rate, where the route's are kept before it is known who calls, or after that (`of_callers`)."""
     if asks_callers(route) is not of_callers:
         return
-    asked = _Asked(request)
+    asked = _Asked(request, callers)
     for limit in route.rate_limits:
         said = f"rate limit {limit.name}: {format_count_per(limit.count, limit.window)}, {limit.burst} at once"
         yield f"{said}, by {_by(limit.by)}{_rate_now(route.written, limit, asked, meters)}"
 
 
-def describe_quotas(route: Route, request: Request, meters: Meters | None) -> Iterator[str]:
+def describe_quotas(
+    route: Route, request: Request, callers: Sequence[Principal], meters: Meters | None
+) -> Iterator[str]:
     """A line for each quota."""
-    asked = _Asked(request)
+    asked = _Asked(request, callers)
     for quota in route.quotas:
         said = f"quota {quota.name}: {quota.limit} in a {quota.per}, by {_by(quota.by)}"
         yield said + _quota_now(route.written, quota, asked, meters)
@@ -72,7 +81,7 @@ def describe_addresses(mesh: Mesh, route: Route) -> Iterator[str]:
 
 
 def _rate_now(route: str, limit: RateLimit, asked: _Asked, meters: Meters | None) -> str:
-    if meters is None or limit.by.kind == "key":
+    if meters is None or not asked.is_known(limit.by):
         return ""
     now = clock.monotonic()
     key = counted(limit.by)(asked)  # type: ignore[arg-type]
@@ -85,7 +94,7 @@ def _rate_now(route: str, limit: RateLimit, asked: _Asked, meters: Meters | None
 
 
 def _quota_now(route: str, quota: Quota, asked: _Asked, meters: Meters | None) -> str:
-    if meters is None or quota.by.kind == "key":
+    if meters is None or not asked.is_known(quota.by):
         return ""
     at = period(quota.per, clock.wall())
     key = shown(counted(quota.by)(asked), quota.by)  # type: ignore[arg-type]

@@ -28,9 +28,8 @@ def unambiguous(exchange: Exchange) -> Reply | None:
         return found.config if found is not None else None
 
     other = read_otherwise(find, exchange.request, exchange.route.config)
-    return None if other is None else refusal(exchange, "bad_path", ambiguous(other[1]))
-
-
-def ambiguous(path: str) -> str:
-    """Why such a path is refused, in words."""
-    return f"the path could also be read as {path}, which is guarded: spell it plainly"
+    if other is None:
+        return None
+    name, path = other
+    what = "is guarded" if name else "nobody is led to"
+    return refusal(exchange, "bad_path", f"the path could also be read as {path}, which {what}: spell it plainly")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 
@@ -21,7 +22,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     folder = tmp_path_factory.mktemp("api")
     (folder / "shop").mkdir()
     assert meshctl(folder / "home", "init", "--template", "api", folder / "shop").status == 0
-    text = (folder / "shop" / "mesh.toml").read_text().replace("127.0.0.1:8080", "127.0.0.1:0", 1)
+    text = (folder / "shop" / "mesh.toml").read_text().replace('listen = ["127.0.0.1:8080"]', 'listen = ["127.0.0.1:0"]')
     started = Team(folder, text)
     try:
         yield started.until_ready()
@@ -153,11 +154,12 @@ def test_explained(team: Team, key: dict[str, str]) -> None:
     for said in (
         'auth partners (api_key): "acme"',
         "require writers: met",
-        "quota daily: 1000 in a day, by caller",
         "openapi openapi.json: createOrder, POST /orders under /",
         "request body: remove, set in JSON of up to 1MiB",
     ):
         assert said in view["policies"]
+    for said in (r"rate limit per-caller: 10/s, 20 at once, by caller; \d+ left", r"quota daily: 1000 .*; \d+ left"):
+        assert any(re.fullmatch(said, each) for each in view["policies"]), view["policies"]
     parts = team.meshctl("routes", "explain", "GET", "/overview/1", *words).json()["policies"]
     assert [each.partition(":")[0] for each in parts if each.startswith("part ")] == [
         "part product", "part orders", "part reviews",
