@@ -13,6 +13,8 @@ from meshctl import clock
 _RFC3339: Final = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
 # In JSON the time may stand anywhere; it is looked for where logs have it.
 _JSON: Final = re.compile(rf'\{{.{{0,200}}?"(?:time|timestamp|ts|at)": ?"({_RFC3339})"')
+# What `up` shows of a program has its name before it, and in a file the moment at which it was shown.
+_SHOWN: Final = re.compile(r"[^|!*{]{1,100} [|!] (?=\{)")
 _TEXT: Final = re.compile(rf"({_RFC3339})\b")
 _COMBINED: Final = re.compile(r"^\S{1,100} \S{1,100} \S{1,400} \[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]")
 
@@ -20,7 +22,8 @@ _COMBINED: Final = re.compile(r"^\S{1,100} \S{1,100} \S{1,400} \[(\d\d/\w{3}/\d{
 def written_at(line: str) -> float | None:
     """Seconds since the epoch; None for a line that does not say."""
     try:
-        found = _JSON.match(line) or _TEXT.match(line)
+        shown = _SHOWN.match(line)
+        found = _JSON.match(line, shown.end() if shown else 0) or _TEXT.match(line)
         if found is not None:
             return clock.read_time(found[1].replace(",", "."))
         combined = _COMBINED.match(line)

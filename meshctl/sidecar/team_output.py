@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from meshctl import clock
 from meshctl.errors import MeshError
 from meshctl.observe.outlet import Outlet, share
 from meshctl.sidecar.team_lines import Kind, Line, Lines, Names
@@ -24,13 +25,17 @@ _LEFT_BEHIND: Final = 64
 
 
 class Output:
-    """See the module. `on_broken` is called when nobody reads any more."""
+    """See the module. `on_broken` is called when nobody reads any more; with `is_dated` lines begin with the time at
+    which they came, for a file that is read later."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, names: Names, *, is_quiet: bool = False) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, names: Names, *, is_quiet: bool = False, is_dated: bool = False
+    ) -> None:
         self.on_broken: Callable[[], None] = lambda: None
         self._loop = loop
         self._names = names
         self._is_quiet = is_quiet
+        self._is_dated = is_dated
         self._out = _Stream(loop, 1, self._on_room, self._on_gone)
         self._talk = _Stream(loop, 2, self._on_room, lambda: None)
         self._sources: set[Source] = set()
@@ -54,7 +59,7 @@ class Output:
 
     def warn(self, name: str, text: str) -> None:
         """Say what has to be said."""
-        self._talk.write("".join(self._names.show(name, "own", Line(each.encode())) for each in text.split("\n")))
+        self._talk.write(self._shown(name, "own", [Line(each.encode()) for each in text.split("\n")]))
 
     async def flush(self, seconds: float) -> None:
         """Return when all is written, or after `seconds`: a reader that stands still must not hold up the end."""
@@ -69,7 +74,7 @@ class Output:
     def show(self, source: Source, lines: list[Line]) -> None:
         """Write the lines of one source."""
         if lines:
-            self._out.write("".join(self._names.show(source.name, source.kind, line) for line in lines))
+            self._out.write(self._shown(source.name, source.kind, lines))
         if self._out.is_full:
             for each in self._sources:
                 self._loop.remove_reader(each.fd)
@@ -79,6 +84,10 @@ class Output:
         self._loop.remove_reader(source.fd)
         self._sources.discard(source)
         os.close(source.fd)
+
+    def _shown(self, name: str, kind: Kind, lines: list[Line]) -> str:
+        date = f"{clock.timestamp(clock.wall())} " if self._is_dated else ""
+        return "".join(date + self._names.show(name, kind, line) for line in lines)
 
     def _on_gone(self) -> None:
         self.on_broken()

@@ -46,7 +46,8 @@ async def _run(plan: Plan, teller: Teller, ignored: frozenset[int]) -> int:
     loop = asyncio.get_running_loop()
     home = Home(Path(plan.home))
     names = [OWN, *(seat.name for seat in plan.seats)]
-    output = Output(loop, Names(names, is_coloured=plan.is_coloured), is_quiet=plan.is_quiet)
+    shown = Names(names, is_coloured=plan.is_coloured)
+    output = Output(loop, shown, is_quiet=plan.is_quiet, is_dated=bool(plan.log))
     store = SqliteStore(home.database)
     record = Record(home)
     members = [Member(seat, partial(launch, plan, seat), output) for seat in plan.seats]

@@ -54,6 +54,15 @@ def test_lines_come_in_the_order_of_time(home: Path, capsys: pytest.CaptureFixtu
     assert [json.loads(each)["path"] for each in told(home, capsys, "gateway")] == ["/b", "/c\x1b"]
 
 
+def test_what_up_showed_is_in_the_order_of_time(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `up --detach` has shown stands where it was written, a request where it was answered, between the lines of
+    sidecars."""
+    shown = [f"2026-11-22T09:00:{second:02}.000Z " for second in (2, 5)]
+    write(home, "up", f"{shown[0]}orders v1 ! 127.0.0.1 was here\n", f"{shown[1]}gateway   | {line(3, '/c')}")
+    write(home, "orders-1", line(1, "/a"), line(4, "/d"))
+    assert [each.split()[0] for each in told(home, capsys)] == ["orders-1", "up", "up", "orders-1"]
+
+
 def test_lines_are_filtered(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By a text and by the status of requests, before the last lines are counted."""
     write(home, "gateway", line(0, "/wanted", 503), *(line(second, "/other") for second in range(1, 50)))

@@ -178,7 +178,10 @@ def test_in_the_background(up: Up) -> None:
     assert ended.status == 0
     assert re.fullmatch(r"ending web \(process \d+\)\nended web\n", ended.err)
     assert not is_alive(int(row["pid"]))
-    assert re.findall(r"^web +\| (.*)$", log.read_text(), re.MULTILINE) == ["web starts", "SIGTERM"]
+    stamped = r"^(20\S+Z) web +\| (.*)$"
+    (started, start), (asked, ended_by) = re.findall(stamped, log.read_text(), re.MULTILINE)
+    assert (start, ended_by, started < asked) == ("web starts", "SIGTERM", True)
+    assert all(re.match(r"20\S+Z ", line) for line in log.read_text().splitlines())
     nothing = team.meshctl("down")
     assert (nothing.status, "nothing runs in" in nothing.err) == (4, True)
 
