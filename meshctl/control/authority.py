@@ -70,7 +70,7 @@ class Authority:
             credentials = self._credentials(order, pair, intermediate, bundle)
             entry = issued.record(_record(order, pair, credentials))
             audit = Audit(who(), now, f"issue {credentials.identity or _name(order)}", after=credentials.serial)
-            self._store.transact([entry, *issued.forgotten(self._store, now)], audit=audit)
+            self._store.transact([entry, *issued.forgotten(self._store, credentials.serial, now)], audit=audit)
             return credentials
 
     def make_root(self, number: int, name: str) -> Root:

@@ -1,6 +1,7 @@
 """The records of what the mesh's authority has issued and revoked. Knows neither keys nor files.
 
-Keys: `pki/issued/<serial>` and `pki/revoked/<serial>`. A record is kept as long as its certificate is in its time.
+Keys: `pki/issued/<serial>` and `pki/revoked/<serial>`. A record is kept as long as its certificate is in its time, and
+of those that proxies replace by themselves the newest.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ from meshctl.store.protocol import Audit, Delete, Put, Store
 ISSUED: Final = "pki/issued/"
 # An expired certificate is refused by its date; its record goes when even a clock that is this late agrees.
 _KEPT: Final = 86400.0
+MOST: Final = 20_000
+"""Certificates of proxies that are remembered, at 350 bytes each: a thousand proxies, each rotated twenty times in the
+two days of a record. One that is forgotten in its time can be refused no more but with all others, by another root."""
+FEW: Final = 1_000
+"""As long as there are no more, all are looked at with each new one. Of more that takes a while."""
 
 Kind = Literal["workload", "edge", "server"]
 
@@ -69,10 +75,17 @@ def record(issued: Issued) -> Put:
     return Put(ISSUED + issued.serial, msgspec.json.encode(issued))
 
 
-def forgotten(store: Store, now: float) -> list[Delete]:
-    """The changes that drop the records of certificates long past their time."""
-    gone = [Delete(ISSUED + each.serial) for each in issued(store) if each.not_after + _KEPT < now]
-    return gone + [Delete(REVOKED + each.serial) for each in revoked(store).values() if each.not_after + _KEPT < now]
+def forgotten(store: Store, serial: str, now: float) -> list[Delete]:
+    """The changes that drop the records of certificates long past their time, and the oldest of too many, when one with
+    this serial is issued: with every sixteenth where there are more than a few."""
+    # Serials are drawn, so their last digit is a die that everybody sees alike.
+    if store.count(ISSUED) > FEW and not serial.endswith("0"):
+        return []
+    known = issued(store)
+    gone = [each for each in known if each.not_after + _KEPT < now]
+    crowd = [each for each in known if each.kind != "server" and each.not_after + _KEPT >= now][MOST:]
+    over = [each.serial for each in revoked(store).values() if each.not_after + _KEPT < now]
+    return [*(Delete(ISSUED + each.serial) for each in (*gone, *crowd)), *(Delete(REVOKED + each) for each in over)]
 
 
 def revoke(store: Store, certificates: list[Issued], *, at: float, who: str) -> list[Issued]:
