@@ -54,7 +54,8 @@ def show(
 ) -> None:
     """Show a service: each version's weight and real share, each endpoint's health, and why it is what it is.
 
-    It is shown as each proxy sees it, but for those that sent it nothing and find nothing amiss."""
+    It is shown as each proxy sees it, but for those that sent it nothing and find nothing amiss. Requests of versions
+    are counted anew with each revision, those of endpoints as long as they are there."""
     from meshctl.model.views import ServiceView
 
     answers = ask_running(session, "/v1/services", list[ServiceView])
@@ -170,7 +171,7 @@ def _limited(limit: LimitView | None) -> str:
 def _show_versions(session: Session, versions: Sequence[VersionView]) -> None:
     weight = sum(version.weight for version in versions) or 1
     declared = sum(version.declared or 0 for version in versions) or 1
-    requests = sum(version.requests for version in versions) or 1
+    requests = sum(version.requests for version in versions)
     several = is_overridden(versions)
     session.terminal.table(
         ["VERSION", "WEIGHT>", *(["IN THE FILE>"] if several else []), "REAL SHARE>", "REQUESTS>", "HEALTHY"],
@@ -179,7 +180,7 @@ def _show_versions(session: Session, versions: Sequence[VersionView]) -> None:
                 each.name,
                 share(each.weight / weight),
                 *([share((each.declared or 0) / declared)] if several else []),
-                share(each.requests / requests),
+                share(each.requests / requests) if requests else "–",
                 each.requests,
                 f"{each.healthy}/{each.endpoints}",
             )
