@@ -1,14 +1,16 @@
 """`python -m tests.conformance.real_apps KIND SOCKET`: a server written in Python whose answers tell how it understood
-each request: "h11" (in uvicorn), "aiohttp", or "http.server" with the few lines that its users write for a body."""
+each request: "h11" (in uvicorn), "aiohttp", or "http.server" with the few lines that its users write for a body. The
+last one listens on $PORT where no SOCKET is given."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from hashlib import sha1
 from http.server import BaseHTTPRequestHandler
-from socketserver import ThreadingMixIn, UnixStreamServer
+from socketserver import BaseServer, TCPServer, ThreadingMixIn, UnixStreamServer
 from typing import Any
 
 SEEN: list[tuple[str, str, int, str]] = []
@@ -116,7 +118,7 @@ class Handler(BaseHTTPRequestHandler):
         return "unix"
 
 
-class Server(ThreadingMixIn, UnixStreamServer):
+class Quiet(ThreadingMixIn, BaseServer):
     """See `Handler`."""
 
     daemon_threads = True
@@ -125,10 +127,22 @@ class Server(ThreadingMixIn, UnixStreamServer):
         """The other end may leave at any time."""
 
 
+class Server(Quiet, UnixStreamServer):
+    """On a socket."""
+
+
+class PortServer(Quiet, TCPServer):
+    """On a port."""
+
+    allow_reuse_address = True
+    request_queue_size = 128
+
+
 def serve_by_hand(path: str) -> None:
     """http.server."""
-    Server(path, Handler).serve_forever()
+    made = Server(path, Handler) if path else PortServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
+    made.serve_forever()
 
 
 if __name__ == "__main__":
-    {"h11": serve_h11, "aiohttp": serve_aiohttp, "http.server": serve_by_hand}[sys.argv[1]](sys.argv[2])
+    {"h11": serve_h11, "aiohttp": serve_aiohttp, "http.server": serve_by_hand}[sys.argv[1]]("".join(sys.argv[2:]))

@@ -74,6 +74,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 class Trial:
     """One service behind the gateway, and the cases that were sent to it."""
 
+    gateway: Any
+
     def __init__(self, gateway: Gateway, kind: str, mode: str) -> None:
         self.mode = mode
         self.gateway = gateway
@@ -104,12 +106,24 @@ class Trial:
         after = self.other.read_response()
         return "" if told(after).startswith(f"GET /{number:03}-after 0 ") else f"somebody else got {after}"
 
+    def send_all(self, cases: dict[str, bytes]) -> dict[str, str]:
+        """Send each case, as `send` does; what went wrong, by case."""
+        told = {}
+        for number, (name, case) in enumerate(cases.items(), 1):
+            if problem := self.send(number, case, is_swallowed=name in SWALLOWING):
+                told[name] = problem
+        return told
+
     def counted(self) -> tuple[Counter[Any], Counter[Any]]:
         """What the service understood, and what the gateway says that it has passed on: method, path and length."""
         seen = Counter(self._key(*each[:3]) for each in self.backend.seen())
-        lines = [each for each in self._lines() if each["path"] != "/__seen"]
+        return seen, self.passed("access.log")
+
+    def passed(self, log: str) -> Counter[Any]:
+        """What a log says that was passed on."""
+        lines = [each for each in self._lines(log) if each["path"] != "/__seen"]
         passed = [each for each in lines if each.get("endpoint") and not each.get("reason") and each["status"] == 200]
-        return seen, Counter(self._key(each["method"], each["path"], each["bytes_in"]) for each in passed)
+        return Counter(self._key(each["method"], each["path"], each["bytes_in"]) for each in passed)
 
     def _key(self, method: str, target: str, length: int) -> tuple[str, str, int]:
         found = _OWN.search(target)
@@ -117,11 +131,11 @@ class Trial:
         length = length if self.mode in {"plain", "cached", "mirrored"} else 0
         return "GET" if self.mode == "parts" else method, found[0] if found else target, length
 
-    def _lines(self) -> list[dict[str, Any]]:
+    def _lines(self, name: str) -> list[dict[str, Any]]:
         """The access log, once all of it is there."""
         self.other.send(self._get("/000-end"))
         self.other.read_response()
-        log = self.gateway.folder / "access.log"
+        log = self.gateway.folder / name
         for _ in range(int(2 * PATIENCE / 0.05)):
             text = log.read_text()
             own = [
@@ -180,11 +194,8 @@ def test_everybody_agrees_where_a_request_ends(gateway: Gateway, kind: str, mode
         pytest.skip(f"{kind} is not installed")
     trial = Trial(gateway, kind, mode)
     cases = CASES if mode == "plain" else ACCEPTED
-    wrong = {}
     try:
-        for number, (name, case) in enumerate(cases.items(), 1):
-            if problem := trial.send(number, case, is_swallowed=name in SWALLOWING):
-                wrong[name] = problem
+        wrong = trial.send_all(cases)
         seen, passed = trial.counted()
         copied = trial.copied()
     finally:
