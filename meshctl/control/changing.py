@@ -16,7 +16,7 @@ from typing import Final
 
 from meshctl import clock
 from meshctl.control.acks import acknowledge
-from meshctl.control.discovery import Name, Registrations, extended
+from meshctl.control.discovery import Name, Registrations, extended, remembered
 from meshctl.control.fleet import PATIENCE, Fleet
 from meshctl.control.identity import Identity
 from meshctl.control.keyring import Keyring
@@ -61,7 +61,7 @@ class Changing:
         self._lease = lease
         self._roll = Roll()
         self._keyring = Keyring(store, fleet)
-        self._known: frozenset[Name] = frozenset()
+        self._known: tuple[Name, ...] = ()
         self._said = (-1, "")
         self._told: dict[str, float] = {}
         """Failures of the store that were told of, and until when that is enough."""
@@ -173,7 +173,7 @@ class Changing:
             assert revision is not None
             if refusal := await self._change_to(revision):
                 self._events.error("revision_refused", revision=revision.number, reason=refusal, serving=self.number)
-        elif not roll.names <= self._known and (refusal := await self._change_to(serving.revision)):
+        elif not roll.names.issubset(self._known) and (refusal := await self._change_to(serving.revision)):
             self._events.error("services_refused", reason=refusal, serving=self.number)
         if roll.changed and self.serving is serving:
             serving.listed = roll.listed
@@ -223,8 +223,7 @@ class Changing:
         """Serve `revision` with all that is registered, all workers or none; "" or why not."""
         opened: dict[str, Bound] = {}
         self._count += 1
-        # What a service had once is not forgotten when its last sidecar ends: requests hear that it has no endpoint.
-        known = self._known | self._roll.names
+        known = remembered(self._known, self._roll.names)
         try:
             mesh = self._role.effective(extended(revision.mesh(), known))
             listeners = self._role.listeners(mesh)

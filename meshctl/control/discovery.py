@@ -28,6 +28,10 @@ _AT_A_TURN: Final = 128
 # How many of them are looked at closely, at some 10 microseconds each.
 _CLOSELY: Final = 16
 
+GONE: Final = 100
+"""Services' versions without a sidecar that a proxy knows on. Where each deployment has a name of its own, there are
+ever more of them."""
+
 Registrations = tuple[Registration, ...]
 Name = tuple[str, str]
 """A service and one of its versions."""
@@ -79,7 +83,14 @@ def names(found: Iterable[Registration]) -> frozenset[Name]:
     return frozenset((each.service, each.version) for each in found)
 
 
-def extended(mesh: Mesh, known: frozenset[Name]) -> Mesh:
+def remembered(before: Iterable[Name], there: frozenset[Name]) -> tuple[Name, ...]:
+    """The names that are registered, behind the last ones of those known `before` that are so no more: requests for
+    these hear that there is no endpoint. The longer one has been gone, the further in front it stands."""
+    gone = [name for name in before if name not in there]
+    return (*gone[-GONE:], *sorted(there))
+
+
+def extended(mesh: Mesh, known: Iterable[Name]) -> Mesh:
     """`mesh` with the services and versions in `known` that it does not have. A version that a configured service does
     not list takes nothing until somebody gives it a weight; those of a service without any share alike."""
     added: dict[str, list[str]] = {}

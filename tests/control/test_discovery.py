@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from meshctl.control.discovery import announce, bury, extended, machine, names, registrations, withdraw
+from meshctl.control.discovery import (
+    GONE,
+    announce,
+    bury,
+    extended,
+    machine,
+    names,
+    registrations,
+    remembered,
+    withdraw,
+)
 from meshctl.model.mesh import Mesh
 from meshctl.model.registration import Registration
 from meshctl.model.service import Endpoint, Service, Version
@@ -120,3 +130,17 @@ def test_versions_that_are_not_configured(configured: tuple[Version, ...], weigh
     assert {each.name: each.weight for each in mesh.services[0].versions} == weights
     assert [each.name for each in mesh.services] == ["shop", "other"]
     assert extended(mesh, known) == mesh
+
+
+def test_the_last_that_went_are_remembered() -> None:
+    """Whoever has gone is known on, as long as not too many have gone since; whoever is there always is."""
+    known: tuple[tuple[str, str], ...] = ()
+    lasting = ("web", "v0")
+    for number in range(3 * GONE):
+        known = remembered(known, frozenset({("shop", f"v{number}"), lasting}))
+        assert known[-2:] == (("shop", f"v{number}"), lasting)
+        assert known[:-2] == tuple(("shop", f"v{each}") for each in range(max(0, number - GONE), number))
+    # One that has come back has gone last when it goes again.
+    known = remembered(remembered(known, frozenset({known[0]})), frozenset())
+    assert known[-1] == ("shop", f"v{2 * GONE - 1}")
+    assert (len(known), len(set(known))) == (GONE, GONE)

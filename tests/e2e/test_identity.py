@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from contextlib import closing
 
+import msgspec
+
 from meshctl import clock
 from meshctl.control import trust_state
-from meshctl.control.discovery import announce, machine
+from meshctl.control.discovery import GONE, announce, machine
 from meshctl.control.issued import issued, revoke
 from meshctl.model.registration import Registration
-from meshctl.store.protocol import Audit
+from meshctl.store.protocol import Audit, Put
 from meshctl.store.sqlite import SqliteStore
 
 from .conftest import StartGateway
@@ -47,3 +49,30 @@ def test_an_identity_comes_with_the_first_need(upstreams: Upstreams, start_gatew
         third = until(lambda: (found := identity(gateway)) and found["serial"] != second["serial"] and found, "another")
         assert third["spiffe"] == first["spiffe"]
         store.release(lease)
+
+
+def test_services_that_have_gone(upstreams: Upstreams, start_gateway: StartGateway) -> None:
+    """Sidecars may bring ever new services and versions: of those that have gone a gateway knows a number, the last
+    ones, and serves on."""
+    gateway = start_gateway("--route", f"/={upstreams.url_of('a')}")
+
+    def known() -> set[str]:
+        answers = gateway.meshctl("services", "ls", "-o", "json")
+        return {service["name"] for answer in answers.json() for service in answer["services"]}
+
+    before = known()
+    with closing(SqliteStore(gateway.home / "mesh.db")) as store:
+        for turn in range(3):
+            lease = store.grant(600)
+            mine = {f"s{turn}-{number}" for number in range(GONE - 10)}
+            made = [Registration(name, "v1", "127.0.0.1", 1, name, os.getpid(), machine(), 1.0) for name in mine]
+            puts = [Put(f"endpoints/{each.service}/{each.proxy}", msgspec.json.encode(each), lease) for each in made]
+            store.transact(puts, audit=Audit("test", clock.wall(), "register"))
+            until(lambda: known() >= mine, "them all to be known")  # noqa: B023 - asked at once
+            store.release(lease)
+        found = known()
+    assert before < found
+    assert {name for name in found if name.startswith("s2-")} == mine
+    gone = {name for name in found if name.startswith(("s0-", "s1-"))}
+    assert len(gone) == GONE
+    assert {name for name in gone if name.startswith("s1-")} == {f"s1-{number}" for number in range(GONE - 10)}
