@@ -1,4 +1,4 @@
-"""Strangers who want a gateway for themselves: each attack is a coroutine that goes on until it is cancelled. None of
+"""Strangers who want a proxy for themselves: each attack is a coroutine that goes on until it is cancelled. None of
 them minds what becomes of its connections."""
 
 from __future__ import annotations
@@ -11,7 +11,11 @@ import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import ContextVar
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
+
+from tests.proxy.members import Authority, spiffe
 
 Attack = Callable[[int, int, int], Awaitable[None]]
 """Against a port, an HTTPS port, with so many connections."""
@@ -120,12 +124,101 @@ async def slow_bodies(port: int, _https: int, count: int) -> None:
     await _each(count, one)
 
 
-async def slow_handshakes(_port: int, https: int, count: int) -> None:
-    """Handshakes that come byte by byte."""
+def _hello() -> bytes:
     hello = ssl.MemoryBIO()
     with suppress(ssl.SSLWantReadError):
         _ignorant().wrap_bio(ssl.MemoryBIO(), hello, server_hostname="x").do_handshake()
-    data = hello.read()
+    return hello.read()
+
+
+async def half_handshakes(_port: int, https: int, count: int) -> None:
+    """Handshakes that stop in the middle: nothing follows their first message."""
+    data = _hello()
+
+    async def one(_number: int) -> None:
+        reader, writer = await _open(https)
+        writer.write(data)
+        while await reader.read(4096):
+            pass
+
+    await _each(count, one)
+
+
+async def broken_handshakes(_port: int, https: int, count: int) -> None:
+    """What begins like a handshake and is none."""
+    data = _hello()
+
+    async def one(number: int) -> None:
+        reader, writer = await _open(https)
+        at = number % (len(data) - 5) + 5
+        writer.write(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :] + bytes(64))
+        await reader.read(4096)
+        _reset(writer)
+
+    await _each(max(count // 20, 4), one)
+
+
+async def plain_bytes(_port: int, https: int, count: int) -> None:
+    """Requests in the clear, and what is no request, where only TLS is spoken."""
+    kinds = itertools.cycle((_GET, _GET * 1000, bytes(100_000), b"GET / HTTP/1.1\r\nX-A: " + b"a" * 100_000, b"\n"))
+
+    async def one(_number: int) -> None:
+        reader, writer = await _open(https)
+        writer.write(next(kinds))
+        await reader.read(4096)
+        _reset(writer)
+
+    await _each(max(count // 20, 4), one)
+
+
+async def strangers(_port: int, https: int, count: int) -> None:
+    """Handshakes with certificates that another authority made for the very services of the mesh."""
+    with TemporaryDirectory() as folder:
+        authority = Authority(Path(folder), "strange")
+        contexts = []
+        for leaf in (authority.service("web"), authority.service("orders"), authority.issue(*map(spiffe, "ab"))):
+            context = authority.client(leaf)
+            context.verify_mode = ssl.CERT_NONE
+            contexts.append(context)
+
+        async def one(number: int) -> None:
+            reader, writer = await _open(https)
+            come, go = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = contexts[number % len(contexts)].wrap_bio(come, go, server_hostname="orders")
+            is_over = False
+            while not is_over:
+                with suppress(ssl.SSLWantReadError):
+                    tls.do_handshake()
+                    tls.write(_GET)
+                    is_over = True
+                writer.write(go.read())
+                data = await reader.read(16_384)
+                is_over = is_over or not data
+                come.write(data)
+
+        await _each(max(count // 20, 4), one)
+
+
+async def detours(port: int, _https: int, count: int) -> None:
+    """Tunnels (CONNECT) to where nobody listens, to ever other hosts, and into the mesh with nothing after."""
+    number = itertools.count()
+
+    async def one(_number: int) -> None:
+        what = next(number)
+        host = b"orders:80" if what % 3 == 0 else b"127.%d.%d.2:9" % (what >> 8 & 255, what & 255)
+        reader, writer = await _open(port)
+        writer.write(b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (host, host))
+        await reader.read(4096)
+        if what % 6 == 0:
+            writer.write(_hello())
+            await reader.read(4096)
+
+    await _each(max(count // 20, 4), one)
+
+
+async def slow_handshakes(_port: int, https: int, count: int) -> None:
+    """Handshakes that come byte by byte."""
+    data = _hello()
 
     async def one(_number: int) -> None:
         _, writer = await _open(https)
@@ -248,6 +341,16 @@ ATTACKS: Final[dict[str, Attack]] = {
     each.__name__: each
     for each in (
         idle, slow_heads, slow_heads_by_tls, slow_bodies, slow_handshakes, handshakes, slow_readers, comings_and_goings,
-        vanishing, long_heads, pipelines, tunnels, names,
+        vanishing, long_heads, pipelines, tunnels, names, half_handshakes, broken_handshakes, plain_bytes,
     )
 }  # fmt: skip
+"""On a gateway, with a port in the clear and one for HTTPS."""
+
+ON_SIDECARS: Final[dict[str, Attack]] = {
+    each.__name__: each
+    for each in (
+        idle, slow_heads, slow_bodies, slow_readers, comings_and_goings, vanishing, long_heads, pipelines, names,
+        detours, plain_bytes, slow_handshakes, half_handshakes, broken_handshakes, handshakes, strangers,
+    )
+}  # fmt: skip
+"""On the ports of an app's own sidecar, and the port for mutual TLS of another one."""

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from tests.conformance.authority import Authority
 from tests.conformance.running import Gateway
 from tests.conformance.wire import PATIENCE
@@ -98,6 +100,21 @@ class Stage:
             endpoints = ["127.0.0.1:{self.service.port}"]
             """,
         )
+
+        self.port = self.gateway.ports[0]
+
+    def ports(self, attack: str) -> tuple[int, int]:
+        """What is attacked: a port in the clear and one for HTTPS."""
+        port, https = self.gateway.ports
+        return port, https
+
+    def workers(self) -> list[psutil.Process]:
+        """Those of the gateway."""
+        return psutil.Process(self.gateway.process.pid).children(recursive=True)
+
+    def memory(self) -> int:
+        """The gateway's resident bytes."""
+        return self.gateway.memory()
 
     def close(self) -> list[str]:
         """End it; what the gateway complained of."""
