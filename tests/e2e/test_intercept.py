@@ -41,6 +41,13 @@ RENOUNCE = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
 _NONE = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$0" "$@"'
 FORBID = ("unshare", "--user", "--map-root-user", "sh", "-c", _NONE)
 """Runs a program where nobody may make user namespaces."""
+NO_NETWORKS = ("unshare", "--user", "--map-root-user", "sh", "-c", _NONE.replace("user_namespaces", "net_namespaces"))
+"""The same for networks."""
+NO_UNSHARE = (sys.executable, "-m", "tests.e2e.without_unshare")
+_ARMOUR = "kernel/apparmor_restrict_unprivileged_userns"
+_ARMOURED = f'mount -t tmpfs none /proc/sys/kernel && echo 1 > /proc/sys/{_ARMOUR} && exec "$0" "$@"'
+ARMOURED = ("unshare", "--mount", "sh", "-c", _ARMOURED, *NO_UNSHARE)
+"""Runs a program where a mere user's namespaces are without rights, by the setting of AppArmor."""
 BARE = {"PATH": os.environ["PATH"]}
 
 pytestmark = pytest.mark.timeout(300)
@@ -495,10 +502,12 @@ def test_nothing_is_left_of_what_is_killed(victims: str) -> None:
             os.kill(first, signal.SIGKILL)
 
             def apps() -> set[int]:
-                pids = {each.pid for each in wrapper.children()}
-                return {pid for pid in pids if os.getpgid(pid) == pid != os.getsid(pid)}
+                with contextlib.suppress(ProcessLookupError):
+                    pids = {each.pid for each in wrapper.children()} - {first}
+                    return {pid for pid in pids if os.getpgid(pid) == pid != os.getsid(pid)}
+                return set()
 
-            (app,) = until(lambda: apps() - {first}, "the app to be started again")
+            (app,) = until(apps, "the app to be started again")
             assert network(app) == own
             until(made.registration, "it to be registered again")
             everyone = {each.pid for each in wrapper.children(recursive=True)}
@@ -511,6 +520,39 @@ def test_nothing_is_left_of_what_is_killed(victims: str) -> None:
             assert kept(own) == []
         finally:
             made.kill()
+
+
+ENCLOSE = """
+from meshctl.errors import MeshError
+from meshctl.sidecar.enclosure import enclose
+try:
+    enclose(0).close()
+except MeshError as error:
+    print(error.message, error.hint, sep="|")
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "why", "remedy"),
+    [
+        ((*FORBID, *RENOUNCE), "(user.max_user_namespaces = 0)", "sysctl -w user.max_user_namespaces="),
+        (NO_NETWORKS, "(user.max_net_namespaces = 0)", "sysctl -w user.max_net_namespaces="),
+        (NO_UNSHARE, "operation not permitted", "its seccomp profile"),
+        (ARMOURED, "(kernel.apparmor_restrict_unprivileged_userns = 1)", "AppArmor profile"),
+        (FORBID, "", ""),
+    ],
+    ids=["no user namespaces", "no networks", "a container's profile", "AppArmor", "root without user namespaces"],
+)
+def test_what_forbids_it_is_named(before: tuple[str, ...], why: str, remedy: str) -> None:
+    """Where the kernel forbids it the error tells by which setting, and what would allow it; root needs no user
+    namespaces."""
+    if not works(*before, "true"):
+        pytest.skip("it cannot be forbidden to one process alone here")
+    ended = subprocess.run([*before, sys.executable, "-c", ENCLOSE], capture_output=True, text=True, timeout=60)
+    assert ended.stderr == ""
+    message, _, hint = ended.stdout.strip().partition("|")
+    assert why in message and remedy in hint
+    assert message.startswith("the kernel does not allow --intercept: ") == ("--intercept=auto" in hint) == bool(why)
 
 
 def test_where_it_is_forbidden_the_setting_is_named(home: Path, tmp_path: Path) -> None:
