@@ -84,6 +84,8 @@ def _commit(store: Store, content: bytes, *, source: str, who: str, what: str, e
         return Applied(base.number, unchanged=True)
     if expect is not None and expect != base.number:
         raise _conflict(store, expect, base.number)
+    from meshctl.control.outlived import outlived
+
     now = clock.wall()
     new = Revision(Summary(base.number + 1, sha, now, who, source), content)
     changes = _changes(store, base.number, new)
@@ -92,7 +94,7 @@ def _commit(store: Store, content: bytes, *, source: str, who: str, what: str, e
     dropped = [Delete(key) for key in keys(new.number - KEPT)] if new.number > KEPT else []
     expected = Expect(CURRENT, 0 if entry is None else entry.revision)
     try:
-        store.transact([*puts(new), *dropped], expect=[expected], audit=audit)
+        store.transact([*puts(new), *dropped, *outlived(store, new)], expect=[expected], audit=audit)
     except Conflict as error:
         winner = pointer(store)
         if winner is not None and winner.hash == sha:

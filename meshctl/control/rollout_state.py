@@ -25,7 +25,7 @@ from meshctl.observe.tally import Tally
 from meshctl.store.protocol import Audit, Delete, Entry, Expect, Put, Store
 
 _CURRENT: Final = ROLLOUTS
-_PAST: Final = "traffic/past/"
+PAST: Final = "traffic/past/"
 KEPT: Final = 20
 """How many past rollouts of a service can be read."""
 EVENTS: Final = 300
@@ -94,7 +94,7 @@ def unfinished(store: Store) -> list[Rollout]:
 
 def past(store: Store, service: str) -> list[Rollout]:
     """The rollouts of a service before the last one, newest first."""
-    return [_read(entry) for entry in reversed(store.list(f"{_PAST}{service}/"))]
+    return [_read(entry) for entry in reversed(store.list(f"{PAST}{service}/"))]
 
 
 def none_runs(store: Store, service: str) -> Expect:
@@ -200,4 +200,4 @@ def _read(entry: Entry) -> Rollout:
 
 
 def _past(service: str, number: int) -> str:
-    return f"{_PAST}{service}/{number:010d}"
+    return f"{PAST}{service}/{number:010d}"

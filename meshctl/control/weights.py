@@ -21,8 +21,8 @@ from meshctl.model.service import Service
 from meshctl.model.weights import LiveWeights, Shares, Shift, State
 from meshctl.store.protocol import Audit, Conflict, Delete, Entry, Expect, Put, Store
 
-_WEIGHTS: Final = "traffic/weights/"
-_HISTORY: Final = "traffic/history/"
+WEIGHTS: Final = "traffic/weights/"
+HISTORY: Final = "traffic/history/"
 
 BACK: Final = 50
 """How many states `rollback` can go back."""
@@ -63,13 +63,13 @@ class Draft(NamedTuple):
 
 def live_weights(store: Store) -> dict[str, Shares]:
     """The live weights of all services that have any: what proxies follow."""
-    found = (decode(entry, LiveWeights) for entry in store.list(_WEIGHTS))
+    found = (decode(entry, LiveWeights) for entry in store.list(WEIGHTS))
     return {each.service: each.now.weights for each in found if each.now.weights}
 
 
 def live(store: Store, service: str) -> LiveWeights | None:
     """The live weights of a service with the states before; None where nobody ever changed them."""
-    entry = store.get(_WEIGHTS + service)
+    entry = store.get(WEIGHTS + service)
     return None if entry is None else decode(entry, LiveWeights)
 
 
@@ -150,7 +150,7 @@ def draft_back(store: Store, service: str, *, who: str, what: str, origin: str) 
 
 def history(store: Store, service: str, limit: int = 0) -> list[Shift]:
     """The changes of a service's weights, newest first; at most `limit` of them where it is not 0."""
-    found = [decode(entry, Shift) for entry in reversed(store.list(f"{_HISTORY}{service}/"))]
+    found = [decode(entry, Shift) for entry in reversed(store.list(f"{HISTORY}{service}/"))]
     return found[:limit] if limit > 0 else found
 
 
@@ -159,7 +159,7 @@ def _declared(store: Store, service: str) -> Shares:
 
 
 def _held(store: Store, service: str) -> tuple[Entry | None, LiveWeights]:
-    entry = store.get(_WEIGHTS + service)
+    entry = store.get(WEIGHTS + service)
     return entry, LiveWeights(service, 0, State({})) if entry is None else decode(entry, LiveWeights)
 
 
@@ -168,13 +168,13 @@ def _drafted(entry: Entry | None, new: LiveWeights, before: Shares, declared: Ma
     after = shares(effective(declared, state.weights))
     line = Shift(new.service, new.number, state.at, state.who, state.what, before, after)
     changes: list[Put | Delete] = [
-        Put(_WEIGHTS + new.service, msgspec.json.encode(new)),
+        Put(WEIGHTS + new.service, msgspec.json.encode(new)),
         Put(_line(new.service, new.number), msgspec.json.encode(line)),
     ]
     if new.number > KEPT:
         changes.append(Delete(_line(new.service, new.number - KEPT)))
     audit = Audit(state.who, state.at, f"{new.service}: {state.what}", _text(before), _text(after))
-    return Draft(changes, Expect(_WEIGHTS + new.service, 0 if entry is None else entry.revision), audit, before, after)
+    return Draft(changes, Expect(WEIGHTS + new.service, 0 if entry is None else entry.revision), audit, before, after)
 
 
 def _commit(store: Store, draft: Draft, service: str, expect: Sequence[Expect]) -> Moved:
@@ -186,7 +186,7 @@ def _commit(store: Store, draft: Draft, service: str, expect: Sequence[Expect]) 
 
 
 def _line(service: str, number: int) -> str:
-    return f"{_HISTORY}{service}/{number:010d}"
+    return f"{HISTORY}{service}/{number:010d}"
 
 
 def _text(weights: Mapping[str, float]) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from meshctl.control import apply, issued, weights
+from meshctl.control import apply, issued, outlived, weights
+from meshctl.control.discovery import announce, machine
 from meshctl.control.issued import ISSUED, Issued, Kind
 from meshctl.model.mesh import Mesh
+from meshctl.model.registration import Registration
 from meshctl.model.route import Route
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.store import sqlite
@@ -111,3 +115,31 @@ def test_looking_at_few(store: SqliteStore) -> None:
     issue(store, certificate(1, 0.0), 0.0)
     issue(store, certificate(3, 3 * DAY), 3 * DAY)
     assert store.count(ISSUED) == 1
+
+
+def test_services_that_have_gone(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of services that have gone the last ones whose weights were changed are kept, with their history; of those that
+    are there, by the configuration or by a sidecar, all are."""
+    monkeypatch.setattr(outlived, "MOST", 3)
+    new = {"v1": 40.0, "v2": 60.0}
+
+    def changed(name: str) -> None:
+        for number in range(2):
+            share = new if number else {"v1": 50.0, "v2": 50.0}
+            weights.change(store, name, lambda _before, _declared: share, who="ada", what="shift")  # noqa: B023
+
+    def kept() -> set[str]:
+        assert kinds(store)["traffic/history"] == 2 * kinds(store)["traffic/weights"]
+        return set(weights.live_weights(store))
+
+    named = {name: msgspec.structs.replace(ORDERS, name=name) for name in ("a", "b", "c", "d", "e", "stays", "called")}
+    apply.apply(store, Mesh(services=tuple(named.values())), source="mesh.toml", who="ada")
+    for name in ("stays", "called", *"edcba"):
+        changed(name)
+    lease = store.grant(600)
+    announce(store, Registration("called", "v1", "127.0.0.1", 1, "p", os.getpid(), machine(), 1.0), lease)
+    apply.apply(store, Mesh(services=(named["stays"], named["e"])), source="mesh.toml", who="ada")
+    assert kept() == {"stays", "called", "e", "a", "b", "c"}
+    store.release(lease)
+    apply.apply(store, Mesh(services=(named["stays"],)), source="mesh.toml", who="ada")
+    assert kept() == {"stays", "a", "b", "c"}
