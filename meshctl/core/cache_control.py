@@ -10,9 +10,11 @@ from functools import lru_cache
 from math import inf
 from typing import Final, NamedTuple
 
+_BETWEEN: Final = re.compile(r"[\s,]*+")
+# Each branch is possessive, so that the time is linear: who writes this may be a stranger.
 _PART: Final = re.compile(
-    r"""[\s,]*(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)"""
-    r"""(?:\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s,";]*)))?"""
+    r"""(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]++)"""
+    r"""(?:\s*+=\s*+(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"|(?P<plain>[^\s,";]*+)))?"""
 )
 _MOST: Final = 2**31
 """What greater numbers mean (§1.2.2)."""
@@ -75,10 +77,15 @@ def asked(control: str | None, pragma: str | None = None) -> Asked:
     )
 
 
+def _end_of(pattern: re.Pattern[str], value: str, at: int) -> int:
+    found = pattern.match(value, at)
+    return found.end() if found is not None else at
+
+
 def _read(value: str) -> Directives:
     found: Directives = {}
     at = 0
-    while at < len(value):
+    while (at := _end_of(_BETWEEN, value, at)) < len(value):
         part = _PART.match(value, at)
         if part is not None:
             at = part.end()

@@ -72,3 +72,9 @@ def test_requests(control: str | None, pragma: str | None, found: Asked) -> None
     """A request's directives, and Pragma where there are none."""
     assert asked(control, pragma) == found
     assert found.is_particular == (found != NOTHING)
+
+
+@pytest.mark.parametrize("text", [",", " ,", "a,", 'a="', "=,", 'a="\\",', " "])
+def test_time_does_not_grow_faster_than_length(text: str) -> None:
+    """Whatever a stranger repeats a hundred thousand times is read in a moment, and not in hours."""
+    assert directives(text * 100_000).keys() <= {"a"}

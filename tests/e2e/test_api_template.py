@@ -22,7 +22,8 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     folder = tmp_path_factory.mktemp("api")
     (folder / "shop").mkdir()
     assert meshctl(folder / "home", "init", "--template", "api", folder / "shop").status == 0
-    text = (folder / "shop" / "mesh.toml").read_text().replace('listen = ["127.0.0.1:8080"]', 'listen = ["127.0.0.1:0"]')
+    text = (folder / "shop" / "mesh.toml").read_text()
+    text = text.replace('listen = ["127.0.0.1:8080"]', 'listen = ["127.0.0.1:0"]')
     started = Team(folder, text)
     try:
         yield started.until_ready()

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.proxy.issuer import Issuer
+from tests.proxy.issuer import Issuer, bad_tokens
 
 from .conftest import StartGateway
 from .gateway import Gateway
@@ -159,8 +159,9 @@ def test_the_life_of_a_key(start_gateway: StartGateway, file: Path, tmp_path: Pa
 
 
 def test_tokens_of_an_issuer(start_gateway: StartGateway, file: Path, provider: IdentityProvider) -> None:
-    """Keys are found by the issuer's configuration. New ones are found as soon as a token has one; without the server
-    those that were good stay good, also for a gateway that starts meanwhile."""
+    """Keys are found by the issuer's configuration, and a token with anything wrong is refused with the reason. New
+    keys are found as soon as a token has one; without the server those that were good stay good, also for a gateway
+    that starts meanwhile."""
 
     def answers(gateway: Gateway, issuer: Issuer, **claims: Any) -> int:
         return ask(gateway, "/users", authorization=f"Bearer {issuer.token(**claims).decode()}").status_code
@@ -171,6 +172,9 @@ def test_tokens_of_an_issuer(start_gateway: StartGateway, file: Path, provider: 
     assert answers(gateway, first) == 200
     assert answers(gateway, first, aud="web") == 401
     assert answers(gateway, Issuer("k9", provider.url)) == 401
+    for name, (bad, reason) in bad_tokens(first).items():
+        answer = ask(gateway, "/users", authorization=f"Bearer {bad.decode()}")
+        assert (name, answer.status_code, answer.headers["x-meshctl-reason"]) == (name, 401, reason)
     second = provider.issuer = Issuer("k2", provider.url)
     # A server is asked again after a pause.
     until(lambda: answers(gateway, second) == 200, "the new key to be known", every=0.5)

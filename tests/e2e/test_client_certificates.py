@@ -130,6 +130,11 @@ def mesh_toml(upstreams: Upstreams, ca: str = "clients.pem") -> str:
         hosts = ["localhost", "127.0.0.1"]
         service = "a"
         [[routes]]
+        path = "/own"
+        hosts = ["localhost", "127.0.0.1"]
+        service = "a"
+        require = {{ identities = ["a", "spiffe://shop.mesh/service/a"] }}
+        [[routes]]
         path = "/clients/ada"
         hosts = ["localhost", "127.0.0.1"]
         service = "a"
@@ -213,6 +218,13 @@ def test_who_is_let_in(edge: Edge) -> None:
         assert why(edge.get(f"{url}/clients")) == (401, "unauthenticated")
     assert why(edge.get(f"{edge.mesh_url}/clients", laptop)) == (401, "unauthenticated")
     assert why(edge.get(f"{edge.plain_url}/clients", ada)) == (401, "unauthenticated")
+
+    # Nor does it make anybody a member of the mesh, whatever is written in it.
+    forged = edge.own.issue("Eve", "subjectAltName=URI:spiffe://shop.mesh/service/a")
+    for url in (edge.mesh_url, edge.own_url):
+        assert why(edge.get(f"{url}/members", forged)) == (401, "unauthenticated")
+        assert seen(edge.get(f"{url}/clients", forged), "x-client") == ["spiffe://shop.mesh/service/a"]
+        assert why(edge.get(f"{url}/own", forged)) == (403, "denied:identities")
 
     stranger = OwnAuthority(edge.folder, "stranger").issue("Ada", "subjectAltName=email:ada@example.com")
     server = edge.own.issue("server", "extendedKeyUsage=serverAuth")
