@@ -32,21 +32,28 @@ def test_who_slept_is_known_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             monkeypatch.setattr(fleet, "tell", lambda message, **_: told.append(message))
             identity = Identity(home, store, fleet, "orders", "orders-1")
             await identity.want("shop.mesh", ())
+            await _until(_is_quiet)
             identity.look()
-            assert len(asyncio.all_tasks()) == 1
+            assert _is_quiet()
+            assert len(told) == 1
             real = clock.wall
             monkeypatch.setattr(clock, "wall", lambda: real() + hours * HOUR)
             identity.look()
             monkeypatch.setattr(clock, "wall", real)
-            await _until(lambda: len(told) > 1 and len(asyncio.all_tasks()) == 1)
+            await _until(lambda: len(told) > 1 and _is_quiet())
             identity.look()
-            assert len(asyncio.all_tasks()) == 1
+            assert _is_quiet()
 
     asyncio.run(through_time())
     first, second = told
     assert first.certificate != second.certificate
     assert first.key != second.key
     assert second.generation == first.generation + 1
+
+
+def _is_quiet() -> bool:
+    """Whether nothing else is under way."""
+    return len(asyncio.all_tasks()) == 1
 
 
 async def _until(is_so: Callable[[], bool]) -> None:
