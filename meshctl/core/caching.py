@@ -29,6 +29,8 @@ UNREADABLE: Final = frozenset(
     )
 )
 """What the proxy itself tells a service anew with each request: an answer that varies by it fits no other request."""
+_LONGEST: Final = 256
+"""Bytes of a Vary that is remembered: a service may say what its client said."""
 _UNREPEATED: Final = UNREADABLE | {b"*"}
 _BEHIND, _ON_ERROR = "stale-while-revalidate", "stale-if-error"
 _STRICT: Final = ("must-revalidate", "proxy-revalidate")
@@ -170,10 +172,16 @@ def _keeping(config: Caching, lifetime: float, said: Directives) -> Keeping:
     return Keeping(lifetime, behind, on_error, is_asked_for="no-cache" in said, is_strict=is_quiet)
 
 
-@lru_cache(maxsize=256)
 def _names(own: tuple[str, ...], vary: bytes) -> tuple[bytes, ...]:
+    return _known(own, vary) if len(vary) <= _LONGEST else _read_names(own, vary)
+
+
+def _read_names(own: tuple[str, ...], vary: bytes) -> tuple[bytes, ...]:
     named = {name.strip().lower() for name in vary.split(b",")}
     return tuple(sorted((named | {name.encode() for name in own}) - {b""}))
+
+
+_known: Final = lru_cache(maxsize=256)(_read_names)
 
 
 def _opaque(tag: bytes) -> bytes:

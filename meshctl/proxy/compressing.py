@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
 
 _EVENTS: Final = "text/event-stream"
+_LONGEST: Final = 128
+"""Characters of a media type that is remembered: a client may send a longer one, and another each time."""
 _GONE: Final = frozenset((b"accept-ranges", b"content-digest", b"repr-digest", b"digest", b"content-md5"))
 """What is true of the body as it came alone."""
 _LEFT_ALONE: Final = frozenset((b"content-encoding", b"content-range", b"cache-control"))
@@ -110,10 +112,16 @@ class Compressing(Through):
         return kind != _EVENTS and is_among(kind, self._settings.types)
 
 
-@lru_cache(maxsize=1024)
 def is_among(kind: str, types: tuple[str, ...]) -> bool:
     """Whether a media type is one of these, in which a star stands for any word."""
+    return _known(kind, types) if len(kind) <= _LONGEST else _is_among(kind, types)
+
+
+def _is_among(kind: str, types: tuple[str, ...]) -> bool:
     return any(re.fullmatch(re.escape(each).replace(r"\*", "[^/]*"), kind) for each in types)
+
+
+_known: Final = lru_cache(maxsize=1024)(_is_among)
 
 
 def coded(fields: Fields, coding: str) -> Fields:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 96
 """Characters of a key that is written down as it is."""
+_LONGEST_ADDRESS: Final = 64
+"""Characters of an address that is remembered: its zone can be as long as somebody likes."""
 
 Counted = Callable[["Exchange"], str]
 
@@ -93,13 +95,16 @@ def _caller(exchange: Exchange) -> str:
     return f"{principal.way}/{principal.subject}" if principal is not None else ""
 
 
-@lru_cache(maxsize=4096)
 def network(address: str) -> str:
     """What an address with colons is counted as; itself where it is none.
 
     >>> network("2001:db8:1:2:3::4"), network("::ffff:192.0.2.7")
     ('2001:db8:1:2::/64', '192.0.2.7')
     """
+    return _known(address) if len(address) <= _LONGEST_ADDRESS else _network(address)
+
+
+def _network(address: str) -> str:
     try:
         found = bare_address(address)
     except ValueError:
@@ -107,3 +112,6 @@ def network(address: str) -> str:
     if not isinstance(found, IPv6Address):
         return str(found)
     return f"{IPv6Address(int(found) >> 64 << 64)}/64"
+
+
+_known: Final = lru_cache(maxsize=4096)(_network)

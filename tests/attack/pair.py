@@ -55,7 +55,7 @@ class Pair:
     ) -> LoneProxy:
         folder.mkdir()
         made = msgspec.structs.replace(mesh, gateway=gateway)
-        return LoneProxy(folder, made, *entries, identity=authority.identify(name))
+        return LoneProxy(folder, made, *entries, identity=authority.identify(name), is_strict=False)
 
     def ports(self, attack: str) -> tuple[int, int]:
         """What is attacked: a port in the clear and one for TLS."""

@@ -46,7 +46,9 @@ class LoneProxy:
     """A worker that serves `mesh` on a loopback port for each of `entries`; a port is found by its entry. What the
     mesh's CA does for a listener (`Listener.mesh`) stands behind a slash: "inbound/strict"."""
 
-    def __init__(self, folder: Path, mesh: Mesh, *entries: str, identity: Identify | None = None) -> None:
+    def __init__(
+        self, folder: Path, mesh: Mesh, *entries: str, identity: Identify | None = None, is_strict: bool = True
+    ) -> None:
         self.notices: list[Notice] = []
         self.redact = False
         self._log = folder / "access.log"
@@ -57,7 +59,9 @@ class LoneProxy:
         ours, theirs = socket.socketpair()
         with theirs:
             environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [os.getcwd(), *sys.path]))}
-            command = [sys.executable, "-W", "error", "-X", "dev", "-c", _PROGRAM, str(theirs.fileno())]
+            # Where it counts how much it takes, Python must not look at everything twice.
+            strictly = ["-W", "error", "-X", "dev"] if is_strict else ["-W", "error"]
+            command = [sys.executable, *strictly, "-c", _PROGRAM, str(theirs.fileno())]
             self.process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], env=environ, cwd=folder, stderr=subprocess.PIPE, text=True
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import psutil
@@ -11,12 +12,23 @@ import pytest
 
 from meshctl.core.accept_encoding import preferred
 from meshctl.core.cache_control import directives
+from meshctl.core.caching import varies_by
 from meshctl.core.cells import Cells
+from meshctl.core.principal import Principal
 from meshctl.core.shelves import Shelves
+from meshctl.model.caching import Caching
+from meshctl.model.mesh import Mesh
 from meshctl.model.policy import Key, Retry
 from meshctl.model.route import Match, Respond, Route
 from meshctl.model.service import Service, Version
-from meshctl.observe.counters import Series
+from meshctl.model.tap import TapEvent
+from meshctl.observe.busiest import Busiest
+from meshctl.observe.counters import Counters, Series
+from meshctl.proxy.api_callers import ApiCallers
+from meshctl.proxy.caching import LiveCaching
+from meshctl.proxy.compressing import is_among
+from meshctl.proxy.counted import network
+from meshctl.proxy.filters.addresses import verdict
 from meshctl.proxy.plain import PlainCallers
 from meshctl.wire.message import Request
 from meshctl.wire.request_reader import RequestReader
@@ -89,8 +101,17 @@ def read(name: str) -> None:
 
 @pytest.mark.parametrize(
     "meet",
-    [split_host, lambda said: preferred(said, ("gzip", "br")), directives, read],
-    ids=["hosts", "codings", "directives", "names"],
+    [
+        split_host,
+        lambda said: preferred(said, ("gzip", "br")),
+        directives,
+        read,
+        lambda said: is_among(f"text/{said}", ("text/plain",)),
+        lambda said: varies_by(Caching(), {b"vary": said.encode()}),
+        lambda said: network(f"fe80::1%{said}"),
+        verdict(["10.0.0.0/8"], []),
+    ],
+    ids=["hosts", "codings", "directives", "names", "media types", "vary", "zones of addresses", "addresses"],
 )
 def test_nothing_long_is_remembered(meet: Callable[[str], object]) -> None:
     """What is looked up because most say the same is not kept of those who say something long, and each another."""
@@ -125,11 +146,41 @@ def fill_shelves(number: int, made: Shelves[Any]) -> None:
     made.put(f"/{number}", ("route", ""), (), (), Kept(1000, float(number)))
 
 
+def fill_denials(number: int, made: Counters) -> None:
+    """A call that a rule denies to somebody new, in a series of its own with a reason of its own."""
+    made.deny("rule", f"service-{number}", is_shadow=False)
+    made.series("route").record(403, 0.1, 1, 1, f"denied:{number}")
+
+
+def fill_callers(number: int, made: ApiCallers) -> None:
+    """A caller of a version with a key that nobody has seen."""
+    exchange: Any = SimpleNamespace(principal=Principal(f"{number}{'a' * 200}", "keys", {}))
+    made.came("api", "v1", exchange, float(number))
+
+
+def fill_caching(number: int, made: LiveCaching) -> None:
+    """Another target that was changed, and another that is not kept."""
+    made.change(f"/{number}{'a' * 200}")
+    request: Any = SimpleNamespace(target=f"/{number}{'b' * 200}", owner=("route", ""))
+    made.pass_by(request)
+
+
+def fill_busiest(number: int, made: Busiest) -> None:
+    """A kind of request that `top` has not seen: a client, a method and a path of its own."""
+    path = f"/{number}x{'a' * 200}/{number}b"
+    made.add(TapEvent(0.0, "gateway", f"M{number}", "a", path, 200, 1, "id", client=f"{number}"))
+
+
 class Kept(NamedTuple):
     """What is kept of an answer: so much."""
 
     size: int
     at: float
+
+
+def _worker() -> Any:
+    """Stands for one, with a configuration that keeps some answers."""
+    return SimpleNamespace(snapshot=SimpleNamespace(mesh=Mesh()))
 
 
 @pytest.mark.parametrize(
@@ -139,18 +190,31 @@ class Kept(NamedTuple):
         (lambda: Series(("route", "service", "v1")), fill_series),
         (lambda: Cells(memoryview(bytearray(128 * 64))), fill_cells),
         (lambda: Shelves(200_000), fill_shelves),
+        (Counters, fill_denials),
+        (ApiCallers, fill_callers),
+        (lambda: LiveCaching(_worker()), fill_caching),
+        (Busiest, fill_busiest),
     ],
-    ids=["callers in the clear", "callers of a series", "rates", "answers"],
+    ids=[
+        "callers in the clear",
+        "callers of a series",
+        "rates",
+        "answers",
+        "denials",
+        "callers of an API",
+        "changed targets",
+        "kinds of requests",
+    ],
 )
 def test_tables_are_bounded(make: Callable[[], Any], fill: Callable[[int, Any], None]) -> None:
-    """Of thousands whom nobody has seen before, a table keeps no more than of the first two thousand."""
+    """Of thousands whom nobody has seen before, a table keeps no more than of the first ones."""
     made = make()
     tracemalloc.start()
     try:
-        for number in range(2_000):
+        for number in range(8_500):
             fill(number, made)
         before = tracemalloc.get_traced_memory()[0]
-        for number in range(2_000, 8_000):
+        for number in range(8_500, 13_000):
             fill(number, made)
         assert tracemalloc.get_traced_memory()[0] - before < 200_000
     finally:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _REMEMBERED: Final = 4096
 """Addresses whose verdict is kept."""
+_LONGEST: Final = 64
+"""Characters of an address whose verdict is kept: its zone can be as long as somebody likes."""
 
 
 def compile_filter(route: Route, _service: Service | None, _guard: Filter | None) -> Filter | None:
@@ -45,13 +47,13 @@ def verdict(allow: Sequence[str], deny: Sequence[str]) -> Callable[[str], str]:
     so that it passes no list of those that may."""
     allowed, denied = ([ip_network(each, strict=False) for each in listed] for listed in (allow, deny))
 
-    @lru_cache(maxsize=_REMEMBERED)
     def judge(address: str) -> str:
         if _is_in(address, denied):
             return "deny_addresses"
         return "allow_addresses" if allowed and not _is_in(address, allowed) else ""
 
-    return judge
+    known = lru_cache(maxsize=_REMEMBERED)(judge)
+    return lambda address: known(address) if len(address) <= _LONGEST else judge(address)
 
 
 def _is_in(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
