@@ -86,6 +86,8 @@ def become(
     os.close(listen)
     for handle in (source, tell, *keep):
         os.set_inheritable(handle, True)
+    # Until there is somebody to act on it (`given`): Python, while it loads, would only show where it was.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.execv(sys.executable, [*python(module), str(source), str(tell)])  # noqa: S606 - ourselves, without a shell
 
 
@@ -166,6 +168,9 @@ def word(said: bytes) -> Word | None:
 
 def given(kind: type[_T]) -> tuple[_T, Teller]:
     """What this process was told on its command line: its options, and whom to tell."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     source, tell = int(sys.argv[1]), int(sys.argv[2])
     os.set_inheritable(tell, False)
     with os.fdopen(source, "rb") as file:

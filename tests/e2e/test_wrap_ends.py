@@ -203,19 +203,22 @@ def test_a_process_that_stays_behind(home: Path) -> None:
     assert not is_alive(int(ended.out))
 
 
-def test_ended_before_it_began(home: Path) -> None:
-    """Ended while its proxy still starts, it ends with 128 and the signal's number, and has started nothing."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ended_before_it_began(number: signal.Signals, home: Path) -> None:
+    """Ended while its proxy still starts, it ends with 128 and the signal's number, has started nothing and says
+    nothing."""
     process = meshctl_process(home, "sidecar", "wrap", "--service", "early", "--", "echo", "started",
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
 
     def is_ours() -> bool:
-        with open(f"/proc/{process.pid}/cmdline", "rb") as file:
-            return b"meshctl.sidecar.process" in file.read()
+        with open(f"/proc/{process.pid}/cmdline", "rb") as file, open(f"/proc/{process.pid}/maps", "rb") as maps:
+            # It has begun to load what it needs.
+            return b"meshctl.sidecar.process" in file.read() and b"msgspec" in maps.read()
 
     until(is_ours, "the wrapper to begin")
-    process.terminate()
-    out, _ = process.communicate(timeout=60)
-    assert (process.returncode, out) in {(143, b""), (-signal.SIGTERM, b"")}
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) in {(128 + number, b"", b""), (-number, b"", b"")}
 
 
 def test_files_beside_the_app_are_not_ours(home: Path, tmp_path: Path) -> None:
