@@ -27,10 +27,8 @@ _CHUNK: Final = re.compile(rb"[0-9A-Fa-f]+\r\n")
 
 def is_json(fields: Fields) -> bool:
     """Whether a message says that its body is JSON, also where it says something else, too."""
-    return any(
-        name.lower() == b"content-type" and is_among(value.decode("latin-1").partition(";")[0].strip().lower(), MEDIA)
-        for name, value in pairs(fields)
-    )
+    said = [value.decode("latin-1").lower() for name, value in pairs(fields) if name.lower() == b"content-type"]
+    return any(is_among(kind.partition(";")[0].strip(), MEDIA) for each in said for kind in each.split(","))
 
 
 def coding(fields: Fields) -> str:

@@ -52,14 +52,15 @@ def test_what_is_a_comment_in_the_api_template_holds(tmp_path: Path) -> None:
         (tmp_path / beside).write_text(text)
     for secret in ("oidc.secret", "introspection.secret"):
         write_private(tmp_path / secret, b"not a guess")
-    kept, _, rest = templates.text("api").partition("# Three more ways to know.")
+    kept, _, rest = templates.text("api").partition("# Four more ways to know.")
     commented, mark, services = rest.partition("# ── The services.")
     uncommented = re.sub(r"^# (?=\[|\w+ = )", "", commented.partition("\n")[2], flags=re.MULTILINE)
-    (tmp_path / "mesh.toml").write_text(f'{kept}{uncommented}{mark}{services}'.replace(
-        'auth = { any = ["partners", "users"] }', 'auth = { any = ["partners", "users", "people", "opaque", "sso"] }'
-    ))  # fmt: skip
+    text = kept + uncommented + mark + services
+    every = '["partners", "users", "people", "opaque", "sso", "devices"]'
+    text = text.replace('["partners", "users"]', every)
+    (tmp_path / "mesh.toml").write_text(text.replace("[gateway]\n", '[gateway]\ntls = { certificate = "mesh" }\n', 1))
     found = load(tmp_path / "mesh.toml")
-    assert {way.name for way in found.mesh.auth} == {"partners", "users", "people", "opaque", "sso"}
+    assert {way.name for way in found.mesh.auth} == {"partners", "users", "people", "opaque", "sso", "devices"}
     assert found.warnings == ()
 
 

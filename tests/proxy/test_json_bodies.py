@@ -46,9 +46,10 @@ def test_both_ways(passage: Passage) -> None:
     assert (got.body, got.framing, got.get("etag")) == (EDITED, "length", None)
 
 
-def test_two_media_types(passage: Passage) -> None:
+@pytest.mark.parametrize("lines", [["Content-Type: text/plain", JSON], ["Content-Type: text/plain, application/json"]])
+def test_two_media_types(passage: Passage, lines: list[str]) -> None:
     """A body that is also said to be something else is edited all the same: nobody knows by which the service goes."""
-    sent = request("/", "Content-Type: text/plain", JSON, method="POST", body=BODY)
+    sent = request("/", *lines, method="POST", body=BODY)
     app = passage.app
     app.forget()
     with passage.proxy.connect("gateway") as client:
