@@ -19,7 +19,10 @@ _PATH: Final = "/usr/sbin:/sbin:/usr/bin:/bin"
 _DENIALS: Final = (errno.EPERM, errno.EACCES, errno.ENOSPC)
 _NOT_PERMITTED: Final = "not permitted"
 _SYSTEM: Final = Path("/")
-_WITHOUT: Final = "without --intercept the app is told of its proxy instead; --intercept=auto does that by itself"
+_WITHOUT: Final = (
+    'without --intercept the app is told of its proxy instead; --intercept=auto, or intercept = "auto" in mesh.toml, '
+    "does that by itself"
+)
 _SETTINGS: Final = (
     ("user.max_user_namespaces", "0", "may be 0 user namespaces", "sysctl -w user.max_user_namespaces=15000"),
     ("user.max_net_namespaces", "0", "may be 0 networks", "sysctl -w user.max_net_namespaces=15000"),

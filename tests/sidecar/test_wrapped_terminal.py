@@ -124,6 +124,7 @@ def test_an_interactive_app(wrap: Wrap) -> None:
         assert screen.modes == screen.read_modes()
 
 
+@pytest.mark.parametrize("wrap", ["as it is"], indirect=True)
 def test_ctrl_z_and_fg(wrap: Wrap) -> None:
     """While a wrapped app stands still nobody sends requests to it; `fg` brings both back."""
     with Screen(SHELL, WRAPPED=shlex.join(wrap(wrap.python, "-c", SERVER))) as screen:
