@@ -99,7 +99,9 @@ def _ask(way: Auth, request: Request, vouched: Vouched) -> Principal | Refused |
         asked = way.forward_auth
         where = _without_query(asked.url) or f'{asked.path} of service "{asked.service}"'
         return f"a running gateway asks about each request: GET {where}"
-    return "the caller's certificate is needed, which is shown when it connects"
+    if way.certificate is not None and way.certificate.ca:
+        return f'a certificate of an authority in "{way.certificate.ca}" is needed, which is shown when it connects'
+    return "a certificate of the mesh is needed, which is shown when it connects"
 
 
 def _token(way: Auth, request: Request, vouched: Vouched) -> Principal | Refused | str:

@@ -260,6 +260,16 @@ def test_beside_others(edge: Edge) -> None:
     assert done.stdout.split() == ["200", "401"]
 
 
+def test_explained(edge: Edge) -> None:
+    """`routes explain` says which certificate would be asked for, beside what the others would say."""
+    said = edge.gateway.meshctl("routes", "explain", "GET", "https://localhost/both", "-H", "x-api-key: mk_x").out
+    assert 'clients.pem" is needed, which is shown when it connects' in said
+    assert "auth partners (api_key): the API key is unknown or revoked: key_invalid" in said
+    assert "auth: all are needed: refused" in said
+    said = edge.gateway.meshctl("routes", "explain", "GET", "https://localhost/members").out
+    assert "auth members (certificate): a certificate of the mesh is needed" in said
+
+
 def test_what_changes(tmp_path: Path, start_gateway: StartGateway, upstreams: Upstreams) -> None:
     """A renewed certificate is one like the first. An authority that is changed in its file, or by `apply`, vouches for
     nobody any more, on connections that stand as well; nor does the mesh for what it has revoked."""
