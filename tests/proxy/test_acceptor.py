@@ -179,6 +179,38 @@ def test_hello_in_pieces(sidecar: LoneProxy, authority: Authority) -> None:
         assert tls.read().startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize(
+    ("share", "last"),
+    [(0.5, b""), (1, b""), (1, b"G"), (1, GET), (1, GET * 2), (1, b"BAD\r\n\r\n")],
+    ids=["half a hello", "hello", "half a request", "request", "requests", "nonsense"],
+)
+def test_gone_in_a_handshake(sidecar: LoneProxy, authority: Authority, share: float, last: bytes) -> None:
+    """A client that resets the connection within its handshake, or with the last words of it and what comes behind
+    them, is no fault that anybody is told of with a traceback (what the log says is looked at in the end)."""
+    import ssl
+
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = authority.client(authority.service("web")).wrap_bio(incoming, outgoing)
+    client = sidecar.connect(STRICT)
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    hello = outgoing.read()
+    client.send(hello[: int(len(hello) * share)])
+    if last:
+        while True:
+            incoming.write(client.socket.recv(65_536))
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                pass
+        tls.write(last)
+        client.send(outgoing.read())
+    client.reset()
+    with member(sidecar, authority) as other:
+        assert ask(other) == b"own"
+
+
 def test_no_descriptors_left(tmp_path: Any, authority: Authority) -> None:
     """A worker that may open no more files rests instead of trying for ever, says so, and takes who has waited once it
     may again."""
