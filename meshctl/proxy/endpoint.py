@@ -97,8 +97,7 @@ class LiveEndpoint:
             exchange.on_connect_failed("upstream_busy", f"{len(self._line)} requests already wait for a connection")
             return
         self._line.append(exchange)
-        if self.opened < self.limit:
-            self._open_another()
+        self._open_for_line()
 
     def leave(self, exchange: Attempt) -> None:
         """Take an exchange that no longer waits out of the line."""
@@ -131,8 +130,7 @@ class LiveEndpoint:
             self.worker.kept.discard(connection)
             self.forget(connection)
         self.opened -= 1
-        if self._line and self.opened < self.limit:
-            self._open_another()
+        self._open_for_line()
 
     def retire(self) -> None:
         """The configuration no longer has this endpoint: keep no connection; those in use end with their exchange."""
@@ -202,6 +200,12 @@ class LiveEndpoint:
             raise self._unreached("upstream_connect", "refused", detail) from error
         self.counters.connect("ok")
         return made
+
+    def _open_for_line(self) -> None:
+        """Open one more, where fewer are being opened than wait: who leaves the line leaves its connection to the next,
+        so that no client can have one made after the other by coming and going."""
+        if self._opening < len(self._line) and self.opened < self.limit:
+            self._open_another()
 
     def _open_another(self) -> None:
         self.opened += 1

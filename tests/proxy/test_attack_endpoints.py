@@ -12,9 +12,11 @@ from meshctl.model.mesh import Gateway, Mesh
 from meshctl.model.policy import Ejection, Limits, Retry, UpstreamTimeouts
 from meshctl.model.route import Route
 from meshctl.model.service import Endpoint, Service, Version
+from tests.conformance.upstream import OK
 
 from .answerer import Answerer
-from .lone_proxy import LoneProxy
+from .lone_proxy import LoneProxy, mesh_of
+from .members import Authority, MemberUpstream
 
 
 @pytest.fixture
@@ -60,3 +62,34 @@ def test_those_in_line_hear_of_it(gateway: LoneProxy, answerer: Answerer) -> Non
         for each in clients:
             each.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert [each.read_response().body for each in clients] == [b"ok"] * len(clients)
+
+
+def test_those_who_leave_take_no_connections(tmp_path: Path) -> None:
+    """Clients that leave while a connection is made for them leave it to whoever comes next: as many are made as
+    clients wait at once, so that nobody who leaves and comes again can have a proxy shake hands for nothing."""
+    authority = Authority(tmp_path)
+    orders = MemberUpstream("orders", authority.server(authority.service("orders")))
+    mesh = mesh_of(
+        Service("orders", (Version("default"),), timeouts=UpstreamTimeouts(connect=300.0)),
+        routes=(Route("all", service="orders", retry=Retry(0)),),
+    )
+    proxy = LoneProxy(tmp_path, mesh, "gateway", identity=authority.identify("gateway"))
+    proxy.apply(mesh, orders.registered())
+    ask = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    # Its sidecar does not answer yet.
+    for _ in range(20):
+        with proxy.connect("gateway") as leaving:
+            leaving.send(ask)
+            proxy.until(lambda: proxy.sample().in_flight == 1)
+        proxy.until(lambda: proxy.sample().in_flight == 0)
+    with proxy.connect("gateway") as one, proxy.connect("gateway") as other:
+        for each in (one, other):
+            each.send(ask)
+        proxy.until(lambda: proxy.sample().in_flight == 2)
+        for wire in [orders.accept(), orders.accept()]:
+            assert wire.read_request().target == b"/"
+            wire.send(OK)
+        assert [each.read_response().body for each in (one, other)] == [b"ok", b"ok"]
+        assert orders.is_untouched()
+    assert proxy.end() == []
+    orders.close()
