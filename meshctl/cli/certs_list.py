@@ -173,9 +173,8 @@ def _show_file(session: Session, path: Path, output: Output) -> None:
         session.terminal.pairs([*each.items(), ("valid from", clock.timestamp(start)), ("valid until", until)])
 
 
-def _trusted(bundle: Bundle | None) -> frozenset[str]:
-    """The fingerprints of all roots that are trusted."""
-    return frozenset(root.fingerprint for root in bundle.roots) if bundle else frozenset()
+def _trusted(bundle: Bundle | None) -> tuple[str, ...]:
+    return bundle.fingerprints if bundle else ()
 
 
 def _roots(bundle: Bundle | None, now: float) -> list[Row]:

@@ -97,6 +97,7 @@ def _certificates(
     """Certificates that no proxy tells of: roots, those for servers of the user's own, those in files."""
     listing = "meshctl certs ls"
     bundle = trust_state.bundle(store)
+    roots = bundle.fingerprints if bundle else ()
     for root in bundle.roots if bundle else ():
         name = f"root {root.number}"
         yield from symptoms.certificate_line(name, judge_end(name, root.not_after, now, ""), listing)
@@ -109,7 +110,7 @@ def _certificates(
         if each.kind == "server" and each.serial not in refused:
             newest.setdefault(each.subject, each)
     for subject, each in newest.items():
-        found = judge_servers([each], refused, now)
+        found = judge_servers([each], refused, roots, now)
         yield from symptoms.certificate_line(subject, found, f"meshctl certs show {each.serial[:16]}")
     listeners = revision.mesh().gateway.listeners if revision else ()
     for pair in dict.fromkeys(pair for each in listeners for pair in each.tls):

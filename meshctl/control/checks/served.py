@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meshctl.control import issued
+from meshctl.control import issued, trust_state
 from meshctl.control.checks.certificates import judge_end, trusted
 from meshctl.control.checks.facts import Facts
-from meshctl.control.checks.finding import Finding, Unknown, counted, failed, passed, worst
+from meshctl.control.checks.finding import Finding, Unknown, counted, failed, passed, warned, worst
 from meshctl.control.issued import Issued
 from meshctl.errors import MeshError
 
@@ -47,29 +47,29 @@ def judge_edges(found: Iterable[Issued], living: Collection[str], now: float) ->
 def servers(facts: Facts) -> Finding:
     """Certificates that were made for servers of the user's own live on: nobody renews them."""
     store = facts.read()
-    return judge_servers(issued.issued(store), issued.revoked(store), facts.now)
+    bundle = trust_state.bundle(store)
+    roots = bundle.fingerprints if bundle else ()
+    return judge_servers(issued.issued(store), issued.revoked(store), roots, facts.now)
 
 
-def judge_servers(found: Iterable[Issued], refused: Collection[str], now: float) -> Finding:
-    """See `servers`; `found` are all certificates on record, the newest first, `refused` the serials that are revoked.
-    In the last tenth of its life one is told of."""
+def judge_servers(found: Iterable[Issued], refused: Collection[str], roots: Collection[str], now: float) -> Finding:
+    """See `servers`; `found` are all certificates on record, the newest first, `refused` the serials that are revoked,
+    `roots` those that are trusted. In the last tenth of its life one is told of."""
     newest: dict[str, Issued] = {}
     for each in found:
         if each.kind == "server" and each.serial not in refused:
             newest.setdefault(each.subject, each)
     return worst(
-        (
-            judge_end(
-                f"the certificate for {each.subject}",
-                each.not_after,
-                now,
-                f"meshctl certs issue {' '.join(each.hosts)}",
-                soon=(each.not_after - each.not_before) / 10,
-            )
-            for each in newest.values()
-        ),
+        (_judge_server(each, roots, now) for each in newest.values()),
         f"{counted(len(newest), 'certificate')} for servers of your own",
     )
+
+
+def _judge_server(found: Issued, roots: Collection[str], now: float) -> Finding:
+    what, hint = f"the certificate for {found.subject}", f"meshctl certs issue {' '.join(found.hosts)}"
+    if found.root not in roots and now <= found.not_after:
+        return warned(f"{what} is of a root that was rotated away", hint)
+    return judge_end(what, found.not_after, now, hint, soon=(found.not_after - found.not_before) / 10)
 
 
 def files(facts: Facts) -> Finding:
