@@ -71,7 +71,8 @@ class Service:
                     await reader.readexactly(100_000)
                 else:
                     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            # Also where it is ended in the middle: a stream would tell of that at length.
             pass
         finally:
             writer.transport.abort()
