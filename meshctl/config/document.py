@@ -124,7 +124,8 @@ class ListenerTable(Table):
     connections_per_client: Count | None = Field(
         None,
         description="Connections that each worker takes here from one address (IPv6: from one /64), that of the "
-        "socket: of a proxy in front of this one, not of its clients. Left out, no limit but gateway.limits.connections.",
+        "socket: of a proxy in front of this one, not of its clients. Left out, no limit but "
+        "gateway.limits.connections.",
     )
 
 
