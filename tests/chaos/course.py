@@ -94,7 +94,7 @@ def _one(town: Town, fault: Fault, tally: Tally, dice: random.Random) -> None:
         )
         told = [f"{at - began:.2f} s: {what}" for at, what in honest.lost]
         tally.losses += told
-        if lost > (honest.clients if fault.may_lose_in_flight else 0):
+        if not fault.may_refuse and lost > (honest.clients if fault.may_lose_in_flight else 0):
             tally.wrong.append(f"lost {lost} of {honest.sent}: {'; '.join(told[:12])}")
     if not fault.is_fatal and town.latest() < town.applied:
         tally.wrong.append(f"revision {town.applied} was acknowledged, {town.latest()} is there")

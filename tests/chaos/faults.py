@@ -37,6 +37,8 @@ class Fault:
     """Whether requests that were in flight in the process may be lost; else none may be."""
     is_fatal: bool = False
     """Whether the mesh has to be started anew afterwards."""
+    may_refuse: bool = False
+    """Whether requests may fail as long as it lasts."""
 
 
 def _worker(town: Town, dice: random.Random) -> None:
@@ -188,7 +190,7 @@ FAULTS = (
     Fault("kill -9 the certificate helper", _certificate_helper, "rotation tells or goes on; the next one succeeds"),
     Fault("kill -9 who drives a rollout", _rollout_driver, "another proxy drives on", True),
     Fault("SIGSTOP, SIGCONT", _stopped, "nothing is lost"),
-    Fault("no descriptors left", _descriptors, "all is well again once there are some", True),
+    Fault("no descriptors left", _descriptors, "all is well again once there are some", may_refuse=True),
     # A clock from before the certificates' time believes nobody new: what needs a new connection then is lost.
     Fault("the clock set", _clock, "nobody is forgotten, who is connected is served on", True),
     Fault("two gateways", _two_gateways, "the second says who has the home, or the port"),
