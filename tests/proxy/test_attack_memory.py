@@ -211,10 +211,10 @@ def test_tables_are_bounded(make: Callable[[], Any], fill: Callable[[int, Any], 
     made = make()
     tracemalloc.start()
     try:
-        for number in range(8_500):
+        for number in range(6_000):
             fill(number, made)
         before = tracemalloc.get_traced_memory()[0]
-        for number in range(8_500, 13_000):
+        for number in range(6_000, 9_000):
             fill(number, made)
         assert tracemalloc.get_traced_memory()[0] - before < 200_000
     finally:

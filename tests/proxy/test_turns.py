@@ -89,6 +89,7 @@ def mixed(count: int) -> tuple[bytes, list[bytes]]:
 
 def test_others_have_their_turn(gateway: LoneProxy) -> None:
     """Whoever sends thousands of requests at once is served among others, not before them."""
+    gateway.until(lambda: gateway.sample().connections == 0)
     with ExitStack() as stack:
         hostile, *honest = [stack.enter_context(gateway.connect("gateway")) for _ in range(11)]
         for each in (hostile, *honest):
