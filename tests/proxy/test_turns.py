@@ -20,6 +20,7 @@ from tests.conformance.wire import Wire
 
 from .answerer import Answerer
 from .lone_proxy import LoneProxy, mesh_of
+from .members import Authority, shake
 
 OWN = b"GET /own HTTP/1.1\r\nHost: a\r\n\r\n"
 OTHER = b"GET /other HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -215,3 +216,16 @@ def test_upgrade_behind_others(client: Wire, tunnelled: Upstream) -> None:
     assert wire.read_exactly(len(early)) == early
     client.send(b"more")
     assert wire.read_exactly(4) == b"more"
+
+
+def test_turns_over_tls(tmp_path: Path) -> None:
+    """Members of the mesh are read in turns like everybody, and get all of their answers."""
+    authority = Authority(tmp_path)
+    routes = (Route("own", respond=Respond(body="own"), entry="inbound"),)
+    proxy = LoneProxy(tmp_path, mesh_of(routes=routes), "inbound/strict", identity=authority.identify("orders"))
+    with shake(proxy.ports["inbound/strict"], authority.client(authority.service("web"))) as client:
+        client.send(OWN * 2_000)
+        assert bodies(client, 2_000) == [b"own"] * 2_000
+        client.send(OWN)
+        assert bodies(client, 1) == [b"own"]
+    assert proxy.end() == []
