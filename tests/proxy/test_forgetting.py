@@ -25,6 +25,7 @@ from meshctl.model.login import Sealing
 from meshctl.model.mesh import AccessLog, Gateway, Mesh, encode
 from meshctl.model.route import Match, PathMatch, Route
 from meshctl.model.service import Endpoint, Service, UpstreamTls, Version
+from meshctl.observe.access_log import FLUSH_EVERY
 from meshctl.proxy import housekeeping
 from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.login import LoginWay
@@ -151,7 +152,7 @@ def test_tokens_that_have_expired(told: Told, tokens: Auth, monkeypatch: pytest.
 
 def test_forgetting_by_itself(told: Told, tokens: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker forgets them now and then without being asked anything."""
-    monkeypatch.setattr(housekeeping, "FORGET_EVERY", housekeeping.FLUSH_EVERY)
+    monkeypatch.setattr(housekeeping, "FORGET_EVERY", FLUSH_EVERY)
     monkeypatch.setattr("meshctl.clock.wall", lambda: time.time() + 7200)
     told.until(lambda: not known(tokens.name))
 
