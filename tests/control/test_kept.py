@@ -20,7 +20,7 @@ from meshctl.model.registration import Registration
 from meshctl.model.route import Route
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.store import sqlite
-from meshctl.store.protocol import Audit, Put, Store
+from meshctl.store.protocol import Audit, Delete, Put, Store
 from meshctl.store.sqlite import SqliteStore
 
 DAY = 86400.0
@@ -45,7 +45,7 @@ def certificate(number: int, at: float, *, life: float = DAY, kind: Kind = "work
 
 def issue(store: Store, each: Issued, now: float) -> None:
     """Record a new certificate as the authority does."""
-    changes = [issued.record(each), *issued.forgotten(store, each.serial, now)]
+    changes: list[Put | Delete] = [issued.record(each), *issued.forgotten(store, each.serial, now)]
     store.transact(changes, audit=Audit("ada", now, "issue", after=each.serial))
 
 

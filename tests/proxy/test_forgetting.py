@@ -83,6 +83,7 @@ class Told:
 
     def way(self, config: Auth) -> Way:
         """The way that it has made of a table."""
+        found: Way
         (found,) = (each for each in there(Way) if each.config == config)
         return found
 
