@@ -93,8 +93,8 @@ class Housekeeping:
             if outcome is not None:
                 event = "certificate_refused" if outcome else "certificate_reloaded"
                 self._worker.notice(event, is_trouble=bool(outcome), listener=listener.address, error=outcome)
-        for authority in self._worker.snapshot.authorities:
-            outcome = authority.look()
+        looks = [authority.look() for authority in self._worker.snapshot.authorities]
+        for outcome in (*looks, *self._worker.registry.look()):
             if outcome is not None:
                 event = "authority_refused" if outcome else "authority_reloaded"
                 self._worker.notice(event, is_trouble=bool(outcome), error=outcome)

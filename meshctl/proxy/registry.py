@@ -6,7 +6,7 @@ An endpoint that the new configuration still has keeps its connections, its heal
 
 from __future__ import annotations
 
-import ssl
+from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -21,12 +21,12 @@ from meshctl.model.weights import Shares
 from meshctl.observe.sample import UNCONFIGURED
 from meshctl.proxy.admission import Admission
 from meshctl.proxy.endpoint import LiveEndpoint, Name
+from meshctl.proxy.endpoint_tls import EndpointTls
 from meshctl.proxy.service import LiveService, LiveVersion
 from meshctl.proxy.snapshot import Snapshot
-from meshctl.proxy.tls import CertificateProblem, client_context
+from meshctl.proxy.tls import CertificateProblem
 
 if TYPE_CHECKING:
-    from meshctl.model.service import UpstreamTls
     from meshctl.proxy.worker import Worker
 
 Registered = dict[tuple[str, str], tuple[Endpoint, ...]]
@@ -40,7 +40,7 @@ class Registry:
         self._worker = worker
         self._endpoints: dict[Name, LiveEndpoint] = {}
         self._addresses: dict[tuple[str, int], tuple[str, ...]] = {}
-        self._contexts: dict[UpstreamTls, ssl.SSLContext] = {}
+        self._tls = EndpointTls()
         self._weights: dict[str, Shares] = {}
         self._admissions: dict[str, Admission] = {}
 
@@ -84,7 +84,7 @@ class Registry:
         if config.limit is not None:
             live.admission = self._admissions.get(config.name) or Admission(self._worker, config.name)
         try:
-            tls = self._context(config)
+            tls = self._tls.context(config)
         except CertificateProblem as problem:
             raise ValueError(str(problem)) from problem
         for version in config.versions:
@@ -111,11 +111,22 @@ class Registry:
         self._limit(snapshot)
         for service in snapshot.services.values():
             service.budget.configure(service.config.retry_budget)
-        if self._contexts:
-            needed = {service.config.tls for service in snapshot.services.values()}
-            self._contexts = {tls: context for tls, context in self._contexts.items() if tls in needed}
+        self._tls.keep({service.config.tls for service in snapshot.services.values()})
         live = {series.key for route in snapshot.routes for series in route.series.values()}
         self._worker.counters.retire(live | UNCONFIGURED, snapshot.services)
+
+    def look(self) -> Iterator[str]:
+        """Believe whom the files of authorities name now: "" for each that has changed, or why it is not believed."""
+        for tls, found in self._tls.look():
+            if isinstance(found, CertificateProblem):
+                yield str(found)
+                continue
+            services = self._worker.snapshot.services.values()
+            for version in [each for service in services if service.config.tls == tls for each in service.versions]:
+                version.tls = found
+                for endpoint in version.endpoints:
+                    endpoint.tls = found if endpoint.config.tls else None
+            yield ""
 
     def discover(self, listed: tuple[Listed, ...]) -> None:
         """Other endpoints are registered for these services' versions than before, which use them. Nothing else is
@@ -222,14 +233,6 @@ class Registry:
         for endpoint in version.endpoints:
             endpoint.renew(version)
         version.rebuild(now)
-
-    def _context(self, service: Service) -> ssl.SSLContext | None:
-        if not any(endpoint.tls for version in service.versions for endpoint in version.endpoints):
-            return None
-        context = self._contexts.get(service.tls)
-        if context is None:
-            context = self._contexts[service.tls] = client_context(service.tls)
-        return context
 
 
 def is_name(endpoint: Endpoint) -> bool:

@@ -21,6 +21,9 @@ class CertificateProblem(Exception):  # noqa: N818 - it is told, not a failure o
     """A certificate or key file cannot be used; says which and why."""
 
 
+Stamp = tuple[int, int] | None
+
+
 class _ByName(NamedTuple):
     """The contexts of certificates by the names they are for."""
 
@@ -132,11 +135,14 @@ def _loaded(pairs: tuple[tuple[str, str], ...]) -> _ByName:
     return _ByName(names, contexts[0])
 
 
-def _stamps(pairs: tuple[tuple[str, str], ...]) -> list[tuple[int, int] | None]:
-    return [_stamp(path) for pair in pairs for path in pair]
+def _stamps(pairs: tuple[tuple[str, str], ...]) -> list[Stamp]:
+    return [stamp(path) for pair in pairs for path in pair]
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
+def stamp(path: str | None) -> Stamp:
+    """What differs once another file is there."""
+    if path is None:
+        return None
     try:
         found = os.stat(path)
     except OSError:

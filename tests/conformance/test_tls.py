@@ -7,6 +7,7 @@ import ssl
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -299,6 +300,69 @@ def test_https_service_that_is_not_believed(outward: Gateway, inner: SecureUpstr
                 assert wire.read_to_end() == b"never"
         answer = read_refusal(client, 502, "upstream_tls")
         assert b"certificate" in answer.body
+
+
+class Answerer(BaseHTTPRequestHandler):
+    """Answers each request on a connection of its own."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def answering(authority: Authority) -> Iterator[int]:
+    """The port of an https service for the name inner.test that answers by itself."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("answering", "inner.test"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answerer) as server:
+        # In the thread of each connection: one that fails is told by nobody.
+        server.handle_error = lambda _request, _client: None  # type: ignore[method-assign]
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_authority_of_a_service_that_changes(
+    start: Start, authority: Authority, answering: int, tmp_path: Path
+) -> None:
+    """Another file in the place of a service's CA is believed soon, by itself; one that is no certificate is told of,
+    and whoever was believed before still is."""
+    ca = Authority(tmp_path, "stranger").file
+    running = start(f"""
+        [gateway]
+        admin = "off"
+        access_log = "off"
+        [[routes]]
+        path = "/"
+        service = "inner"
+        retry = {{ attempts = 0 }}
+        [services.inner]
+        endpoints = ["https://127.0.0.1:{answering}"]
+        tls = {{ ca = "{ca}", server_name = "inner.test" }}
+    """)
+
+    def status() -> int:
+        with running.connect() as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            return client.read_response().status
+
+    assert status() == 502
+    new = tmp_path / "new.pem"
+    new.write_bytes(authority.file.read_bytes())
+    os.replace(new, ca)
+    assert _waits(lambda: status() == 200)
+    ca.write_text("nonsense")
+    seen = _waits(lambda: any("authority_refused" in line for line in running.words))
+    assert seen, running.words
+    assert status() == 200
+    running.words.clear()
 
 
 def test_plain_service_taken_for_https(start: Start, plain: Upstream) -> None:
