@@ -172,7 +172,9 @@ class RetryBudgetTable(Table):
 class UpstreamTlsTable(Table):
     """How https endpoints are verified."""
 
-    ca: PlainText | None = Field(None, description="A PEM file of authorities, read again when it changes; left out, the system's.")
+    ca: PlainText | None = Field(
+        None, description="A PEM file of authorities, read again when it changes; left out, the system's."
+    )
     server_name: PlainHost | None = Field(None, description="The name to verify; left out, the endpoint's host.")
     verify: bool | None = Field(None, description="false accepts any certificate: for experiments only.")
 
