@@ -24,13 +24,14 @@ _CELLS: Final = 16
 class Cells:
     """See the module. `memory` holds a power of two of groups, all zero at first."""
 
-    __slots__ = ("_keys", "_mask", "values")
+    __slots__ = ("_mask", "keys", "values")
 
     def __init__(self, memory: memoryview) -> None:
         groups = len(memory) // GROUP_BYTES
         if groups < 1 or groups & (groups - 1) or len(memory) % GROUP_BYTES:
             raise ValueError(f"expected a power of two of {GROUP_BYTES} bytes")
-        self._keys = memory.cast("q")
+        self.keys = memory.cast("q")
+        """Whose they are, each one place before its number; 0 where a place was never used."""
         self.values = memory.cast("d")
         """The numbers, at the places that `find` tells."""
         self._mask = groups - 1
@@ -41,7 +42,7 @@ class Cells:
     def find(self, key: int, now: float) -> int:
         """The place of `key`'s number, which is not above `now` where it is new."""
         at = (key & self._mask) * _CELLS
-        keys = self._keys
+        keys = self.keys
         if keys[at] == key:
             return at + 1
         values = self.values

@@ -66,12 +66,12 @@ class Dressing:
             return self._start
         stream, fields = exchange.stream, exchange.request.fields
         last = stream.dressed
-        if last is not None and last.dressing is self and (last.line in fields or last.fields is fields):
+        if last is not None and last.dressing is self and (last.fields is fields or last.line in fields):
             return last.block
         block = self._start + _block([line for source in self._sources for line in source(exchange)])
         if self._is_by_page:
             line = _origin(fields)
-            stream.dressed = Dressed(self, fields if line is None else None, line, block)
+            stream.dressed = Dressed(self, fields, line, block)
         return block
 
 
@@ -79,10 +79,10 @@ class Dressed(NamedTuple):
     """What a connection's last page was told, and what that was made of."""
 
     dressing: Dressing
-    fields: Fields | None
-    """Of a request from no page."""
+    fields: Fields
+    """Of the page's last request that was looked at."""
     line: bytes | None
-    """The Origin of the page."""
+    """The Origin of the page, None where it has none."""
     block: bytes
 
 

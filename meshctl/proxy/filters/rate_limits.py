@@ -14,14 +14,19 @@ from meshctl.proxy.filters.reply import Filter, Reply, refusal
 from meshctl.wire.fields import make
 
 if TYPE_CHECKING:
+    from meshctl.core.cells import Cells
     from meshctl.model.limits import RateLimit
     from meshctl.model.route import Route
     from meshctl.model.service import Service
     from meshctl.proxy.exchange import Exchange
 
 OF_CALLERS: Final = frozenset(("key", "claim"))
-_LINES: Final = 1024
-"""Lines of each limit that are kept, of some 120 bytes each."""
+_KEPT: Final = 1024
+"""Keys and lines of each limit that are remembered, of some 200 bytes each."""
+_LONGEST: Final = 64
+"""Characters of such a key."""
+_NOWHERE: Final = (-1, 1)
+"""The place of a key that is not remembered: no hash is -1, so nobody has it."""
 
 
 def before_auth(route: Route, _service: Service | None, _guard: Filter | None) -> Filter | None:
@@ -47,7 +52,7 @@ def _made(route: Route) -> Filter:
 class Limited:
     """One limit of one route."""
 
-    __slots__ = ("_head", "_lines", "key", "name", "policy", "rate", "route", "salt")
+    __slots__ = ("_head", "_lines", "_places", "key", "name", "policy", "rate", "route", "salt")
 
     def __init__(self, route: str, config: RateLimit) -> None:
         from meshctl.proxy.counted import counted, salt
@@ -60,6 +65,7 @@ class Limited:
         self.policy = b'"%b";q=%d;w=%d' % (config.name.encode(), config.count, max(1, round(config.window)))
         self._head = b"\r\nRateLimit-Policy: %b\r\nRateLimit: " % self.policy
         self._lines: dict[float, bytes] = {}
+        self._places: dict[str, tuple[int, int]] = {}
 
     def __repr__(self) -> str:
         return f"<Limited {self.name} {self.rate!r}>"
@@ -68,7 +74,11 @@ class Limited:
         """Whether the request keeps it, as the only one of its route."""
         now = clock.monotonic() if exchange.is_late else exchange.started
         rates = exchange.worker.meters.rates
-        at = rates.find(hash((self.salt, self.key(exchange))), now)
+        key = self.key(exchange)
+        number, at = self._places.get(key, _NOWHERE)
+        if rates.keys[at - 1] != number:
+            # Nobody has asked with this key lately, or others have its place now.
+            at = self._found(rates, key, now)
         values, rate = rates.values, self.rate
         before = values[at]
         # `take`, without the call.
@@ -86,8 +96,19 @@ class Limited:
             steps = (rate.reach - ahead) // rate.step
             exchange.added = self._lines.get(steps) or self._line(steps)
         if limiting.backend:
-            exchange.worker.reports.add((self.route, self.name, self.key(exchange), 0))
+            exchange.worker.reports.add((self.route, self.name, key, 0))
         return None
+
+    def _found(self, rates: Cells, key: str, now: float) -> int:
+        """The place of a key's number, which is remembered: to find it takes as long as the limit itself."""
+        number = hash((self.salt, key))
+        at = rates.find(number, now)
+        if len(self._places) >= _KEPT:
+            self._places.clear()
+        # Places that are shared have no key of their own.
+        if len(key) <= _LONGEST and rates.keys[at - 1] == number:
+            self._places[key] = number, at
+        return at
 
     def state(self, ahead: float) -> bytes:
         """It in the RateLimit field, where the time of rest is so far ahead of now: what is left of it, and the seconds
@@ -97,7 +118,7 @@ class Limited:
 
     def _line(self, steps: float) -> bytes:
         """The lines that tell of it. They are kept: writing them takes longer than the limit itself."""
-        if len(self._lines) >= _LINES:
+        if len(self._lines) >= _KEPT:
             self._lines.clear()
         line = self._lines[steps] = b'%b"%b";r=%d;t=%d' % (self._head, self.name.encode(), *self.rate.told(steps))
         return line
