@@ -48,19 +48,9 @@ def serial_text(number: int) -> str:
 def judge(der: bytes, *, trust_domain: str, now: float, revoked: Container[str]) -> Verdict:
     """The verdict on a leaf certificate whose chain OpenSSL has verified. `revoked` holds serials as `serial_text` has
     them. Raises nothing that a certificate causes."""
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
-
     try:
         certificate, uris = _read(der)
-    except (
-        ValueError,
-        TypeError,
-        UnsupportedAlgorithm,
-        x509.DuplicateExtension,
-        x509.InvalidVersion,
-        x509.UnsupportedGeneralNameType,
-    ) as error:
+    except unreadable() as error:
         return Verdict(reason="peer_unfit", detail=f"the certificate cannot be read: {error}")
     serial, extensions = serial_text(certificate.serial_number), certificate.extensions
     named = _named(uris, trust_domain)
@@ -71,6 +61,21 @@ def judge(der: bytes, *, trust_domain: str, now: float, revoked: Container[str])
     )
     reason, detail = refusal or ("", "")
     return Verdict(named.service, named.identity, serial, reason, detail)
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """What `cryptography` raises for a certificate that it cannot read."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    return (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    )
 
 
 def _read(der: bytes) -> tuple[Certificate, list[str]]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from meshctl.pki.peer import unreadable
+
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
@@ -37,20 +39,13 @@ def read(chain: list[bytes]) -> Shown:
     import warnings
 
     from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
 
     try:
         with warnings.catch_warnings():
             # A client must not be able to write to our stderr.
             warnings.simplefilter("ignore")
             return _read(x509.load_der_x509_certificate(chain[0]), chain)
-    except (
-        TypeError,
-        UnsupportedAlgorithm,
-        x509.DuplicateExtension,
-        x509.InvalidVersion,
-        x509.UnsupportedGeneralNameType,
-    ) as error:
+    except unreadable() as error:
         raise ValueError(str(error)) from error
 
 

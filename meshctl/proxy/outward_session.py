@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -15,6 +14,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from meshctl.proxy.answers import Answered, Unreachable, origin
+from meshctl.proxy.tls import Stamp, stamp
 from meshctl.wire.fields import Fields, pairs
 
 AT_ONCE: Final = 32
@@ -44,7 +44,7 @@ class Session:
             max_field_size=_LONGEST_FIELD,
             trust_env=False,
         )
-        self._authorities: dict[str, tuple[int, ssl.SSLContext]] = {}
+        self._authorities: dict[str, tuple[Stamp, ssl.SSLContext]] = {}
 
     def __repr__(self) -> str:
         return f"<Session {len(self._authorities)} authorities>"
@@ -88,10 +88,10 @@ class Session:
 
     def _authority(self, ca: str) -> ssl.SSLContext:
         """Who is believed by a file, which is read again once it is another."""
-        changed = Path(ca).stat().st_mtime_ns
+        seen = stamp(ca)
         known = self._authorities.get(ca)
-        if known is None or known[0] != changed:
-            known = self._authorities[ca] = changed, ssl.create_default_context(cafile=ca)
+        if known is None or known[0] != seen:
+            known = self._authorities[ca] = seen, ssl.create_default_context(cafile=ca)
         return known[1]
 
 

@@ -44,7 +44,7 @@ class Places:
                 self.leave(holder)
         for client in clients:
             if client.listener in limits and client not in self._holders:
-                self._hold(client, (client.listener, _whose(client.client), False))
+                self._hold(client, (client.listener, network(client.client), False))
 
     def take(self, holder: Client | Near | Waiting, *, is_coming: bool = False) -> bool:
         """Whether there is a place for one more connection, which has it then. Whoever is on the way in makes room for
@@ -52,7 +52,7 @@ class Places:
         limit = self._limits.get(holder.listener)
         if limit is None:
             return True
-        address = _whose(holder.client)
+        address = network(holder.client)
         taken = self._taken.get((holder.listener, address, False), 0)
         if is_coming:
             taken += self._taken.get((holder.listener, address, True), 0)
@@ -83,7 +83,3 @@ def limit_clients(worker: Worker, limits: Mapping[str, int]) -> None:
     if worker.places is None:
         worker.places = Places(worker.complaints)
     worker.places.adopt(limits, worker.clients)
-
-
-def _whose(address: str) -> str:
-    return network(address) if ":" in address else address

@@ -125,7 +125,7 @@ class Registry:
             for version in [each for service in services if service.config.tls == tls for each in service.versions]:
                 version.tls = found
                 for endpoint in version.endpoints:
-                    endpoint.tls = found if endpoint.config.tls else None
+                    endpoint.renew(version)
             yield ""
 
     def discover(self, listed: tuple[Listed, ...]) -> None:
