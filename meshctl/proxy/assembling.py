@@ -56,7 +56,7 @@ class PartRequest(Request):
         self.target_text = path if query is None else f"{path}?{query}"
         self.target = self.target_text.encode("ascii")
         self.host, self.authority = whole.host, whole.authority
-        self.request_id, self.traceparent = exchange.request_id, exchange.traceparent
+        self.request_id, self.traceparent = exchange.request_id, exchange.context
         self.is_normal = self.keep_alive = True
         claims = getattr(whole, "claims", None)
         if claims is not None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from meshctl.proxy.service import LiveService, LiveVersion
     from meshctl.proxy.snapshot import Snapshot
     from meshctl.proxy.stream import Stream
+    from meshctl.proxy.trail import Trail
     from meshctl.proxy.trial import Trial
     from meshctl.proxy.upstream import UpstreamConnection
     from meshctl.proxy.worker import Worker
@@ -77,7 +78,15 @@ class Attempt(Timing):
     waited = 0.0
     """Seconds until it had that place."""
     # The answer
-    finished: bool
+    finished: float
+    """When it ended; 0 while it is under way."""
+    trail: Trail | None = None
+    """What is noted of it where its trace is recorded."""
+
+    @property
+    def context(self) -> bytes:
+        """The traceparent of what is done for it before it is passed on."""
+        return self.traceparent if self.trail is None else self.trail.context
 
     def fail(self, reason: str, detail: str) -> None:
         """Give up."""
@@ -151,6 +160,8 @@ class Attempt(Timing):
         endpoint = self.endpoint
         if endpoint is None or self.version is None:
             return
+        if self.trail is not None:
+            self.trail.reason = reason
         trial, self.trial = self.trial, None
         now = clock.monotonic()
         self.version.failed(endpoint, reason, now, trial)
@@ -219,7 +230,7 @@ class Attempt(Timing):
         if not self.may_retry(why, sent=sent, delay=delay):
             return False
         self.release()
-        self.again(delay)
+        self.again(delay, response.status)
         return True
 
     def retry_or_fail(self, reason: str, detail: str, why: str, *, sent: bool) -> None:
@@ -250,11 +261,13 @@ class Attempt(Timing):
         service.counters.retry("sent" if is_allowed else "budget")
         return is_allowed
 
-    def again(self, delay: float) -> None:
-        """Ask another endpoint, after `delay` seconds."""
+    def again(self, delay: float, status: int = 0) -> None:
+        """Ask another endpoint, after `delay` seconds; `status` is what this one answered, if it did."""
         endpoint = self.endpoint
         if endpoint is None:
             return
+        if self.trail is not None:
+            self.trail.leave(self, endpoint, status)
         self.drop_trial()
         self.attempt += 1
         self.tried = (*self.tried, endpoint)

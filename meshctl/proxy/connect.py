@@ -145,7 +145,7 @@ class Connect(Tunnel):
         if route is None or (route.service is not None and route.service.config.protocol == "tcp"):
             return super().match()
         # It is not counted nor logged: what comes through it will be.
-        self.finished = True
+        self.finished = clock.monotonic()
         self.worker.counters.in_flight -= 1
         self.stream.enter(self.request.host)
         self.stream.done(clock.monotonic())

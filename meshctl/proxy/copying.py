@@ -205,7 +205,7 @@ class Copy(Exchange):
         """The end, in no log and no series."""
         if self.finished:
             return
-        self.finished = True
+        self.finished = now
         self.worker.exchanges.discard(self)
         if self.endpoint is not None:
             self.endpoint.in_flight -= 1

@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from meshctl.proxy.worker import Worker
 
 
-_SLASH = ord("/")
-
-
 class Exchange(Filtering):
     """See the module. Calls come from the stream (`on_body`…), from the connection (`on_response`…) and the clock."""
 
@@ -57,8 +54,8 @@ class Exchange(Filtering):
         self.request_id = self.traceparent = self.added = b""
         self.deadline = self.total_deadline = self.until = NEVER
         self.tried = self.filters = ()
-        self.is_verbatim = self.finished = False
-        self.head_after = 0.0
+        self.is_verbatim = False
+        self.head_after = self.finished = 0.0
 
     def __repr__(self) -> str:
         where = self.endpoint.address if self.endpoint else "nowhere"
@@ -79,21 +76,25 @@ class Exchange(Filtering):
 
     def proceed(self) -> None:
         """Go on from `split`, after a while."""
+        if self.trail is not None:
+            self.trail.begin(self, clock.monotonic())
         if self.split() and self.balance() and self.admit():
             self.forward()
 
     def identify(self) -> None:
         """Who asks, and under which identifiers the request is followed."""
-        if self.worker.tracer is not None:
-            self.worker.tracer.identify(self)
-            return
         request = self.request
-        self.request_id, self.traceparent = self.worker.identifiers.next()
+        worker = self.worker
+        self.request_id, self.traceparent = worker.identifiers.next()
         given, trace = request.request_id, request.traceparent
         if given and valid_request_id(given):
             self.request_id = given
-        if trace and valid_traceparent(trace):
-            self.traceparent = trace
+        tracer = worker.tracer
+        if tracer is None:
+            if trace and valid_traceparent(trace):
+                self.traceparent = trace
+        elif trace or id(request.fields) not in tracer.silent or self.traceparent < tracer.bound:
+            tracer.identify(self)
 
     def match(self) -> bool:
         """Which route takes the request, by the path that will also be forwarded."""
@@ -107,7 +108,7 @@ class Exchange(Filtering):
                 path = normalise(path)
             except ValueError as error:
                 return self.reply("bad_path", str(error))
-            self.is_verbatim = path == self.path and request.target[0] == _SLASH
+            self.is_verbatim = path == self.path and request.target[:1] == b"/"
             self.path = request.path = path
         route = self.route = self.snapshot.tables[self.stream.entry].find(request)
         if route is None:
@@ -211,7 +212,7 @@ class Exchange(Filtering):
         once."""
         if self.finished:
             return
-        self.finished = True
+        self.finished = now
         worker = self.worker
         endpoint = self.endpoint
         worker.exchanges.discard(self)
@@ -277,6 +278,8 @@ class Exchange(Filtering):
         if now >= self.total_deadline:
             self.on_deadline(now)
             return
+        if self.trail is not None:
+            self.trail.begin(self, now)
         self.version = service.elsewhere(version, self.tried)
         if self.balance() and self.admit():
             self.forward()

@@ -108,7 +108,7 @@ def throttle(exchange: Exchange, rate: int) -> None:
 
 @cache
 def _slowed(kind: type[Exchange]) -> type[Throttled]:
-    """What an exchange of this kind becomes: still all that it was, a trace that is recorded for one."""
+    """What an exchange of this kind becomes: still all that it was."""
     if issubclass(kind, Throttled):
         return kind
     return Throttled if kind is Exchange else type(f"Throttled{kind.__name__}", (kind, Throttled), {"is_usual": False})

@@ -211,7 +211,7 @@ def _who_it_was(exchange: Exchange) -> Fields:
         b"X-Forwarded-Host: " + before.get(b"x-forwarded-host", request.authority),
         b"X-Forwarded-For: " + (chain + b", " + client if chain else client),
         b"X-Request-Id: " + exchange.request_id,
-        b"traceparent: " + exchange.traceparent,
+        b"traceparent: " + exchange.context,
     ]
 
 

@@ -51,7 +51,7 @@ def inquire(original: Exchange, route: CompiledRoute, path: str, fields: Fields,
     request.path, request.query_string = path, None
     request.target_text, request.target = path, path.encode("ascii")
     request.host, request.authority = whole.host, whole.authority
-    request.request_id, request.traceparent = original.request_id, original.traceparent
+    request.request_id, request.traceparent = original.request_id, original.context
     request.is_normal = request.keep_alive = True
     ear = Ear(original, tell)
     exchange = ear.exchange = Exchange(original.worker, ear, request)

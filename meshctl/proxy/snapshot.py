@@ -19,7 +19,7 @@ from meshctl.model.address import bare_address
 from meshctl.model.mesh import Mesh
 from meshctl.model.route import HeaderEdits, Route
 from meshctl.model.weights import Shares
-from meshctl.observe.counters import Series
+from meshctl.observe.series import Series
 from meshctl.proxy.dressing import dressing
 from meshctl.proxy.filters import FILTERS, Filter
 from meshctl.proxy.filters.addresses import fence

@@ -12,17 +12,18 @@ from meshctl.model.tracing import Span
 from meshctl.proxy.forward import forwarded_target
 
 if TYPE_CHECKING:
-    from meshctl.proxy.traced import Traced, Try
+    from meshctl.proxy.exchange import Exchange
+    from meshctl.proxy.trail import Trail, Try
 
 Attributes = dict[str, str | int]
 
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"))
 
 
-def spans(exchange: Traced, now: float) -> list[Span]:
+def spans(exchange: Exchange, trail: Trail) -> list[Span]:
     """The span of a request that has ended, and those of its tries."""
     offset = clock.wall() - clock.monotonic()
-    trace, own, state = exchange.trace.decode(), exchange.span.decode(), exchange.state.decode("latin-1")
+    trace, own, state = trail.trace.decode(), trail.span.decode(), trail.state.decode("latin-1")
     status, reason = exchange.status, exchange.reason
     attributes = _server(exchange)
     failed = status == 0 or status >= 500
@@ -32,11 +33,11 @@ def spans(exchange: Traced, now: float) -> list[Span]:
     route = attributes.get("http.route")
     found = [
         Span(
-            trace, own, exchange.parent.decode(), state, f"{method} {route}" if route else method, True,
-            _nanoseconds(exchange.started + offset), _nanoseconds(now + offset), failed, attributes,
+            trace, own, trail.parent.decode(), state, f"{method} {route}" if route else method, True,
+            _nanoseconds(exchange.started + offset), _nanoseconds(exchange.finished + offset), failed, attributes,
         )
     ]  # fmt: skip
-    for number, each in enumerate(exchange.tries):
+    for number, each in enumerate(trail.tries(exchange)):
         failed = each.status == 0 or each.status >= 400
         found.append(
             Span(
@@ -47,7 +48,7 @@ def spans(exchange: Traced, now: float) -> list[Span]:
     return found
 
 
-def _server(exchange: Traced) -> Attributes:
+def _server(exchange: Exchange) -> Attributes:
     request, stream, route = exchange.request, exchange.stream, exchange.route
     found: Attributes = _about(exchange) | {
         "url.path": exchange.path or request.path,
@@ -79,7 +80,7 @@ def _server(exchange: Traced) -> Attributes:
     return found
 
 
-def _client(exchange: Traced, each: Try, number: int) -> Attributes:
+def _client(exchange: Exchange, each: Try, number: int) -> Attributes:
     request, endpoint = exchange.request, each.endpoint
     found = _about(exchange)
     if number:
@@ -95,8 +96,6 @@ def _client(exchange: Traced, each: Try, number: int) -> Attributes:
         found["peer.service"] = exchange.service.name
     if each.version is not None:
         found["meshctl.version"] = each.version.name
-    if endpoint is None:
-        return found
     found["meshctl.endpoint"] = endpoint.address
     host, port = _parted(endpoint.address)
     found["network.peer.address"] = host
@@ -116,7 +115,7 @@ def _client(exchange: Traced, each: Try, number: int) -> Attributes:
     return found
 
 
-def _about(exchange: Traced) -> Attributes:
+def _about(exchange: Exchange) -> Attributes:
     """What both sides say."""
     method = exchange.request.method
     found: Attributes = {"http.request.method": _method(exchange)}
@@ -127,13 +126,13 @@ def _about(exchange: Traced) -> Attributes:
     return found
 
 
-def _method(exchange: Traced) -> str:
+def _method(exchange: Exchange) -> str:
     """As it stands in a span's name, where words of a client's own would be without number."""
     method = exchange.request.method
     return method if method in _METHODS else "HTTP"
 
 
-def _is_redacted(exchange: Traced) -> bool:
+def _is_redacted(exchange: Exchange) -> bool:
     """Whether queries are not written, as in the access log."""
     return exchange.snapshot.mesh.gateway.access_log.redact
 

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Final
 
 from meshctl.model.tracing import Span, Tracing
 from meshctl.model.tracing import Traced as Told
-from meshctl.proxy.exchange import Exchange
 from meshctl.proxy.span_words import spans
-from meshctl.proxy.traced import Traced
+from meshctl.proxy.trail import Trail
 from meshctl.wire.trace_fields import B3, Said, is_silent, read
-from meshctl.wire.tracing import SAMPLED, trace_and_flags, valid_request_id, valid_traceparent
+from meshctl.wire.tracing import SAMPLED, trace_and_flags, valid_traceparent
 
 if TYPE_CHECKING:
+    from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.worker import Worker
     from meshctl.wire.fields import Fields
 
 FLUSH_AFTER: Final = 0.25
 """Seconds that spans wait for more of them."""
-BATCH: Final = 256
-"""Spans that are told of at once."""
+BATCH: Final = 128
+"""Exchanges whose spans are made and told of at once."""
 MOST: Final = 2_048
 """Spans that may wait for a supervisor that is behind."""
 
@@ -38,39 +38,40 @@ class Tracer:
     def __init__(self, worker: Worker, config: Tracing) -> None:
         self.config = config
         self._worker = worker
-        self._next = worker.identifiers.next
-        self._bound = b"g" if config.sample >= 1 else b"%016x" % int(config.sample * 2**64)
+        # Below it lie the lower halves of the traces that are recorded.
+        self._share = b"g" if config.sample >= 1 else b"%016x" % int(config.sample * 2**64)
+        self.bound = worker.identifiers.prefix + self._share
+        """The same for whole traceparents that this worker made."""
         # Connections show the very same fields again and again: those that say nothing of traces, beside traceparent.
         # They are kept so that nobody else has their ids.
-        self._silent: dict[int, Fields] = {}
+        self.silent: dict[int, Fields] = {}
+        self._recorded: list[Exchange] = []
+        """Those under way, and those that have ended since the last flush."""
+        self._most = BATCH
+        """So many of them are a reason to look who has ended."""
         self._spans: list[Span] = []
         self._dropped = 0
         self._is_due = False
 
     def __repr__(self) -> str:
-        return f"<Tracer {self.config.sample:%}, {len(self._spans)} spans waiting>"
+        return f"<Tracer {self.config.sample:%}, {len(self._recorded)} exchanges and {len(self._spans)} spans waiting>"
 
     # the exchange calls this
 
     def identify(self, exchange: Exchange) -> None:
-        """See `Exchange.identify`: with a span of its own for each hop, whether or not it is recorded."""
-        request = exchange.request
-        exchange.request_id, fresh = self._next()
-        given, value = request.request_id, request.traceparent
-        if given and valid_request_id(given):
-            exchange.request_id = given
-        if id(request.fields) in self._silent or self._is_silent(exchange):
-            # The usual case, with the fewest steps.
+        """Go on with the trace that a request says it belongs to, or with the one that `exchange.traceparent` begins,
+        with a span of its own for each hop whether or not it is recorded. Need not be asked about requests that say
+        nothing (`silent`) and begin a trace beyond the `bound`."""
+        fresh, value = exchange.traceparent, exchange.request.traceparent
+        if id(exchange.request.fields) in self.silent or self._is_silent(exchange):
             if value is None:
-                if fresh[19:35] < self._bound:
+                if fresh < self.bound:
                     self._record(exchange, fresh[3:35], fresh[36:52], b"", SAMPLED, b"")
-                else:
-                    exchange.traceparent = fresh
                 return
             if value[53:] == _UNRECORDED and valid_traceparent(value):
                 exchange.traceparent = b"".join((b"00-", value[3:35], fresh[35:]))
                 return
-        self._identify(exchange, value, fresh, read(request.fields))
+        self._identify(exchange, value, fresh, read(exchange.request.fields))
 
     def _identify(self, exchange: Exchange, value: bytes | None, fresh: bytes, said: Said) -> None:
         if value is not None:
@@ -80,7 +81,7 @@ class Tracer:
             return
         exchange.request.fields = said.bare
         asked = said.b3.is_sampled if said.b3 is not None and value is None else None
-        if fresh[19:35] < self._bound if asked is None else asked:
+        if fresh < self.bound if asked is None else asked:
             self._record(exchange, fresh[3:35], fresh[36:52], b"", SAMPLED, b"")
         else:
             exchange.traceparent = fresh
@@ -91,9 +92,9 @@ class Tracer:
             return False
         # One that came a second time will come again; to keep others would only fill the processor's caches.
         if exchange.stream.forwarding.fields is fields:
-            if len(self._silent) >= _MOST_HEADS:
-                self._silent.clear()
-            self._silent[id(fields)] = fields
+            if len(self.silent) >= _MOST_HEADS:
+                self.silent.clear()
+            self.silent[id(fields)] = fields
         return True
 
     def _follow(self, exchange: Exchange, value: bytes, fresh: bytes, said: Said) -> bool:
@@ -113,7 +114,7 @@ class Tracer:
         """Go on with a trace in B3; False where there is no more than whether to record one."""
         if not b3.trace:
             return False
-        is_sampled = b3.is_sampled if b3.is_sampled is not None else b3.trace[16:] < self._bound
+        is_sampled = b3.is_sampled if b3.is_sampled is not None else b3.trace[16:] < self._share
         exchange.request.fields = said.bare
         if is_sampled:
             self._record(exchange, b3.trace, fresh[36:52], b3.span, SAMPLED, b"")
@@ -122,38 +123,46 @@ class Tracer:
         return True
 
     def _record(self, exchange: Exchange, trace: bytes, span: bytes, parent: bytes, flags: int, state: bytes) -> None:
-        if type(exchange) is Exchange:
-            exchange.__class__ = Traced
-        if isinstance(exchange, Traced):
-            exchange.record(self, trace, span, parent, flags, state)
-        else:
+        if not exchange.is_usual:
             # Nothing is told of it: whoever comes next is part of the span before it, or begins a trace that is not
             # recorded either.
             exchange.traceparent = b"-".join((b"00", trace, parent or span, b"%02x" % (flags if parent else 0)))
-
-    # traced exchanges call this
-
-    def tell(self, exchange: Traced, now: float) -> None:
-        """An exchange has ended."""
-        if len(self._spans) >= MOST:
-            self._dropped += 1 + len(exchange.tries)
-        else:
-            self._spans += spans(exchange, now)
-        if len(self._spans) >= BATCH:
+            return
+        trail = exchange.trail = Trail(trace, span, parent, flags, state)
+        trail.begin(exchange, exchange.started)
+        self._recorded.append(exchange)
+        if len(self._recorded) >= self._most:
             self.flush()
-        elif not self._is_due:
+        if not self._is_due:
             self._is_due = True
             self._worker.loop.call_later(FLUSH_AFTER, self._on_due)
 
     def _on_due(self) -> None:
         self._is_due = False
         self.flush()
-        if self._spans:
+        if self._recorded or self._spans:
             self._is_due = True
             self._worker.loop.call_later(FLUSH_AFTER, self._on_due)
 
+    def _collect(self) -> None:
+        """Make the spans of those that have ended, of all at once: by itself each would take four times as long, since
+        what makes them is in no cache of the processor when it is rare."""
+        recorded, self._recorded = self._recorded, []
+        for exchange in recorded:
+            trail = exchange.trail
+            if not exchange.finished or trail is None:
+                self._recorded.append(exchange)
+                continue
+            made = spans(exchange, trail)
+            if len(self._spans) < MOST:
+                self._spans += made
+            else:
+                self._dropped += len(made)
+        self._most = len(self._recorded) + BATCH
+
     def flush(self, *, last: bool = False) -> None:
         """Tell what waits, where the supervisor listens; or in any case, where nothing will come after."""
+        self._collect()
         orders = self._worker.orders
         if (orders.channel.is_behind and not last) or not (self._spans or self._dropped):
             return

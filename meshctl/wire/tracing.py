@@ -56,6 +56,11 @@ class Identifiers:
         self._prefix = b"%016x" % (prefix & _MASK)
         self._last = start
 
+    @property
+    def prefix(self) -> bytes:
+        """With what all traceparents begin, as far as the lower half of the trace."""
+        return b"00-" + self._prefix
+
     def next(self) -> tuple[bytes, bytes]:
         """A request id and the traceparent of a new trace, not sampled by this proxy (flags 00): nothing is recorded
         here, whoever comes next may decide. The span has the number of the trace's lower half, as roots have."""

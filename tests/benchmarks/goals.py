@@ -39,7 +39,7 @@ GOALS = (
     Goal("upload: rate ÷ nginx", 0.7, 1.0, at_least=True),
     Goal("workers: CPU ÷ 1 worker", 1.1, 1.0),
     Goal("policies: CPU ÷ no policies", 1.15, 1.1),
-    Goal("traced: CPU ÷ alone", 1.08, 1.04),
+    Goal("traced: CPU ÷ neither", 1.08, 1.04),
     Goal("tapped: CPU ÷ alone", 1.3, 1.15),
     Goal("filters: API key µs", 3.0, 2.0),
     Goal("filters: JWT, seen before µs", 5.0, 3.0),

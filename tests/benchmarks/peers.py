@@ -37,6 +37,7 @@ PEERS = {
     peer.name: peer
     for peer in (
         Peer("meshctl", gateway.configure, "meshctl", "CPython with uvloop"),
+        Peer("meshctl-blind", gateway.configure_blind, "meshctl", "meshctl that counts no requests"),
         Peer("nginx", nginx.configure, "nginx", "no metrics or histogram; log lines buffered"),
         Peer(
             "haproxy", haproxy.configure, "haproxy", "counters but no histogram; one write per log line; 1 map lookup"

@@ -47,7 +47,7 @@ class Scenario:
     def contenders(self, peers: Sequence[str]) -> list[Contender]:
         """The rows for those of `peers` that can take part."""
         if self.own:
-            return [row for row in self.own if row.peer in peers]
+            return [row for row in self.own if row.peer.removesuffix("-blind") in peers]
         able = [name for name in peers if not (self.tls and name == "floor")]
         return [Contender(name, name, self.routes, tls=self.tls) for name in able]
 
@@ -94,19 +94,25 @@ SCENARIOS = {
             "meshctl without policies and with all of them",
             own=(Contender("no policies", "meshctl"), Contender("all policies", "meshctl", policies=True)),
         ),
-        *(
-            Scenario(
-                name,
-                f"meshctl alone and {title}",
-                own=(Contender("alone", "meshctl"), Contender(name, "meshctl", looked_at=name)),
-            )
-            for name, title in (("traced", "with spans of 1 %"), ("tapped", "with every request tapped"))
+        Scenario(
+            "traced",
+            "meshctl without metrics, with them, and with spans of 1 % too",
+            own=(
+                Contender("neither", "meshctl-blind"),
+                Contender("metrics", "meshctl"),
+                Contender("both", "meshctl", looked_at="traced"),
+            ),
+        ),
+        Scenario(
+            "tapped",
+            "meshctl alone and with every request tapped",
+            own=(Contender("alone", "meshctl"), Contender("tapped", "meshctl", looked_at="tapped")),
         ),
     )
 }
 """The scenarios under load; `memory` and `startup` are measured without any."""
 
-DEFAULT_PEERS = tuple(name for name in PEERS if name != "envoy-plain")
+DEFAULT_PEERS = tuple(name for name in PEERS if name not in ("envoy-plain", "meshctl-blind"))
 
 
 def with_connections(scenario: Scenario, connections: int | None) -> Scenario:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from meshctl.observe.counters import MOST_REASONS, MOST_RETIRED, Counters, Series
+from meshctl.observe.counters import MOST_RETIRED, Counters
 from meshctl.observe.sample import CLASSES, UNCONFIGURED, Sample, decode, encode
+from meshctl.observe.series import MOST_REASONS, Series
 
 
 def statuses(**expected: int) -> tuple[int, ...]:
@@ -44,6 +45,24 @@ def test_a_request_is_counted_with_all_it_brought() -> None:
     assert {"breaker_open": statuses(_5xx=1)} == sample.reasons
     assert sample.latency.count == 2
     assert sample.latency.seconds == pytest.approx(0.021)
+
+
+def test_many_requests() -> None:
+    """What is counted many at once is complete whenever somebody looks, whatever the statuses, and what waits for that
+    is bounded also where an upstream has one status after the other."""
+    series = Series(("r", "s", "v"))
+    for number in range(3_000):
+        series.record(100 + number % 900, 0.0001 * (1 + number % 7), 0, 1)
+        waiting = {id(each): len(each) for each in series._waiting.values()}
+        assert len(waiting) <= 9
+        assert max(waiting.values()) < 300
+        if number % 701 == 0:
+            assert (series.requests, series.freeze().requests) == (number + 1, number + 1)
+    sample = series.freeze()
+    ones = [each for each in range(3_000) if 100 + each % 900 < 200]
+    assert sample.statuses[1] == len(ones)
+    assert (sample.requests, sample.sent, sample.latency.count) == (3_000, 3_000, 3_000)
+    assert sample.latency.seconds == pytest.approx(sum(0.0001 * (1 + number % 7) for number in range(3_000)))
 
 
 def test_reasons_are_bounded() -> None:

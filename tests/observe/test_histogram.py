@@ -18,8 +18,9 @@ ANY = st.one_of(INSIDE, st.floats(0.0, 1000.0))
 
 def counted(durations: list[float]) -> Distribution:
     histogram = Histogram()
-    for seconds in durations:
-        histogram.observe(seconds)
+    half = len(durations) // 2
+    histogram.add(durations[:half])
+    histogram.add(durations[half:])
     return histogram.freeze()
 
 

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshctl.observe import history
-from meshctl.observe.counters import MOST_CALLERS, Counters
+from meshctl.observe.counters import Counters
 from meshctl.observe.history import EVERY, LONG, RECENT, SPAN, History
 from meshctl.observe.sample import Key, SeriesSample, merge
+from meshctl.observe.series import MOST_CALLERS
 
 DONE = st.tuples(
     st.sampled_from(["a", "b"]),

@@ -23,7 +23,8 @@ from meshctl.model.route import Match, Respond, Route
 from meshctl.model.service import Service, Version
 from meshctl.model.tap import TapEvent
 from meshctl.observe.busiest import Busiest
-from meshctl.observe.counters import Counters, Series
+from meshctl.observe.counters import Counters
+from meshctl.observe.series import Series
 from meshctl.proxy.api_callers import ApiCallers
 from meshctl.proxy.caching import LiveCaching
 from meshctl.proxy.compressing import is_among

@@ -81,7 +81,7 @@ class Waiter:
 
     def __init__(self) -> None:
         self.told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.finished = False
+        self.finished = 0.0
         self.far: object = None
         self.endpoint: LiveEndpoint | None = None
 
