@@ -297,3 +297,45 @@ def test_what_happens_on_purpose(passage: TracedPassage) -> None:
     assert client.parent == server.id
     assert server.end - server.start > 50_000_000
     passage.proxy.apply(mesh, steering=Steering())
+
+
+def test_a_try_begins_when_it_does(passage: TracedPassage) -> None:
+    """What a request waited before it was passed on is in its own span, and not in that of its try."""
+    late = Fault("app", until=time.time() + 600, delay=0.2, delay_share=1.0)
+    mesh = mesh_of(passage.service, routes=(Route("r", service="app", retry=Retry(0)),), tracing=ALL)
+    passage.proxy.apply(mesh, steering=Steering(faults=(late,)))
+    seen, _ = passage.pass_through(request("/"))
+    server, client = passage.spans(2)
+    assert parent_of(seen) == (server.trace, client.id, "01")
+    assert client.start - server.start >= 195_000_000
+    assert client.end <= server.end
+    passage.proxy.apply(mesh, steering=Steering())
+
+
+def test_those_under_way(passage: TracedPassage) -> None:
+    """One that takes long keeps nobody from being told of, however many come meanwhile, and is told of when it ends."""
+    quick = Route("quick", Match(path=PathMatch("prefix", "/quick")), respond=Respond(204))
+    passage.trace(ALL, quick, Route("r", service="app", retry=Retry(0)))
+    with passage.proxy.connect("gateway") as slow:
+        slow.send(request("/slow"))
+        app = passage.app.accept()
+        app.read_request()
+        with passage.proxy.connect("gateway") as client:
+            for _ in range(300):
+                client.send(request("/quick"))
+                client.read_response()
+        assert {span.attributes["url.path"] for span in passage.spans(300)} == {"/quick"}
+        app.send(answer())
+        assert slow.read_response().status == 200
+    server, client_span = passage.spans(2)
+    assert server.attributes["url.path"] == "/slow"
+    assert (client_span.parent, client_span.attributes["http.response.status_code"]) == (server.id, 200)
+
+
+def test_an_answer_that_is_refused(passage: TracedPassage) -> None:
+    """Where the client gets our word in the place of the endpoint's, both spans say why."""
+    passage.trace(ALL, Route("r", service="app", retry=Retry(0), response_bytes=10))
+    passage.pass_through(request("/"), answer(body=b"x" * 11))
+    server, client = passage.spans(2)
+    assert (server.attributes["http.response.status_code"], server.failed) == (502, True)
+    assert server.attributes["meshctl.reason"] == client.attributes["meshctl.reason"] == "response_too_large"
