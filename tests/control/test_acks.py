@@ -96,7 +96,7 @@ def test_a_killed_proxy_is_gone(home: Home, store: SqliteStore, child: Child) ->
     killed.kill()
     killed.wait()
     assert [record.id for record in proxies(store)] == ["stopped"]
-    stopped.communicate(timeout=30)
+    stopped.communicate(timeout=60)
     assert ([record.id for record in proxies(store)], len(store.list("proxies/"))) == ([], 1)
 
 
@@ -171,8 +171,8 @@ def test_nobody_runs(store: SqliteStore, dead: int, lease: str) -> None:
     """With no living proxy there is nothing to wait for."""
     register(store, _record("dead", dead), lease)
     began = clock.monotonic()
-    assert await_acks(store, 1, 30) == []
-    assert clock.monotonic() - began < 5
+    assert await_acks(store, 1, 60) == []
+    assert clock.monotonic() - began < 30
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_waits_for_all(home: Home, store: SqliteStore, child: Child) -> None:
         if (step := next(answers, None)) is not None:
             _tell(*step)
 
-    reports = await_acks(store, 1, 30, on_change)
+    reports = await_acks(store, 1, 60, on_change)
     assert reports == [Report("first", "accepted"), Report("second", "refused", "it does not fit")]
     assert told == [["silent", "silent"], ["silent", "refused"], ["accepted", "refused"]]
 
@@ -217,7 +217,7 @@ def test_waits_no_longer_than_said(home: Home, store: SqliteStore, child: Child)
     _said(first, "1")
     began = clock.monotonic()
     reports = await_acks(store, 1, 0.3)
-    assert 0.3 <= clock.monotonic() - began < 5
+    assert 0.3 <= clock.monotonic() - began < 30
     assert [(report.proxy, report.status) for report in reports] == [("first", "accepted"), ("second", "silent")]
 
 
@@ -231,7 +231,7 @@ def test_a_proxy_that_dies_is_not_waited_for(home: Home, store: SqliteStore, chi
 
     killer = threading.Thread(target=kill)
     began = clock.monotonic()
-    reports = await_acks(store, 1, 30, lambda _: None if killer.ident else killer.start())
+    reports = await_acks(store, 1, 60, lambda _: None if killer.ident else killer.start())
     killer.join()
     assert reports == [Report("victim", "silent", "it ended before it answered")]
-    assert clock.monotonic() - began < 10
+    assert clock.monotonic() - began < 30

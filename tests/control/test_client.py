@@ -16,6 +16,8 @@ from meshctl.control.client import ask, ask_all
 from meshctl.errors import MeshError
 from meshctl.model.views import ProxyRecord
 
+PATIENCE = 60.0
+"""Seconds for answers that come at once: a proxy gets two, in which a busy machine may stand still."""
 PROBLEM = b'{"title": "not here", "detail": "there is no route \\"x\\"", "hint": "look", "code": "not_found"}'
 
 
@@ -27,7 +29,7 @@ class Admin(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/slow":
-            self.let_go.wait(20)
+            self.let_go.wait(PATIENCE)
         body = {"/long": b"x" * 3_000_000, "/gone": PROBLEM, "/odd": b"oops"}.get(self.path, self.path.encode())
         self.send_response({"/gone": 404, "/odd": 500}.get(self.path, 200))
         self.send_header("Content-Length", str(len(body) + (self.path == "/drip")))
@@ -35,7 +37,7 @@ class Admin(BaseHTTPRequestHandler):
         self.wfile.write(body)
         if self.path == "/drip":
             self.wfile.flush()
-            self.let_go.wait(20)
+            self.let_go.wait(PATIENCE)
             self.wfile.write(b".")
 
     def log_message(self, *_: object) -> None:
@@ -72,17 +74,17 @@ def record() -> Iterator[ProxyRecord]:
 
 def test_answers(record: ProxyRecord) -> None:
     """The body comes whole, whatever its length."""
-    assert ask(record, "GET", "/v1/routes") == b"/v1/routes"
-    assert ask(record, "GET", "/long") == b"x" * 3_000_000
+    assert ask(record, "GET", "/v1/routes", timeout=PATIENCE) == b"/v1/routes"
+    assert ask(record, "GET", "/long", timeout=PATIENCE) == b"x" * 3_000_000
 
 
 def test_errors_keep_their_code_and_hint(record: ProxyRecord) -> None:
     """A problem document becomes the error it tells of; anything else names the status."""
     with pytest.raises(MeshError, match='proxy "gateway-1": there is no route "x"') as caught:
-        ask(record, "GET", "/gone")
+        ask(record, "GET", "/gone", timeout=PATIENCE)
     assert (caught.value.code, caught.value.hint) == ("not_found", "look")
     with pytest.raises(MeshError, match="answered with status 500"):
-        ask(record, "GET", "/odd")
+        ask(record, "GET", "/odd", timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("target", ["/slow", "/drip"])
@@ -92,7 +94,7 @@ def test_the_deadline_holds_for_the_whole(record: ProxyRecord, target: str) -> N
     with pytest.raises(MeshError, match=r"did not answer within 0\.2 s") as caught:
         ask(record, "GET", target, timeout=0.2)
     assert caught.value.code == "proxy_unreachable"
-    assert perf_counter() - start < 10
+    assert perf_counter() - start < 30
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.touch()], ids=["absent", "file"])
@@ -108,6 +110,6 @@ def test_nobody_listens(make: object, tmp_path: Path) -> None:
 def test_asking_several(record: ProxyRecord, tmp_path: Path) -> None:
     """Answers come in the order of the proxies; one that fails does not hide the others."""
     dead = ProxyRecord("dead", "gateway", 1, 0.0, socket=str(tmp_path / "none"))
-    answers = ask_all([record, dead, record], "/x")
+    answers = ask_all([record, dead, record], "/x", timeout=PATIENCE)
     assert [answer.body for answer in answers] == [b"/x", b"", b"/x"]
     assert [answer.error is None for answer in answers] == [True, False, True]

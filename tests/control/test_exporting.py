@@ -24,7 +24,7 @@ from meshctl.model.tracing import Span, Traced, Tracing
 from meshctl.model.views import ProxyRecord
 from meshctl.observe.sample import Sample
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def span(number: int) -> Span:
@@ -111,7 +111,9 @@ async def exported() -> AsyncIterator[Case]:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for more spans, or long for the next try."""
+    """Nobody waits for more spans, or long for the next try; last words may take as long as a busy machine needs."""
+    monkeypatch.setattr(exporting, "LAST_WORDS", PATIENCE)
+    monkeypatch.setattr(otlp, "TIMEOUT", PATIENCE)
     monkeypatch.setattr(exporting, "EVERY", 0.01)
     monkeypatch.setattr(exporting, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(exporting, "LONGEST_PAUSE", 0.01)

@@ -38,25 +38,32 @@ def limits(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveLimits]:
     loop.close()
 
 
-def _spent(keys: range, count: int = 1) -> Spent:
-    number = day(clock.wall()).number
+@pytest.fixture
+def number() -> int:
+    """Today, which may end while a test runs."""
+    return day(clock.wall()).number
+
+
+def _spent(number: int, keys: range, count: int = 1) -> Spent:
     return Spent(tuple(("r", "q", f"t{key}", number, count) for key in keys))
 
 
-def test_many_callers(limits: LiveLimits, home: Home) -> None:
+def test_many_callers(limits: LiveLimits, home: Home, number: int) -> None:
     """Thousands of callers leave as many behind as are kept, in the file and in memory, and the busiest is there."""
-    limits.take(_spent(range(1), 50))
+    limits.take(_spent(number, range(1), 50))
     for turn in range(30):
-        limits.take(_spent(range(turn * 90, turn * 90 + 90)))
+        limits.take(_spent(number, range(turn * 90, turn * 90 + 90)))
         limits._write()
         assert len(limits._known) <= 100
     usage = Usage(home.path)
-    (row,) = [each for each in usage.of("day", day(clock.wall()).number) if each.key == "t0"]
+    (row,) = [each for each in usage.of("day", number) if each.key == "t0"]
     usage.close()
     assert row.count == 51
 
 
-def test_a_home_that_cannot_be_written(limits: LiveLimits, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_that_cannot_be_written(
+    limits: LiveLimits, home: Home, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What waits to be written is bounded, and what waits of the busiest is written when that is possible again."""
 
     def full(*_: object) -> None:
@@ -65,12 +72,12 @@ def test_a_home_that_cannot_be_written(limits: LiveLimits, home: Home, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(Usage, "add", full)
         for turn in range(40):
-            limits.take(_spent(range(1), 5))
-            limits.take(_spent(range(turn * 90 + 1, turn * 90 + 90)))
+            limits.take(_spent(number, range(1), 5))
+            limits.take(_spent(number, range(turn * 90 + 1, turn * 90 + 90)))
             limits._write()
             assert len(limits._pending) <= 200
     limits._write()
     usage = Usage(home.path)
-    (row,) = [each for each in usage.of("day", day(clock.wall()).number) if each.key == "t0"]
+    (row,) = [each for each in usage.of("day", number) if each.key == "t0"]
     usage.close()
     assert row.count == 200

@@ -10,7 +10,7 @@ import pytest
 
 from meshctl.control.looking import LOOK_EVERY, SELDOM, Looking
 
-SLACK = 5.0
+SLACK = 60.0
 """Seconds that a busy machine may take for what takes none."""
 
 
@@ -23,6 +23,8 @@ class Diary:
         os.set_blocking(self.bell, False)
         self.looked: list[float] = []
         self.cared: list[float] = []
+        self.regular: list[int] = []
+        """Which of the looks came with care: where something tells, the regular ones."""
 
     def ring(self) -> None:
         """There is news."""
@@ -39,6 +41,7 @@ class Diary:
     def care(self) -> None:
         """Do what is done regularly."""
         self.cared.append(self.loop.time())
+        self.regular.append(len(self.looked))
 
     def until(self, count: int, since: int) -> None:
         """Run until it was looked so many times more."""
@@ -65,14 +68,18 @@ def test_told_it_looks_at_once(diary: Diary) -> None:
     """News is looked at long before the next regular look, and the one after it not too soon."""
     Looking(diary.loop, diary.bell, diary.look, diary.care).start()
     diary.until(1, 0)
-    # After the first regular look, so that this one is not too early.
-    diary.loop.run_until_complete(asyncio.sleep(LOOK_EVERY))
-    rung, before = diary.loop.time(), len(diary.looked)
-    diary.ring()
-    diary.until(1, before)
-    assert diary.looked[before] >= rung
-    diary.ring()
-    diary.until(1, before + 1)
+    while True:
+        # After the look before, so that this one is not too early.
+        diary.loop.run_until_complete(asyncio.sleep(LOOK_EVERY))
+        rung, before = diary.loop.time(), len(diary.looked)
+        diary.ring()
+        diary.until(1, before)
+        assert diary.looked[before] >= rung
+        diary.ring()
+        diary.until(1, before + 1)
+        if diary.regular[-1] < before:
+            break
+        # The machine stood still until a regular look was due, which comes whenever the last one was.
     assert diary.looked[before + 1] - diary.looked[before] >= LOOK_EVERY * 0.99
     assert os.get_blocking(diary.bell) is False
 
@@ -96,9 +103,11 @@ def test_crowds_are_seen_together(diary: Diary) -> None:
 @pytest.mark.parametrize("is_told", [False, True])
 def test_it_looks_and_cares_without_being_told(diary: Diary, is_told: bool) -> None:
     """Regularly: all the time where nothing ever tells, seldom where something does; care is seldom in both."""
+    began = diary.loop.time()
     Looking(diary.loop, diary.bell if is_told else -1, diary.look, diary.care).start()
     diary.until(6, 0)
-    gaps = [later - earlier for earlier, later in zip(diary.looked, diary.looked[1:], strict=False)]
-    assert min(gaps) >= (SELDOM if is_told else LOOK_EVERY) * 0.9
-    assert min(b - a for a, b in zip(diary.cared, diary.cared[1:], strict=False)) >= SELDOM * 0.8
+    # From the beginning, not one by one: a look that a machine held up is close to the next one.
+    assert diary.looked[5] - began >= 5 * (SELDOM if is_told else LOOK_EVERY) * 0.9
+    for count, cared in enumerate(diary.cared):
+        assert cared - began >= count * SELDOM * 0.8
     assert len(diary.cared) >= 2

@@ -88,7 +88,7 @@ async def _is_served(address: object, family: socket.AddressFamily) -> bool:
     with socket.socket(family) as client:
         client.setblocking(False)
         await loop.sock_connect(client, address)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             try:
                 await loop.sock_sendall(client, b"x")
                 return await loop.sock_recv(client, 1) == b"y"
@@ -173,8 +173,11 @@ def test_a_visit_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             for said in (b"", b"GET /met"):
                 reader, writer = await asyncio.open_connection(*door.getsockname())
                 writer.write(said)
-                async with asyncio.timeout(20):
-                    assert await reader.read() == b""
+                async with asyncio.timeout(60):
+                    try:
+                        assert await reader.read() == b""
+                    except ConnectionResetError:  # it was let go before its words had come
+                        pass
                 writer.close()
             made.close()
 
