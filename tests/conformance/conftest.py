@@ -6,6 +6,7 @@ which no other test touches until its connections are long gone.
 
 from __future__ import annotations
 
+import atexit
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -50,10 +51,11 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, services: list[Upstream]) 
 
 
 def free_port() -> int:
-    """A port on which nobody listens, at least now."""
-    with socket.socket() as end:
-        end.bind(("127.0.0.1", 0))
-        return int(end.getsockname()[1])
+    """A port on which nobody listens: it stays bound until this process ends, so that nobody else is given it."""
+    end = socket.socket()
+    atexit.register(end.close)
+    end.bind(("127.0.0.1", 0))
+    return int(end.getsockname()[1])
 
 
 def routes(service: Upstream) -> str:

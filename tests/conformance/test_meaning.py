@@ -217,7 +217,7 @@ def test_answer_to_an_endless_body(client: Wire, upstream: Upstream) -> None:
     wire.read_head()
     body = b"too much" * 1000
     wire.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-    client.send(*[bytes(65_536)] * 40)
+    client.send_on(*[bytes(65_536)] * 40)
     answer = client.read_response()
     assert (answer.status, answer.body) == (413, body)
     assert client.read_to_end() == b""

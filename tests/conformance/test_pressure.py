@@ -21,16 +21,26 @@ MOST = 24 * MB
 GROWTH = 12 * MB
 """What the gateway itself may take more than before, whatever the length of a stream."""
 STALLED = 0.7
-"""Seconds without progress after which a sender counts as held up."""
+"""Seconds without progress after which a sender counts as held up, unless the gateway itself stood still."""
 PIECE = bytes(range(256)) * 256
 
 
-def push(wire: Wire, data: bytes, total: int) -> int:
-    """Send `data` over and over until `total` bytes are sent or the peer takes no more; the bytes sent."""
+def push(wire: Wire, data: bytes, total: int, gateway: Gateway | None = None) -> int:
+    """Send `data` over and over until `total` bytes are sent or the peer takes no more; the bytes sent. A `gateway`
+    that stands between takes no more only when it has answered others meanwhile."""
     sent = 0
     wire.socket.setblocking(False)
+
+    def has_room() -> bool:
+        if select.select([], [wire.socket], [], STALLED)[1]:
+            return True
+        if gateway is None:
+            return False
+        has_read(gateway)
+        return bool(select.select([], [wire.socket], [], 0.05)[1])
+
     try:
-        while sent < total and select.select([], [wire.socket], [], STALLED)[1]:
+        while sent < total and has_room():
             at = sent % len(data)
             try:
                 sent += wire.socket.send(data[at : at + total - sent])
@@ -223,13 +233,22 @@ def queued(port: int) -> int:
     return most
 
 
+def room_for(gateway: Gateway, service: Upstream) -> int:
+    """How much the kernel takes for a client that does not read and has little room."""
+    with gateway.connect(receive=2048) as slow:
+        slow.send(service.get())
+        wire, _ = service.serve(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % TOTAL)
+        push(wire, PIECE, TOTAL, gateway)
+        return queued(slow.socket.getsockname()[1])
+
+
 def room_towards(gateway: Gateway, service: Upstream) -> int:
     """How much the kernel takes for a service that does not read."""
     with gateway.connect() as client:
         client.send(service.get(b"/", b"Content-Length: %d" % TOTAL, method=b"PUT"))
         wire = service.accept()
         wire.read_head()
-        push(client, PIECE, TOTAL)
+        push(client, PIECE, TOTAL, gateway)
         found = queued(service.port)
     wire.close()
     return found
@@ -244,11 +263,7 @@ def around(room: int) -> range:
 
 def test_connection_held_up_at_the_end_of_an_answer(gateway: Gateway, upstream: Upstream) -> None:
     """A connection that was held up for one client when its answer ended serves the next client all the same."""
-    with gateway.connect(receive=2048) as slow:
-        slow.send(upstream.get())
-        wire, _ = upstream.serve(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % TOTAL)
-        push(wire, PIECE, TOTAL)
-        room = queued(slow.socket.getsockname()[1])
+    room = room_for(gateway, upstream)
     with gateway.connect() as second, gateway.connect() as third:
         for size in around(room):
             with gateway.connect(receive=2048) as slow:

@@ -14,10 +14,11 @@ from .upstream import OK, Upstream
 
 
 @pytest.fixture
-def stopping(tmp_path: Path) -> Iterator[tuple[Gateway, Upstream]]:
-    """A gateway of this test alone, and its service."""
+def stopping(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Gateway, Upstream]]:
+    """A gateway of this test alone, and its service. What is in flight has a minute, or as long as the test says."""
     service = Upstream("stop")
-    head = '[gateway]\nadmin = "off"\naccess_log = "access.log"\ntimeouts = { drain = "2s" }\n'
+    drain = getattr(request, "param", "60s")
+    head = f'[gateway]\nadmin = "off"\naccess_log = "access.log"\ntimeouts = {{ drain = "{drain}" }}\n'
     running = Gateway(tmp_path, head + routes(service))
     yield running, service
     service.forget()
@@ -78,6 +79,7 @@ def test_answers_in_flight_are_finished(stopping: tuple[Gateway, Upstream], numb
     assert len(lines) == 4
 
 
+@pytest.mark.parametrize("stopping", ["2s"], indirect=True)
 def test_stop_does_not_wait_for_ever(stopping: tuple[Gateway, Upstream]) -> None:
     """What is not finished when the drain time ends is broken off, and the status is 0 all the same."""
     gateway, service = stopping

@@ -45,7 +45,6 @@ def secure(start: Start, authority: Authority, plain: Upstream) -> Gateway:
         listen = ["127.0.0.1:0"]
         admin = "off"
         access_log = "off"
-        timeouts = {{ handshake = "1s" }}
         tls = [{listed}]
         [[routes]]
         path = "/"
@@ -136,16 +135,28 @@ def test_plain_http_on_a_tls_listener(secure: Gateway) -> None:
         is_refused(client, 400, "https_required")
 
 
-def test_handshake_that_does_not_come(secure: Gateway) -> None:
+def test_handshake_that_does_not_come(start: Start, authority: Authority) -> None:
     """A client that does not shake hands is let go of."""
-    with secure.connect() as client:
+    certificate, key = authority.issue("hasty", "a.test")
+    hasty = start(f"""
+        [gateway]
+        listen = ["127.0.0.1:0"]
+        admin = "off"
+        access_log = "off"
+        timeouts = {{ handshake = "1s" }}
+        tls = {{ certificate = "{certificate}", key = "{key}" }}
+        [[routes]]
+        path = "/"
+        respond = {{ body = "fixed" }}
+    """)
+    with hasty.connect() as client:
         assert client.read_rest() == b""
 
 
 def test_refusal_over_tls_can_be_read(secure: Gateway, authority: Authority) -> None:
     """A refusal over TLS arrives whole, and then the end."""
     with shake(secure, trusting(authority), "a.test") as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a.test\r\nBroken\r\n\r\n" + bytes(100_000))
+        client.send_on(b"GET / HTTP/1.1\r\nHost: a.test\r\nBroken\r\n\r\n" + bytes(100_000))
         read_refusal(client, 400, "bad_request")
         assert client.read_rest() == b""
 

@@ -14,7 +14,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-PATIENCE: Final = 15.0
+PATIENCE: Final = 30.0
 """Seconds until a test gives up on a peer: far beyond what a busy machine needs, so that only a defect takes it."""
 
 _REQUEST_LINE: Final = re.compile(rb"[A-Z-]+ [!-~]+ HTTP/1\.1")
@@ -95,6 +95,12 @@ class Wire:
         """Send the parts, each in a write of its own."""
         for part in parts:
             self.socket.sendall(part)
+
+    def send_on(self, *parts: bytes) -> None:
+        """Send the parts, or what the peer takes of them: one that has refused them may be gone before the last one.
+        What it has said can be read all the same."""
+        with contextlib.suppress(ConnectionError):
+            self.send(*parts)
 
     def half_close(self) -> None:
         """Send no more."""
