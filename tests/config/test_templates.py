@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from meshctl.config import templates
 from meshctl.config.files import load
 from meshctl.config.schema import json_schema
 from meshctl.errors import MeshError
+from meshctl.sidecar.ports import Port, choose_port
 from meshctl.store.home import write_private
 from tests.config.reading import read
 from tests.config.test_files import certificate_pem, key_pem, new_key
@@ -113,18 +113,20 @@ def test_resources_are_named_files_only() -> None:
 def start(tmp_path: Path) -> Iterator[Start]:
     """Runs a command line by the shell with a free $PORT, as `up` does, and gives the port; ends all."""
     running: list[subprocess.Popen[bytes]] = []
+    ports: list[Port] = []
 
     def start(line: str, **environment: str) -> int:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = int(probe.getsockname()[1])
-        variables = {**os.environ, **environment, "PORT": str(port)}
+        ports.append(choose_port())
+        variables = {**os.environ, **environment, "PORT": str(ports[-1].number)}
         process = subprocess.Popen(
             ["sh", "-c", line], cwd=tmp_path, env=variables, stderr=subprocess.DEVNULL, start_new_session=True
         )
         running.append(process)
-        return port
+        return ports[-1].number
 
     yield start
+    for port in ports:
+        port.release()
     for process in running:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -136,7 +138,7 @@ def answer(port: int) -> str:
 
     def ask() -> str:
         try:
-            with opener.open(f"http://127.0.0.1:{port}/", timeout=10) as response:
+            with opener.open(f"http://127.0.0.1:{port}/", timeout=60) as response:
                 return str(response.read(), "utf-8")
         except URLError as error:
             assert isinstance(error.reason, ConnectionRefusedError), error

@@ -47,7 +47,7 @@ class Member:
         self._threads = [Thread(target=self._server.serve_forever, args=(0.01,)), Thread(target=self._live)]
         for each in self._threads:
             each.start()
-        assert self._ready.wait(20)
+        assert self._ready.wait(60)
 
     @property
     def view(self) -> ProxyView:

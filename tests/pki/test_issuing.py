@@ -53,7 +53,7 @@ def test_credentials_come_back(home: Home, store: SqliteStore, tmp_path: Path) -
     assert openssl(tmp_path, found.certificate, found.bundle) == ""
     assert (found.identity, b"PRIVATE KEY" in found.key) == ("spiffe://shop.mesh/service/orders", True)
     assert [each.proxy for each in issued.issued(store)] == ["sidecar-1"]
-    assert set(psutil.Process().children()) == before
+    assert set(psutil.Process().children()) <= before
 
 
 def test_several_at_once(home: Home, store: SqliteStore) -> None:
@@ -85,9 +85,10 @@ def test_errors_come_back(home: Home, store: SqliteStore) -> None:
 def test_a_process_that_is_slow(home: Home) -> None:
     """After the deadline the process is ended, and that is an error."""
     before = set(psutil.Process().children())
-    with pytest.raises(MeshError, match=r"within 0\.001 s"):
-        run(lambda: request(home, ORDERS, deadline=0.001))
-    assert set(psutil.Process().children()) == before
+    # None at all, so that it is over even where the machine stands still until the process has answered.
+    with pytest.raises(MeshError, match=r"within 0 s"):
+        run(lambda: request(home, ORDERS, deadline=0.0))
+    assert set(psutil.Process().children()) <= before
 
 
 def test_a_cancelled_request(home: Home) -> None:
@@ -103,7 +104,7 @@ def test_a_cancelled_request(home: Home) -> None:
             await task
 
     run(cancelled)
-    assert set(psutil.Process().children()) == before
+    assert set(psutil.Process().children()) <= before
 
 
 def test_a_python_that_cannot_start(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

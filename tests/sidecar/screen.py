@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -70,6 +71,16 @@ class Screen:
                 self.seen += os.read(self.main, 65536).decode(errors="replace")
         before, self._at = self.seen[self._at : found], found + len(text)
         return before
+
+    def find(self, pattern: str) -> str:
+        """Wait until something like `pattern` has appeared, also before what was awaited; the part in brackets."""
+        deadline = time.monotonic() + PATIENCE
+        while (found := re.search(pattern, self.seen)) is None:
+            left = deadline - time.monotonic()
+            assert left > 0, f"waited {PATIENCE:g} s for {pattern!r}; the screen shows {self.seen!r}"
+            if select.select([self.main], [], [], left)[0]:
+                self.seen += os.read(self.main, 65536).decode(errors="replace")
+        return found[1]
 
     def wait(self, timeout: float = PATIENCE) -> int:
         """The command's exit status."""

@@ -197,9 +197,9 @@ def test_ctrl_z_and_fg_of_an_app_that_reads(wrapped: Wrapped) -> None:
 def test_in_the_background(wrapped: Wrapped) -> None:
     """Started with `&`, an app that reads is stopped with its wrapper as any job is, and reads after `fg`."""
     with typed(wrapped(READER), "& echo the job is $! ; wait $!") as screen:
-        screen.until("the job is ")
-        job = int(screen.until("\r"))
-        app = app_of(screen)
+        # The shell and the wrapper tell these at the same time.
+        job = int(screen.find(r"the job is (\d+)\r"))
+        app = int(screen.find(r"app (\d+) is up"))
         until(lambda: state(app) == "T" == state(job), "both to be stopped")
         screen.type("jobs\n")
         screen.until("Stopped")

@@ -137,6 +137,8 @@ def test_ctrl_z_and_fg(wrap: Wrap) -> None:
         screen.until("PROMPT ")
         assert wrap.registered == 0
         screen.type("fg\n")
+        # It takes connections before it runs again, and whoever has two signals hears of the lower number first.
+        screen.until("the app goes on")
         until(lambda: wrap.registered == 1, "the app to be registered again")
         screen.type(CTRL_C)
         screen.until("the app is interrupted")

@@ -60,7 +60,7 @@ def by_urllib(headers: dict[str, str]) -> Any:
 def by_httpx(headers: dict[str, str]) -> Any:
     import httpx
 
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         return client.get(URL, headers=headers).json()
 
 
@@ -71,7 +71,7 @@ def by_executor(headers: dict[str, str]) -> Any:
 async def by_httpx_async(headers: dict[str, str]) -> Any:
     import httpx
 
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         return (await client.get(URL, headers=headers)).json()
 
 

@@ -76,7 +76,7 @@ def test_many_create_at_once(home: Home, child: Child) -> None:
     for process in children:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-    said = [process.communicate("go\n", timeout=30)[0] for process in children]
+    said = [process.communicate("go\n", timeout=60)[0] for process in children]
     store = SqliteStore(home.database)
     keys = [entry.key for entry in store.list("")]
     store.close()
@@ -370,7 +370,7 @@ def test_a_fork(home: Home, child: Child) -> None:
         watch.close()
         store.close()
     """
-    assert child(program, home.database).communicate(timeout=30)[0] == "12 12 True b'2'\n"
+    assert child(program, home.database).communicate(timeout=60)[0] == "12 12 True b'2'\n"
     with _raw(home.database) as raw:
         assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
