@@ -74,5 +74,6 @@ def gateway(upstreams: Upstreams, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture
 def http() -> Iterator[httpx.Client]:
     """A client that keeps connections, and waits longer than a busy machine needs."""
-    with httpx.Client(timeout=30, trust_env=False) as client:
+    # httpx gives up connections after five seconds; whoever means the same one may be kept waiting for longer.
+    with httpx.Client(timeout=60, trust_env=False, limits=httpx.Limits(keepalive_expiry=600)) as client:
         yield client

@@ -78,7 +78,7 @@ class Load:
         connection: Any = None
         while not self._stopping:
             try:
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     if connection is None:
                         connection = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
                     answer = await self._ask(*connection)

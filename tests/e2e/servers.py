@@ -57,7 +57,7 @@ class Upstreams(Server):
 
     def control(self, name: str, **settings: Any) -> dict[str, Any]:
         """Change how `name` answers; what it has seen."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.said[name], timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.said[name], timeout=60)
         try:
             connection.request("POST", "/control", json.dumps(settings), {"Content-Type": "application/json"})
             return json.loads(connection.getresponse().read())  # type: ignore[no-any-return]

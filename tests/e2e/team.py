@@ -84,8 +84,9 @@ class Team:
         everyone = {self.process.pid, *self._everyone, *self.processes()}
         found = read(Home(self.home))
         if found is not None and found.up.is_running:  # in the background
-            left = [found.up.pid, *(each.pid for each in psutil.Process(found.up.pid).children(recursive=True))]
-            everyone.update(left)
+            everyone.add(found.up.pid)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                everyone.update(each.pid for each in psutil.Process(found.up.pid).children(recursive=True))
         for pid in everyone:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -39,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
         status, answer = 200, {"app": os.environ["MESHCTL_SIDECAR"], "pid": os.getpid(), "path": self.path}
         match word:
             case "held":
-                HELD[rest[0]].wait(30)
+                HELD[rest[0]].wait(110)
             case "release":
                 HELD[rest[0]].set()
             case "holding":
@@ -71,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
 def call(url: str) -> tuple[int, dict[str, object]]:
     """What another service answers, asked as any Python program asks: through the environment's proxy."""
     try:
-        with urllib.request.urlopen(url, timeout=20) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return 200, {"status": answer.status, "body": json.loads(answer.read())}
     except urllib.error.HTTPError as error:
         return 200, {"status": error.code, "reason": error.headers.get("x-meshctl-reason"), "body": None}
