@@ -105,10 +105,20 @@ def test_no_connection_waits_for_a_worker_that_is_away(upstreams: Upstreams, sta
         (victim,) = until(lambda gone=victim: [pid for pid in gateway.workers() if pid not in {stays, gone}], "another")
     os.kill(victim, signal.SIGKILL)
     until(lambda: "restart_in=3.2s" in gateway.events(), "the long pause")
-    for _ in range(30):
-        # Half of them would wait in the absent worker's queue, for longer than this.
-        with httpx.Client(trust_env=False, timeout=1.5) as client:
+    at_once = late = 0
+    while at_once < 30:
+        is_away = gateway.workers() == [stays]
+        with httpx.Client(trust_env=False, timeout=60) as client:
             assert client.get(gateway.url).status_code == 200
+        # Half of them would wait in the absent worker's queue until it is back. A machine that stalls makes one late.
+        if gateway.workers() == [stays]:
+            at_once += 1
+        else:
+            late += is_away
+            assert late < 6, at_once
+            for pid in set(gateway.workers()) - {stays}:
+                os.kill(pid, signal.SIGKILL)
+            until(lambda: gateway.workers() == [stays], "it to be away again")
     until(lambda: settled(gateway, 7), "both to be ready")
     clients = [httpx.Client(trust_env=False, timeout=30) for _ in range(60)]
     assert {client.get(gateway.url).status_code for client in clients} == {200}
