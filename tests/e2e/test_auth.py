@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -104,12 +105,13 @@ def ask(gateway: Gateway, path: str, **headers: str) -> httpx.Response:
     """An answer over a connection of its own, so that every worker is asked now and then."""
     # Without TLS there is nothing to verify, and to load the system's authorities would take most of the time.
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.get(gateway.url + path, headers=named, verify=False)
+    return httpx.get(gateway.url + path, headers=named, verify=False, timeout=30)
 
 
 def told(gateway: Gateway, *arguments: object) -> Any:
     """What a command of `meshctl keys` says, which must be live in the gateway when it ends."""
-    ended = gateway.meshctl("keys", *arguments, "-o", "json")
+    patient = () if arguments[0] == "ls" else ("--timeout", "60s")
+    ended = gateway.meshctl("keys", *arguments, *patient, "-o", "json")
     assert ended.status == 0, ended.err
     document = ended.json()
     if isinstance(document, dict):
@@ -178,10 +180,11 @@ def test_tokens_of_an_issuer(start_gateway: StartGateway, file: Path, provider: 
     second = provider.issuer = Issuer("k2", provider.url)
     # A server is asked again after a pause.
     until(lambda: answers(gateway, second) == 200, "the new key to be known", every=0.5)
-    assert answers(gateway, first) == 401
-    asked = provider.asked
+    until(lambda: {answers(gateway, first) for _ in range(6)} == {401}, "no worker to believe the old key")
+    asked, began = provider.asked, time.monotonic()
     assert {answers(gateway, Issuer(f"k{number}", provider.url)) for number in range(20)} == {401}
-    assert provider.asked <= asked + 4
+    # Twice, each with two questions, and once more in every five seconds that a busy machine takes.
+    assert provider.asked <= asked + 2 * (2 + (time.monotonic() - began) // 5)
     provider.end()
     assert answers(gateway, second) == 200
     assert gateway.end() == 0

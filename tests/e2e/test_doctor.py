@@ -32,7 +32,7 @@ from meshctl.store.protocol import Audit, Put
 from meshctl.store.sqlite import SqliteStore
 
 from .conftest import StartGateway
-from .gateway import Gateway, meshctl
+from .gateway import Ended, Gateway, meshctl
 from .servers import Upstreams
 from .waiting import until
 
@@ -65,7 +65,14 @@ Findings = dict[tuple[str, str], dict[str, str]]
 
 def doctor(home: Path, *arguments: object, status: int | None = None) -> Findings:
     """`doctor -o json`, by group and name."""
-    ended = meshctl(home, "doctor", "-o", "json", *arguments)
+
+    def judged() -> Ended | None:
+        ended = meshctl(home, "doctor", "-o", "json", *arguments)
+        # What has not been found out in time on a busy machine is looked at again.
+        return None if any("no answer within" in each["detail"] for each in ended.json()) else ended
+
+    ended = until(judged, "each check to be made in time")
+    assert ended is not None
     found = ended.json()
     assert ended.status == int(any(each["status"] == "fail" for each in found))
     assert status in (None, ended.status), [each for each in found if each["status"] == "fail"]
@@ -99,10 +106,12 @@ def taken() -> Iterator[int]:
         yield other.getsockname()[1]
 
 
-def closed_port() -> int:
-    """A port on which nobody listens."""
-    with taken() as port:
-        return port
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port on which nobody listens, nor can anybody else meanwhile."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        yield other.getsockname()[1]
 
 
 def written(folder: Path, upstreams: Upstreams, *, port: int = 0, dead: str = "") -> Path:
@@ -123,7 +132,7 @@ def test_a_mesh_that_is_well(tmp_path: Path, upstreams: Upstreams, start_gateway
     private, and is named part by part."""
     file = written(tmp_path, upstreams)
     gateway = start_gateway("-c", file, listen="")
-    assert httpx.get(f"{gateway.url}/x?card=hunter3", verify=False, trust_env=False).status_code == 200
+    assert httpx.get(f"{gateway.url}/x?card=hunter3", verify=False, trust_env=False, timeout=30).status_code == 200
     found = answered(gateway.home, "-c", file)
     assert failures(found) == set()
     assert len(found) >= 40
@@ -131,7 +140,9 @@ def test_a_mesh_that_is_well(tmp_path: Path, upstreams: Upstreams, start_gateway
     for name in ("current", "answering", "accepted"):
         assert found["proxies", name]["status"] == "pass"
     assert "until 20" in found["certificates", "intermediates"]["detail"]
-    assert "meshctl_intermediate_expiry_timestamp_seconds{root=" in httpx.get(f"{gateway.admin}/metrics").text
+    assert (
+        "meshctl_intermediate_expiry_timestamp_seconds{root=" in httpx.get(f"{gateway.admin}/metrics", timeout=30).text
+    )
     check_bundle(gateway, file, tmp_path / "report.tar.gz")
 
 
@@ -157,14 +168,16 @@ def check_bundle(gateway: Gateway, file: Path, path: Path) -> None:
     assert (again.status, "already there" in again.err) == (1, True)
 
 
-def test_a_mesh_that_is_broken(tmp_path: Path, upstreams: Upstreams, start_gateway: StartGateway) -> None:
+def test_a_mesh_that_is_broken(
+    tmp_path: Path, upstreams: Upstreams, start_gateway: StartGateway, closed_port: int
+) -> None:
     """One run of doctor names each fault of a running mesh, and what to do about it: a dead endpoint, a root that ends
     soon, a key that others can read, a revoked certificate, a refused revision, a file that is not applied."""
     home = open_home(tmp_path / "home")
     put_authority(tmp_path / "home", age=10 * YEAR - 20 * 86400)
-    gateway = start_gateway("-c", written(tmp_path, upstreams, dead=f"127.0.0.1:{closed_port()}"), listen="")
+    gateway = start_gateway("-c", written(tmp_path, upstreams, dead=f"127.0.0.1:{closed_port}"), listen="")
     with taken() as port:
-        gateway.apply(written(tmp_path, upstreams, port=port, dead=f"127.0.0.1:{closed_port()}"), status=1)
+        gateway.apply(written(tmp_path, upstreams, port=port, dead=f"127.0.0.1:{closed_port}"), status=1)
     open_to_others(home.path / "pki" / "root-1.key")
     open_to_others(home.path / "pki" / "intermediate-1.key")
     # Nothing can be issued with such a key, so the gateway goes on with what it has.
@@ -197,7 +210,7 @@ def test_a_proxy_that_hangs(tmp_path: Path, upstreams: Upstreams, start_gateway:
     try:
         start = time.monotonic()
         found = doctor(gateway.home, status=1)
-        assert time.monotonic() - start < 30
+        assert time.monotonic() - start < 60
     finally:
         os.kill(gateway.pid, signal.SIGCONT)
     assert found["proxies", "answering"]["status"] == "fail"

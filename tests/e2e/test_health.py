@@ -48,7 +48,7 @@ def test_checks_turn_an_endpoint_off_and_on(
 ) -> None:
     """An endpoint whose check fails gets no traffic until it passes again; `services show` says why. With none left
     requests are refused with that as the reason."""
-    policy = 'health = { path = "/healthz", interval = "100ms", unhealthy = 2, healthy = 2 }'
+    policy = 'health = { path = "/healthz", interval = "100ms", timeout = "30s", unhealthy = 2, healthy = 2 }'
     gateway = started(start_gateway, tmp_path, servers, "xy", policy)
     until(lambda: {each["state"] for each in gateway.service("s")["endpoints"]} == {"healthy"}, "both to pass")
     assert served(http, gateway.url, 10) == {"x": 5, "y": 5}
@@ -72,7 +72,9 @@ def test_a_tcp_check_needs_no_path(
 ) -> None:
     """With `health = {}` a server that is killed is found unhealthy and named with the reason."""
     dying = start_upstreams("z")
-    gateway = started(start_gateway, tmp_path, dying, "z", 'health = { interval = "100ms", unhealthy = 1 }')
+    gateway = started(
+        start_gateway, tmp_path, dying, "z", 'health = { interval = "100ms", timeout = "30s", unhealthy = 1 }'
+    )
     until(lambda: state(gateway, dying.address("z"))[0] == "healthy", "z to pass")
     dying.process.kill()
     dying.process.wait()
@@ -86,7 +88,7 @@ def test_failures_eject_an_endpoint_for_a_while(
 ) -> None:
     """An endpoint that answers 500 three times in a row rests, its sibling takes all, and it comes back by itself; the
     sibling, failing too, is not ejected while it is the last one."""
-    gateway = started(start_gateway, tmp_path, servers, "xy", 'ejection = { failures = 3, base = "3s" }')
+    gateway = started(start_gateway, tmp_path, servers, "xy", 'ejection = { failures = 3, base = "10s" }')
     servers.control("x", status=500)
     assert served(http, gateway.url, 6) == {"x": 3, "y": 3}
     found, reason = state(gateway, servers.address("x"))

@@ -26,6 +26,8 @@ from .servers import Upstreams
 from .waiting import until
 
 QUICK = ("--every", "500ms", "--min-requests", 20)
+# A gate that holds a rollout at its last step for as long as a test needs.
+STAYS = '[ "$MESHCTL_WEIGHT" != 60 ] || sleep 600'
 # On a busy machine anything is slow now and then.
 PATIENT = ("--max-p99", "30s")
 
@@ -120,10 +122,11 @@ def test_a_bad_version_is_taken_back(
     only fails does not get the whole time of its checks."""
     mine.control("b", **behaviour)
     with Load(gateway.url, judge=any_answer) as load:
-        document = rolled_out(gateway, "--steps", "30,100", *limits, status=1)
+        # So many that a bad one is among them, whatever the order in which they end.
+        document = rolled_out(gateway, "--steps", "30,100", "--min-requests", 60, *limits, status=1)
         load.more(20)
     assert document["phase"] == "rolled_back"
-    assert verdicts(document)[-2:] == [("fail", 30), ("fail", 30)]
+    assert [each for each in verdicts(document) if each[0] != "inconclusive"] == [("fail", 30), ("fail", 30)]
     assert reason in document["events"][-1]["text"]
     assert shares(gateway) == {"v1": 100, "v2": 0}
 
@@ -173,8 +176,9 @@ def test_back_by_steps(gateway: Gateway) -> None:
     """With --rollback ramp the way back has the steps of the way up."""
     with Load(gateway.url, judge=any_answer):
         began = gateway.meshctl(
-            "traffic", "rollout", "s", "--to", "v2", *QUICK, "--steps", "5,25,60", "--rollback", "ramp", "--detach"
-        )
+            "traffic", "rollout", "s", "--to", "v2", *QUICK, "--steps", "5,25,60", "--rollback", "ramp",
+            "--gate", STAYS, "--detach",
+        )  # fmt: skip
         assert began.status == 0, began.err
         until(lambda: shares(gateway)["v2"] == 60, "the last step")
         assert gateway.meshctl("traffic", "abort", "s").status == 0
@@ -240,7 +244,7 @@ def test_ctrl_c_leaves_it_running(gateway: Gateway) -> None:
     assert process.stdout is not None
     assert b"begin" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=60)
     assert (process.returncode, b"it goes on" in said) == (130, True)
     with Load(gateway.url):
         assert gateway.meshctl("traffic", "rollout", "s").status == 0
@@ -312,7 +316,7 @@ def test_what_a_terminal_shows(gateway: Gateway) -> None:
     asks: first it is left running; watched again, it is aborted, which ends with 1."""
     command = ("traffic", "rollout", "s")
     with Load(gateway.url):
-        first = OnTerminal(gateway.home, *command, "--to", "v2", "--steps", "25,60", "--every", "3s")
+        first = OnTerminal(gateway.home, *command, "--to", "v2", "--steps", "25,60", "--every", "3s", "--gate", STAYS)
         try:
             for words in ("step 1 of 2", "left if all pass", "v2 ██████████░░", "25%", "REQUESTS", "the others", "✓"):
                 first.until_seen(words)
@@ -320,7 +324,7 @@ def test_what_a_terminal_shows(gateway: Gateway) -> None:
             first.until_seen("leave it running, or abort it?")
             first.type("\n")
             first.until_seen("it goes on")
-            assert first.process.wait(20) == 0
+            assert first.process.wait(60) == 0
         finally:
             first.close()
         again = OnTerminal(gateway.home, *command)
@@ -330,7 +334,7 @@ def test_what_a_terminal_shows(gateway: Gateway) -> None:
             again.until_seen("abort it?")
             again.type("a\n")
             again.until_seen("aborted by")
-            assert again.process.wait(20) == 1
+            assert again.process.wait(60) == 1
         finally:
             again.close()
     assert shares(gateway) == {"v1": 100, "v2": 0}
