@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -66,7 +67,7 @@ def url_of(meshctl: Meshctl) -> str:
 def get(url: str, path: str) -> tuple[int, bytes]:
     """One GET without a proxy of the environment's in between."""
     parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -168,7 +169,7 @@ def test_reload_takes_the_file_again(
     url = url_of(meshctl)
     assert get(url, "/old")[0] == 200
     file.write_text(text.replace("/old", "/new"))
-    ended = meshctl("gateway", "reload")
+    ended = meshctl("gateway", "reload", "--timeout", "60s")
     assert ended.status == 0
     assert "revision 2 is applied" in ended.err
     assert "accepted" in ended.err
@@ -193,7 +194,12 @@ def test_nothing_is_left_behind(detached: Callable[..., Ended], meshctl: Meshctl
     pids = [view["pid"], *(worker["pid"] for worker in view["workers"])]
     assert len(pids) == 3
     meshctl("gateway", "down")
-    gone, alive = psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=10)
+    left = []
+    for pid in pids:
+        # It may end at any moment.
+        with suppress(psutil.NoSuchProcess):
+            left.append(psutil.Process(pid))
+    gone, alive = psutil.wait_procs(left, timeout=60)
     assert alive == []
     assert os.getpid() not in pids
     assert len(gone) <= len(pids)

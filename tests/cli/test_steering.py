@@ -45,7 +45,7 @@ def test_fault(meshctl: Meshctl) -> None:
     assert rows(ended.out)[1][:6] == ["orders", "all", "delay", "300ms@20%,", "abort", "503"]
     meshctl("traffic", "fault", "db", "--reset", "1%", "--from", "web")
     (orders,) = json.loads(meshctl("traffic", "fault", "orders", "-o", "json").out)
-    assert (orders["caller"], orders["faults"], 7190 < orders["left"] <= 7200) == (
+    assert (orders["caller"], orders["faults"], 7000 < orders["left"] <= 7200) == (
         "",
         "delay 300ms@20%, abort 503",
         True,
