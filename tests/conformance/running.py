@@ -36,7 +36,7 @@ class Gateway:
         ready: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, args=(ready,), daemon=True)
         self._reader.start()
-        line = ready.get(timeout=60)
+        line = ready.get(timeout=90)
         assert line, f"the gateway did not start: {self.words}"
         self.ports = [int(port) for port in _URL.findall(line)]
 
@@ -70,7 +70,7 @@ class Gateway:
         """What a meshctl command says of this gateway's home."""
         environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [os.getcwd(), *sys.path]))}
         done = subprocess.run(
-            self._meshctl(*words), cwd=self.folder, env=environ, capture_output=True, text=True, timeout=60
+            self._meshctl(*words), cwd=self.folder, env=environ, capture_output=True, text=True, timeout=90
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
