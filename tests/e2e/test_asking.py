@@ -95,8 +95,10 @@ def test_a_gateway_asks(
         assert (sent_away.status_code, sent_away.headers["location"]) == (302, "https://sso.example.com/?rd=%2F")
         assert sent_away.headers["set-cookie"] == "sso=1"
 
+    # Another connection might meet a worker that was never asked; httpx gives one up after five seconds by itself.
+    stands = httpx.Limits(keepalive_expiry=600)
     known = {"authorization": f"Bearer {TOKEN}"}
-    with httpx.Client(base_url=gateway.url, headers=known, verify=False, timeout=30) as client:
+    with httpx.Client(base_url=gateway.url, headers=known, verify=False, timeout=30, limits=stands) as client:
         assert client.get("/api").status_code == 200
         introspector.close()
         assert [client.get(f"/api/{number}").status_code for number in range(3)] == [200] * 3

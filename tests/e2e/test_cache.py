@@ -109,9 +109,12 @@ def test_whose_they_are(start_gateway: StartGateway, upstreams: Upstreams, tmp_p
     assert all(each in compressed.lower() for each in ("content-encoding: gzip", "age: ", "cache-status: meshctl; hit"))
     explained = gateway.meshctl("routes", "explain", "GET", "/open").out
     assert "cache: answered from it where it has a fresh answer" in " ".join(explained.split())
-    metrics = http.get(gateway.admin + "/metrics").text
-    assert 'meshctl_cache_requests_total{result="hit",route="mine"} 2.0' in metrics
-    assert "meshctl_cache_answers " in metrics
+
+    def metrics() -> str:
+        return http.get(gateway.admin + "/metrics").text
+
+    until(lambda: 'meshctl_cache_requests_total{result="hit",route="mine"} 2.0' in metrics(), "the hits to be counted")
+    assert "meshctl_cache_answers " in metrics()
 
     def logged() -> dict[str, Any] | None:
         return next((each for each in gateway.log() if each.get("cache") == "hit" and each["route"] == "mine"), None)

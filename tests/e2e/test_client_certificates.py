@@ -277,7 +277,9 @@ def test_what_changes(tmp_path: Path, start_gateway: StartGateway, upstreams: Up
     edge = Edge(tmp_path, start_gateway("-c", tmp_path / "mesh.toml", listen=""), own_authority, issuer)
     first = edge.own.issue("Bob")
     url = f"{edge.own_url}/clients"
-    with httpx.Client(verify=edge.context(first), trust_env=False, timeout=30) as bob:
+    # What counts is one connection that stands; httpx gives it up after five seconds unless it is told not to.
+    stands = httpx.Limits(keepalive_expiry=600)
+    with httpx.Client(verify=edge.context(first), trust_env=False, timeout=30, limits=stands) as bob:
         assert why(bob.get(url)) == (200, "")
         again = edge.own.issue("Bob")
         assert first == again

@@ -57,8 +57,8 @@ def test_services_that_have_gone(upstreams: Upstreams, start_gateway: StartGatew
     gateway = start_gateway("--route", f"/={upstreams.url_of('a')}")
 
     def known() -> set[str]:
-        answers = gateway.meshctl("services", "ls", "-o", "json")
-        return {service["name"] for answer in answers.json() for service in answer["services"]}
+        answers = gateway.answer("services", "ls")
+        return {service["name"] for answer in answers for service in answer["services"]}
 
     before = known()
     with closing(SqliteStore(gateway.home / "mesh.db")) as store:

@@ -34,9 +34,7 @@ def test_a_limit_from_outside(start_gateway: StartGateway, tmp_path: Path) -> No
     gateway = start_gateway("-c", file, listen="")
 
     def shown() -> dict[str, int]:
-        found: dict[str, int] = meshctl(gateway.home, "services", "show", "s", "-o", "json").json()[0]["service"][
-            "limit"
-        ]
+        found: dict[str, int] = gateway.service("s")["limit"]
         return found
 
     assert shown() == {"limit": 3, "in_flight": 0, "waiting": 0}
@@ -71,7 +69,7 @@ def test_a_limit_from_outside(start_gateway: StartGateway, tmp_path: Path) -> No
     assert after == {"1"}
 
     def refused() -> float:
-        lines = httpx.get(f"{gateway.admin}/metrics", trust_env=False).text.splitlines()
+        lines = httpx.get(f"{gateway.admin}/metrics", trust_env=False, timeout=30).text.splitlines()
         found = [line for line in lines if line.startswith("meshctl_limit_refusals_total{")]
         return sum(float(line.rpartition(" ")[2]) for line in found)
 

@@ -13,6 +13,7 @@ import pytest
 
 from .conftest import StartGateway
 from .sidecar import Wrapped
+from .waiting import until
 
 FLASK = """
     import os
@@ -24,7 +25,8 @@ FLASK = """
     @app.get("/")
     def index():
         # What every HTTP client does: heed the proxy of the environment.
-        return {"web": request.headers.get("X-Meshctl-Identity"), "orders": httpx.get("http://orders/list?n=2").json()}
+        orders = httpx.get("http://orders/list?n=2", timeout=30).json()
+        return {"web": request.headers.get("X-Meshctl-Identity"), "orders": orders}
 
     @app.post("/upload")
     def upload():
@@ -109,16 +111,17 @@ def test_flask_calls_fastapi(
     """From the gateway to Flask and on to FastAPI by its name: each hears who called, and bodies pass both ways."""
     wrap("web", FLASK, sys.executable, "FILE")
     gateway = start_gateway("-c", routed(tmp_path, "web"), home=home, listen="")
+    until(lambda: http.get(gateway.url).status_code == 200, "the way through both")
     assert http.get(gateway.url).json() == {
         "web": "spiffe://mesh.mesh/service/gateway",
         "orders": {"caller": "spiffe://mesh.mesh/service/web", "host": "orders", "orders": [0, 1]},
     }
     assert http.post(f"{gateway.url}/upload", content=b"x" * 300_000).json() == {"bytes": 300_000}
     # Names outside of the mesh's, asked for through the app's own proxy, find no service and say so.
-    unknown = httpx.get("http://order.mesh/", proxy=f"http://{orders.address('proxy')}")
+    unknown = httpx.get("http://order.mesh/", proxy=f"http://{orders.address('proxy')}", timeout=30)
     assert (unknown.status_code, unknown.headers["x-meshctl-reason"]) == (404, "unknown_service")
     assert "orders" in unknown.json()["detail"]
-    streamed = httpx.get("http://orders.mesh/stream", proxy=f"http://{orders.address('proxy')}")
+    streamed = httpx.get("http://orders.mesh/stream", proxy=f"http://{orders.address('proxy')}", timeout=30)
     assert streamed.text == "line 0\nline 1\nline 2\n"
 
 
@@ -126,10 +129,16 @@ def test_flask_calls_fastapi(
 def test_node_calls_fastapi(home: Path, orders: Wrapped, wrap: Wrap, http: httpx.Client) -> None:
     """A Node app, which may not heed proxies, reaches the service on a port of this machine that it is told of."""
     api = wrap("api", NODE, "node", "FILE", arguments=("--upstream", "orders"))
-    answer = httpx.get("http://api/a?b", proxy=f"http://{orders.address('proxy')}").json()
+
+    def ask() -> httpx.Response:
+        return httpx.get("http://api/a?b", proxy=f"http://{orders.address('proxy')}", timeout=30)
+
+    # That it is registered is known to others a moment later.
+    until(lambda: ask().status_code == 200, "it to be reached")
+    answer = ask().json()
     assert answer["path"] == "/a?b"
     assert answer["identity"] == "spiffe://mesh.mesh/service/orders"
     assert answer["orders"]["caller"] == "spiffe://mesh.mesh/service/api"
     assert answer["orders"]["orders"] == [0, 1, 2]
-    log = [json.loads(line) for line in (home / "logs" / f"{api.id}.log").read_text().splitlines()]
+    log = [json.loads(line) for line in (home / "logs" / f"{api.id}.log").read_text().rpartition("\n")[0].splitlines()]
     assert {line["service"] for line in log} <= {"orders", "local:api"}

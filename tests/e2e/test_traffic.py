@@ -43,20 +43,28 @@ def weights(gateway: Gateway) -> dict[str, float]:
 
 def traffic(gateway: Gateway, *arguments: object, status: int = 0) -> Any:
     """A `traffic` command on the service, its document where it gives one."""
-    ended = gateway.meshctl("traffic", arguments[0], "s", *arguments[1:], "-o", "json")
+    patient = () if arguments[0] == "split" else ("--timeout", "60s")
+    ended = gateway.meshctl("traffic", arguments[0], "s", *arguments[1:], *patient, "-o", "json")
     assert ended.status == status, ended.err
     return ended.json() if ended.out else ended.err
 
 
+@pytest.mark.timeout(400)
 def test_long_runs_hit_the_weights(start_gateway: StartGateway, file: Path) -> None:
     """Thousands of requests fall on the versions as the live weights say, within what chance allows, and `split` tells
     the shares they really got."""
     gateway = start_gateway("-c", file, "--workers", 2)
     traffic(gateway, "shift", "v2=30", "v3=5")
     with Load(gateway.url, kept=8, fresh=0) as load:
-        load.more(4000)
+        for _ in range(8):
+            load.more(500)
     assert load.failures == []
-    document = traffic(gateway, "split")
+
+    def split() -> Any:
+        document = traffic(gateway, "split")
+        return document if sum(each["requests"] for each in document["versions"]) == load.answers else None
+
+    document = until(split, "all requests to be counted")
     shown = {each["version"]: each for each in document["versions"]}
     for version, name, weight in zip(VERSIONS, "abc", (0.65, 0.30, 0.05), strict=True):
         # Five standard deviations: one run in a million falls outside.
@@ -67,6 +75,7 @@ def test_long_runs_hit_the_weights(start_gateway: StartGateway, file: Path) -> N
     assert document["proxies"] == ["gateway"]
 
 
+@pytest.mark.timeout(400)
 def test_growth_moves_only_the_new_share(
     upstreams: Upstreams, start_gateway: StartGateway, file: Path, http: httpx.Client
 ) -> None:
@@ -120,7 +129,9 @@ def test_nobody_is_sent_to_the_dead(
     mine = start_upstreams("a", "b", "c")
     mine.control("b", health=500)
     path = tmp_path / "mesh.toml"
-    path.write_text(mesh_of(mine, extra='health = { path = "/healthz", interval = "50ms", unhealthy = 1 }'))
+    path.write_text(
+        mesh_of(mine, extra='health = { path = "/healthz", interval = "50ms", timeout = "30s", unhealthy = 1 }')
+    )
     gateway = start_gateway("-c", path)
     until(lambda: not traffic(gateway, "split")["versions"][1]["healthy"], "v2 to be unhealthy")
     assert "no healthy endpoint" in traffic(gateway, "shift", "v2=10", status=1)
