@@ -50,7 +50,7 @@ def trusting(gateway: Gateway) -> ssl.SSLContext:
 def served(gateway: Gateway, context: ssl.SSLContext, host: str = "localhost") -> x509.Certificate:
     """The certificate that is served for `host`. Raises ssl.SSLError where the client does not trust it."""
     with (
-        socket.create_connection(("127.0.0.1", gateway.port), 20) as raw,
+        socket.create_connection(("127.0.0.1", gateway.port), 60) as raw,
         context.wrap_socket(raw, server_hostname=host) as connection,
     ):
         der = connection.getpeercert(binary_form=True)
@@ -80,8 +80,9 @@ def test_a_listener_with_the_meshs_certificate(gateway: Gateway) -> None:
         served(gateway, context, "other.test")
     with pytest.raises(ssl.SSLCertVerificationError, match="unable to get"):
         served(gateway, ssl.create_default_context())
-    used = {each["kind"]: each["used_by"] for each in certificates(gateway)}
-    assert used == {"root": [], "intermediate": [], "workload": ["gateway"], "edge": ["gateway"]}
+    expected = {"root": [], "intermediate": [], "workload": ["gateway"], "edge": ["gateway"]}
+    # On a busy machine the gateway may be too late with its answer.
+    until(lambda: {each["kind"]: each["used_by"] for each in certificates(gateway)} == expected, "each to be used")
 
 
 def test_rotating_under_load(gateway: Gateway) -> None:

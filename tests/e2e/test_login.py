@@ -24,8 +24,8 @@ from .waiting import until
 
 SECRET: Final = "s3cret-of-the-client"
 HTML: Final = {"Accept": "text/html"}
-LIFE: Final = 2
-"""Seconds for which an access token of the mock holds."""
+LIFE: Final = 8
+"""Seconds for which an access token of the mock holds: longer than a machine stalls, so that it ends once in a test."""
 
 # It warns of what its own libraries will change, so it has a process of its own.
 _MOCK: Final = f"""
@@ -62,7 +62,7 @@ class Provider:
         self._process.stdin.close()
         self._process.stdout.close()
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(60)
 
 
 @pytest.fixture
