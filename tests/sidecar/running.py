@@ -13,7 +13,7 @@ import psutil
 from tests.e2e.waiting import until
 
 IMPORTS = """
-    import asyncio, os, signal, sys
+    import asyncio, os, signal, sys, time
     from meshctl.errors import MeshError
     from meshctl.sidecar.child import Child
     from meshctl.sidecar.launch import check, ignored_signals, launch

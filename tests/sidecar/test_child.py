@@ -116,7 +116,7 @@ def test_it_is_asked() -> None:
     app = python("""
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))
         say("up")
-        signal.pause()
+        while True: time.sleep(0.05)
     """)
     assert stopped(30, app, 1) == (["up"], ["code 5 soon", "left False"])
 
@@ -134,7 +134,7 @@ def test_one_that_was_stopped_is_asked_too() -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(6))
         say("up")
         os.kill(os.getpid(), signal.SIGSTOP)
-        signal.pause()
+        while True: time.sleep(0.05)
     """)
     assert stopped(30, app, 1) == (["up"], ["code 6 soon", "left False"])
 

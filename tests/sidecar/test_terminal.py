@@ -39,12 +39,13 @@ WRAP = """
 
 SHELL = ["bash", "--norc", "--noprofile", "--noediting", "-i"]
 
-# Never touches the terminal, and tells whenever it goes on after a stop.
+# Never touches the terminal, and tells whenever it goes on after a stop. It sleeps, for `signal.pause` would go on
+# waiting where the signal came just before.
 SILENT = """
-import signal
+import signal, time
 signal.signal(signal.SIGCONT, lambda *_: print("it goes on", flush=True))
 print("it waits", flush=True)
-while True: signal.pause()
+while True: time.sleep(0.05)
 """
 # Echoes lines until there are no more.
 READER = "import sys\nfor line in sys.stdin: print('read', line.strip(), flush=True)\nsys.exit(4)"
