@@ -14,13 +14,16 @@ from meshctl import __version__, resources
 
 ROOT = Path(__file__).parents[1]
 
+# The first test of a worker builds and installs, too.
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built without a network."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*build, "--wheel-dir", str(folder), str(ROOT)], check=True, timeout=110, env=pip_environment())
+    subprocess.run([*build, "--wheel-dir", str(folder), str(ROOT)], check=True, timeout=250, env=pip_environment())
     (built,) = folder.glob("*.whl")
     return built
 
@@ -30,7 +33,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, installed into a folder of its own."""
     folder = tmp_path_factory.mktemp("installed")
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(folder)]
-    subprocess.run([*install, str(wheel)], check=True, timeout=110, env=pip_environment())
+    subprocess.run([*install, str(wheel)], check=True, timeout=250, env=pip_environment())
     return folder
 
 
@@ -43,7 +46,7 @@ def run(installed: Path, cwd: Path, *arguments: str) -> str:
     """What the installed meshctl prints, run in `cwd`; the checkout is not on its path."""
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     command = [sys.executable, "-P", "-m", "meshctl", *arguments]
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

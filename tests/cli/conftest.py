@@ -55,7 +55,7 @@ def process(folder: Path) -> Meshctl:
 
     def call(*arguments: object, **environment: str) -> Ended:
         done = subprocess.run(
-            command(*arguments), capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
+            command(*arguments), capture_output=True, text=True, timeout=110, env={**os.environ, **environment}
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 

@@ -187,7 +187,7 @@ def interrupt_at(step: str) -> None:
         assert any(line.startswith(step) for line in process.stderr)
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
-        assert (process.wait(20), "nothing is lost: `meshctl certs rotate --root --resume`" in rest) == (130, True)
+        assert (process.wait(60), "nothing is lost: `meshctl certs rotate --root --resume`" in rest) == (130, True)
 
 
 def test_nothing_to_resume(start: StartMember, meshctl: Meshctl) -> None:

@@ -28,7 +28,7 @@ def needs(shell: str) -> str:
 
 def output(*command: str) -> list[str]:
     """The words a program prints."""
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.split()
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
 
 
 @pytest.mark.parametrize("shell", SHELLS)

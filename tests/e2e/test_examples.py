@@ -195,7 +195,7 @@ class Terminal:
         """Run a command line: status, stdout, stderr. What goes on in the background is not to be a part of us."""
         if "--detach" in words and "rollout" not in words:
             done = subprocess.run(
-                [sys.executable, "-m", "meshctl", *words], capture_output=True, text=True, timeout=90, check=False
+                [sys.executable, "-m", "meshctl", *words], capture_output=True, text=True, timeout=150, check=False
             )
             return done.returncode, done.stdout, done.stderr
         out, err = io.StringIO(), io.StringIO()
@@ -271,7 +271,7 @@ def test_what_is_said_of_examples_is_about_examples() -> None:
     assert len(TYPED) > 100
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_examples_in_a_running_mesh(terminal: Terminal) -> None:
     """Each example that is about a mesh works in one that runs, in the order in which the help texts have them."""
     terminal.make(MESH).type(DETACHED_TEAM)

@@ -37,11 +37,11 @@ def jupyter(start_gateway: StartGateway) -> Iterator[Gateway]:
                 stdin=subprocess.DEVNULL,
             )
         try:
-            until(path.exists, "the Jupyter server", timeout=60)
+            until(path.exists, "the Jupyter server", timeout=150)
             yield start_gateway("--route", f"/=unix:{path}")
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(60)
 
 
 def request(code: str) -> dict[str, Any]:
@@ -51,6 +51,7 @@ def request(code: str) -> dict[str, Any]:
     return {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
 
 
+@pytest.mark.timeout(300)
 def test_a_kernel_computes(jupyter: Gateway) -> None:
     """A kernel is started, computes over its WebSocket and is stopped, all through the gateway."""
     authorised = {"Authorization": f"token {TOKEN}"}

@@ -103,7 +103,10 @@ def test_wrapped_replicas(tmp_path: Path) -> None:
         gateway.until_ready()
         for each in [wrap() for _ in range(3)]:
             each.until_registered()
-        until(lambda: httpx.get(gateway.url, trust_env=False).status_code == 200, "the gateway to know of them")
+        until(
+            lambda: httpx.get(gateway.url, trust_env=False, timeout=30).status_code == 200,
+            "the gateway to know of them",
+        )
         with Load(gateway.url, kept=4, fresh=2) as load:
             for number in range(4):
                 until(lambda: set(load.served) >= {each.id for each in living[-3:]}, "all to serve")

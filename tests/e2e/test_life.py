@@ -77,7 +77,7 @@ def test_of_two_that_start_together_one_runs(upstreams: Upstreams, tmp_path: Pat
         winner, loser = sorted(both, key=lambda each: each.process.poll() is not None)
         assert loser.process.returncode == 1
         assert "already runs in" in loser.events()
-        assert httpx.get(winner.until_ready().url, trust_env=False).json()["name"] == winner.out.parent.name
+        assert httpx.get(winner.until_ready().url, trust_env=False, timeout=30).json()["name"] == winner.out.parent.name
         assert winner.status()["revision"] == 1
         winner.check()
     finally:
@@ -103,7 +103,7 @@ def test_a_detached_gateway(upstreams: Upstreams, tmp_path: Path, http: httpx.Cl
         assert http.get(f"{url}/logged").json()["name"] == "a"
 
         file.write_text(text.replace("ENDPOINT", upstreams.address("b")))
-        assert meshctl(home, "gateway", "reload").status == 0
+        assert meshctl(home, "gateway", "reload", "--timeout", "60s").status == 0
         assert http.get(url).json()["name"] == "b"
         file.write_text(text.replace("ENDPOINT", "no endpoint"))
         broken = meshctl(home, "gateway", "reload")
@@ -126,7 +126,7 @@ def test_ctrl_c_ends_everything(upstreams: Upstreams, start_gateway: StartGatewa
     workers = gateway.workers()
     assert len(workers) == 2
     os.killpg(gateway.pid, signal.SIGINT)
-    assert gateway.process.wait(30) == 0
+    assert gateway.process.wait(60) == 0
     assert not any(map(is_alive, workers))
     assert not connects(gateway.port)
     assert gateway.meshctl("gateway", "status").status == 4
@@ -146,9 +146,9 @@ def test_what_is_in_flight_is_finished(
         until(lambda: not connects(gateway.port), "the port to be closed")
         assert gateway.process.poll() is None
         server.control("s", release="x")
-        answer = asked.result(30)
+        answer = asked.result(60)
     assert (answer.text, answer.headers["connection"]) == ("s x", "close")
-    assert gateway.process.wait(30) == 0
+    assert gateway.process.wait(60) == 0
     assert [line["status"] for line in gateway.log()] == [200]
 
 
@@ -165,8 +165,8 @@ def test_a_second_ctrl_c_does_not_wait(
         until(lambda: not connects(gateway.port), "the port to be closed")
         os.killpg(gateway.pid, signal.SIGINT)
         with pytest.raises(httpx.TransportError):
-            asked.result(10)
-    assert gateway.process.wait(10) == 0
+            asked.result(60)
+    assert gateway.process.wait(60) == 0
 
 
 def test_a_killed_supervisor_leaves_no_trace(
@@ -182,13 +182,13 @@ def test_a_killed_supervisor_leaves_no_trace(
         asked = pool.submit(http.get, f"{first.url}/held/x")
         until(lambda: server.control("s")["held"], "the request to arrive")
         os.kill(first.pid, signal.SIGKILL)
-        first.process.wait(10)
+        first.process.wait(60)
         assert first.meshctl("gateway", "status").status == 4
         until(lambda: not connects(first.port), "the port to be free")
         second = start_gateway(*route, home=first.home, listen=f"127.0.0.1:{first.port}")
-        assert httpx.get(f"{second.url}/new", trust_env=False).status_code == 200
+        assert httpx.get(f"{second.url}/new", trust_env=False, timeout=30).status_code == 200
         assert any(map(is_alive, workers))
         server.control("s", release="x")
-        assert asked.result(30).text == "s x"
+        assert asked.result(60).text == "s x"
     until(lambda: not any(map(is_alive, workers)), "the old workers to end")
     assert second.status()["state"] == "ready"

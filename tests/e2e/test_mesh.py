@@ -89,7 +89,7 @@ def until_reached(shop: Shop, url: str) -> None:
     seen: set[str] = set()
 
     def both() -> bool:
-        answer = httpx.get(url, trust_env=False)
+        answer = httpx.get(url, trust_env=False, timeout=30)
         if answer.status_code == 200:
             seen.add(answer.json().get("body", answer.json())["app"])
         return {shop.wrapped["ordersv1"].id, shop.wrapped["ordersv2"].id} <= seen
@@ -120,13 +120,14 @@ def test_rules_hold_from_the_moment_they_are_applied(shop: Shop) -> None:
     until_reached(shop, url)
     rule = '[[allow]]\nname = "checkout"\nfrom = "gateway"\nto = "orders"\n'
     shop.apply(f'[mesh]\npolicy = "shadow"\n{rule}')
-    assert httpx.get(url, trust_env=False).json()["status"] == 200
+    assert httpx.get(url, trust_env=False, timeout=30).json()["status"] == 200
     shop.apply(rule)
     refused = until(
-        lambda: (found := httpx.get(url, trust_env=False).json()) and found["status"] == 403 and found, "a refusal"
+        lambda: (found := httpx.get(url, trust_env=False, timeout=30).json()) and found["status"] == 403 and found,
+        "a refusal",
     )
     assert "denied:checkout" in str(refused)
-    assert httpx.get(f"{shop.gateway.url}/orders", trust_env=False).status_code == 200
+    assert httpx.get(f"{shop.gateway.url}/orders", trust_env=False, timeout=30).status_code == 200
 
 
 def test_time_shrinks_on_its_way(shop: Shop) -> None:
@@ -134,21 +135,23 @@ def test_time_shrinks_on_its_way(shop: Shop) -> None:
     service allows, and whoever has no time left hears that it was theirs."""
     shop.apply('[services.orders]\ntimeout = "7s"\n')
     url = f"{shop.gateway.url}/headers"
-    seen = httpx.get(url, headers={"x-request-timeout": "9000ms"}, trust_env=False).json()
+    seen = httpx.get(url, headers={"x-request-timeout": "9000ms"}, trust_env=False, timeout=30).json()
     assert 0 < int(seen["x-request-timeout"].removesuffix("ms")) <= 9000
-    assert "x-request-timeout" not in httpx.get(url, trust_env=False).json()
+    assert "x-request-timeout" not in httpx.get(url, trust_env=False, timeout=30).json()
     through = f"{shop.gateway.url}/call?url=http://orders/headers"
 
     def left() -> str:
-        answer = httpx.get(through, trust_env=False).json()["body"] or {}
+        answer = httpx.get(through, trust_env=False, timeout=30).json()["body"] or {}
         return str(answer.get("x-request-timeout", ""))
 
     assert 0 < int(until(left, "web's proxy to allow so long").removesuffix("ms")) <= 7000
     # The app finds nobody to answer any more, of which Python's own server makes much.
     shop.wrapped["web"].forgiven.add("Traceback")
-    late = httpx.get(f"{shop.gateway.url}/held/late", headers={"x-request-timeout": "300ms"}, trust_env=False)
+    late = httpx.get(
+        f"{shop.gateway.url}/held/late", headers={"x-request-timeout": "300ms"}, trust_env=False, timeout=30
+    )
     assert (late.status_code, late.headers["x-meshctl-reason"]) == (504, "deadline_exceeded")
-    assert httpx.get(f"{shop.gateway.url}/release/late", trust_env=False).status_code == 200
+    assert httpx.get(f"{shop.gateway.url}/release/late", trust_env=False, timeout=30).status_code == 200
 
 
 def test_nobody_is_let_in_once_a_wrapper_is_gone(shop: Shop) -> None:
@@ -159,7 +162,7 @@ def test_nobody_is_let_in_once_a_wrapper_is_gone(shop: Shop) -> None:
     os.kill(left.process.pid, signal.SIGKILL)
     until(lambda: not accepts(inbound), "its listener to be closed")
     assert is_alive(app)
-    answer = httpx.get("http://orders/x", proxy=f"http://{left.address('proxy')}", trust_env=False)
+    answer = httpx.get("http://orders/x", proxy=f"http://{left.address('proxy')}", trust_env=False, timeout=30)
     assert answer.status_code == 200, answer.text
     until(lambda: not is_alive(app), "its app to be gone")
     until(lambda: not accepts(left.address("proxy")), "its proxy to be gone")
@@ -169,7 +172,7 @@ def accepts(address: str) -> bool:
     """Whether somebody listens there."""
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), 5).close()
+        socket.create_connection((host, int(port)), 30).close()
     except ConnectionError:
         return False
     return True

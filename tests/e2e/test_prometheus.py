@@ -103,9 +103,11 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, Pr
     try:
         gateway.until_ready()
         app.until_registered()
-        until(lambda: httpx.get(f"{gateway.url}/", trust_env=False).status_code == 200, "orders to be reached")
+        until(
+            lambda: httpx.get(f"{gateway.url}/", trust_env=False, timeout=30).status_code == 200, "orders to be reached"
+        )
         for _ in range(REQUESTS - 1):
-            assert httpx.get(f"{gateway.url}/", trust_env=False).status_code == 200
+            assert httpx.get(f"{gateway.url}/", trust_env=False, timeout=30).status_code == 200
         with closing(SqliteStore(home / "mesh.db")) as store:
             (record,) = (each for each in proxies(store) if each.role == "sidecar")
         yield gateway, record

@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import httpx
+import pytest
 
 from .conftest import StartGateway
 from .servers import Upstreams
@@ -40,6 +41,7 @@ def expected(number: int) -> dict[str, str]:
     return {"path": paths[number % 4], "host": f"h{number}.example" if number % 4 == 2 else "x"}
 
 
+@pytest.mark.timeout(400)
 def test_ten_thousand_routes(
     upstreams: Upstreams, start_gateway: StartGateway, tmp_path: Path, http: httpx.Client
 ) -> None:

@@ -82,7 +82,9 @@ def test_a_gateway_tells(
     assert (receiver.resources[0]["service.namespace"], receiver.headers["x-token"]) == ("shop", "secret")
     assert {line["trace_id"] for line in gateway.log()} == {TRACE}
     until(
-        lambda: f"meshctl_spans_exported_total {len(spans)}.0" in httpx.get(f"{gateway.admin}/metrics").text,
+        lambda: (
+            f"meshctl_spans_exported_total {len(spans)}.0" in httpx.get(f"{gateway.admin}/metrics", timeout=30).text
+        ),
         "the count",
     )
 

@@ -199,7 +199,7 @@ def test_another_proxy_goes_on(two: Two) -> None:
         until(lambda: two.traffic("rollout", "s")["step"] >= 2, "the second step")
         assert two.holder() is not None
         (two.gateway if driver == "gateway" else two.web).kill()
-        until(lambda: (found := two.holder()) and found.proxy == survivor, "another driver", timeout=30)
+        until(lambda: (found := two.holder()) and found.proxy == survivor, "another driver", timeout=20)
         ended = meshctl(two.home, "traffic", "rollout", "s")
     assert ended.status == 0, ended.err
     assert load.failures == []

@@ -36,13 +36,13 @@ def test_messages_pings_and_closes_pass(url: str) -> None:
         big = bytes(range(256)) * 32_768  # 8 MB
         for message in ("hello", "", "ü" * 70_000, b"\0\1", big):
             socket.send(message)
-            assert socket.recv(timeout=30) == message
+            assert socket.recv(timeout=60) == message
         socket.send(iter(["a", "b", "c"]))
-        assert socket.recv(timeout=30) == "abc"
-        assert socket.ping(b"are you there").wait(30)
+        assert socket.recv(timeout=60) == "abc"
+        assert socket.ping(b"are you there").wait(60)
         socket.send("bye")
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=30)
+            socket.recv(timeout=60)
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, "as you wish")
 
@@ -53,7 +53,7 @@ def test_many_tunnels_at_once(url: str) -> None:
         sockets = [stack.enter_context(talk(f"{url}/ws")) for _ in range(50)]
         for number, socket in enumerate(sockets):
             socket.send(f"{number}")
-        assert [socket.recv(timeout=30) for socket in sockets] == [f"a: {number}" for number in range(50)]
+        assert [socket.recv(timeout=60) for socket in sockets] == [f"a: {number}" for number in range(50)]
 
 
 def test_a_declined_upgrade_is_an_answer(url: str) -> None:
