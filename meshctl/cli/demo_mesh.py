@@ -24,7 +24,7 @@ name = "orders"
 path = "/v1/orders"
 service = "orders"
 rewrite = {{ prefix = "/orders" }}
-timeout = "2s"
+timeout = "10s"
 
 [[routes]]
 name = "old-orders"
