@@ -104,7 +104,8 @@ class Answerer:
             self.requests += 1
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
-        self._free.wait(PATIENCE)
+        # Longer than a slow machine takes for the tests that count who waits.
+        self._free.wait(60)
         with self._lock:
             self._at_once -= 1
         head = "\r\n".join([f"HTTP/1.1 {self.status} Said", "Content-Length: 2", *self.lines, "", ""])

@@ -55,6 +55,8 @@ class Asked:
             except OSError:
                 return
             self._wires.append(Wire(end))
+            # A proxy may keep a connection for as long as it likes.
+            end.settimeout(None)
             threading.Thread(target=self._serve, args=(self._wires[-1],), daemon=True).start()
 
     def _serve(self, wire: Wire) -> None:

@@ -39,7 +39,8 @@ def passage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Passage]:
 def cached(passage: Passage) -> Passage:
     """It keeps answers, and has none yet."""
     passage.serve()
-    passage.serve(cache=Caching())
+    # Nobody gives up waiting for another one's answer, however slow the machine is.
+    passage.serve(cache=Caching(coalesce=60.0))
     return passage
 
 

@@ -33,8 +33,10 @@ from meshctl.proxy.messages import (
     Prepared,
     Wanted,
 )
-from tests.conformance.wire import PATIENCE, Wire, connect
+from tests.conformance.wire import Wire, connect
 
+LONGEST: Final = 60.0
+"""Seconds that anything is waited for: only what never comes takes them, on however slow a machine."""
 _PROGRAM: Final = """
 import socket, sys
 from meshctl.proxy.worker import run
@@ -123,7 +125,7 @@ class LoneProxy:
     def tell(self, message: Message, sockets: list[int] | None = None) -> None:
         """Give it an order."""
         if not self._channel.send(message, sockets):
-            select.select([], [self._channel.socket], [], PATIENCE)
+            select.select([], [self._channel.socket], [], LONGEST)
             assert self._channel.flush()
 
     def ask(self, what: str) -> bytes:
@@ -153,7 +155,7 @@ class LoneProxy:
                 if isinstance(message, kind):
                     self._messages.remove(message)
                     return message
-            ready, _, _ = select.select([self._channel.socket], [], [], PATIENCE)
+            ready, _, _ = select.select([self._channel.socket], [], [], LONGEST)
             assert ready, "the worker says nothing"
             for message in self._channel.receive():
                 if isinstance(message, Notice):
@@ -211,7 +213,7 @@ class LoneProxy:
     @staticmethod
     def until(holds: Callable[[], bool]) -> None:
         """Wait until `holds` is true."""
-        for _ in range(int(PATIENCE / 0.02)):
+        for _ in range(int(LONGEST / 0.02)):
             if holds():
                 return
             threading.Event().wait(0.02)
@@ -228,7 +230,7 @@ class LoneProxy:
         if self.process.poll() is None:
             self.drain(seconds)
         try:
-            self.process.wait(timeout=seconds + PATIENCE)
+            self.process.wait(timeout=seconds + LONGEST)
         finally:
             self.process.kill()
             self._channel.close()

@@ -55,7 +55,7 @@ class Piece(ThreadingHTTPServer):
     def hold(self) -> Say:
         """An answer that comes when it is let go, if ever."""
         self.held.set()
-        self.free.wait(PATIENCE)
+        self.free.wait(60)
         return said({"late": True})
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -226,7 +226,8 @@ def test_the_time_of_the_whole(page: Page) -> None:
     got = page.get()
     assert json.loads(got.body) == {"name": "users", "target": "/users/7"}
     assert got.get("x-meshctl-missing") == b"late;reason=route_timeout, later;reason=route_timeout"
-    page.serve(USER, Part("late", "orders", "/late"), timeout=0.3)
+    # Of the two only the late one is needed: a machine that stands still may take the time of both.
+    page.serve(msgspec.structs.replace(USER, need="optional"), Part("late", "orders", "/late"), timeout=0.3)
     page.orders.answers["/late"] = page.orders.hold
     got = page.get()
     assert (got.status, got.get("x-meshctl-reason")) == (504, b"part_failed:late")

@@ -121,7 +121,8 @@ def told(proxy: LoneProxy) -> list[str]:
 def test_it_opens_answers_at_once_and_closes_again(start: Start, endpoint: Answerer) -> None:
     """After enough failures requests are refused without asking the endpoint, with the reason, since when and until
     when; once it is back probes find out, and traffic grows until all of it passes."""
-    proxy = start(endpoint, breaker=Breaker(failures=3, open=1.5, probes=2, ramp=0.3))
+    # So long that it does not try again while it is looked at, however long the machine stands still.
+    proxy = start(endpoint, breaker=Breaker(failures=3, open=60.0, probes=2, ramp=0.3))
     assert statuses(proxy, 5) == [200] * 5
     endpoint.status = 500
     assert statuses(proxy, 2) == [500, 500]
@@ -131,15 +132,23 @@ def test_it_opens_answers_at_once_and_closes_again(start: Start, endpoint: Answe
     answers = ask(proxy, 6)
     assert [each.status for each in answers] == [500] * 3 + [503] * 3
     refusal = answers[-1]
-    assert (refusal.get("x-meshctl-reason"), refusal.get("retry-after")) in {
-        (b"breaker_open", b"1"), (b"breaker_open", b"2"),
-    }  # fmt: skip
+    assert refusal.get("x-meshctl-reason") == b"breaker_open"
+    assert 30 <= int(refusal.get("retry-after") or b"0") <= 60
     assert b'the breaker of service \\"shop\\" is open since ' in refusal.body
     assert b"3 failures in a row: status 500; it is tried again in " in refusal.body
     assert endpoint.requests == 11
     view = breaker(proxy)
     assert (view.state, view.reason, view.opened) == ("open", "3 failures in a row: status 500", 1)
-    assert view.since < view.until <= view.since + 1.5
+    assert view.since < view.until <= view.since + 60.0
+    assert told(proxy) == ["breaker_opened"]
+    (counted,) = [each for each in proxy.sample().services if each.service == "shop"]
+    assert counted.breaks == 1
+    assert proxy.series("all").reasons["breaker_open"][5] == 3
+    # Another breaker, that rests for a moment.
+    short = Breaker(failures=3, open=0.5, probes=2, ramp=0.3)
+    proxy.apply(mesh_of(shop(endpoint, breaker=short), routes=routes(0)))
+    proxy.notices.clear()
+    assert statuses(proxy, 3) == [500] * 3
     endpoint.status = 200
     until(proxy, "half_open")
     assert statuses(proxy, 2) == [200, 200]
@@ -147,9 +156,6 @@ def test_it_opens_answers_at_once_and_closes_again(start: Start, endpoint: Answe
     until(proxy, "closed")
     assert statuses(proxy, 20) == [200] * 20
     assert told(proxy) == ["breaker_opened", "breaker_half_open", "breaker_closed"]
-    (counted,) = [each for each in proxy.sample().services if each.service == "shop"]
-    assert counted.breaks == 1
-    assert proxy.series("all").reasons["breaker_open"][5] == 3
 
 
 def test_a_share_of_failures_opens_it(start: Start, endpoint: Answerer, other: Answerer) -> None:
@@ -174,15 +180,21 @@ def test_few_failures_do_not(start: Start, endpoint: Answerer, other: Answerer) 
 def test_a_dead_service_is_not_asked_again_and_again(start: Start, endpoint: Answerer) -> None:
     """Connections that are refused open it, too; while it is open no retry is made, and each failed probe opens it for
     longer."""
-    proxy = start(endpoint, retry=2, breaker=Breaker(failures=3, open=1.5, probes=2))
+    proxy = start(endpoint, retry=2, breaker=Breaker(failures=3, open=60.0, probes=2))
     endpoint.go()
     answers = ask(proxy, 4)
     assert [each.get("x-meshctl-reason") for each in answers] == [b"upstream_connect"] + [b"breaker_open"] * 3
     (counted,) = [each for each in proxy.sample().services if each.service == "shop"]
     assert (counted.connects["refused"], counted.retries["sent"]) == (3, 2)
+    # Another breaker, that rests for a moment; after a probe that failed, for longer than the machine may stand still.
+    short = Breaker(failures=3, open=2.0, probes=2)
+    proxy.apply(mesh_of(shop(endpoint, breaker=short), routes=routes(2)))
+    assert ask(proxy)[0].get("x-meshctl-reason") == b"upstream_connect"
     until(proxy, "half_open")
     assert ask(proxy)[0].get("x-meshctl-reason") == b"upstream_connect"
-    assert (breaker(proxy).state, breaker(proxy).reason) == ("open", "a probe failed: upstream_connect")
+    view = breaker(proxy)
+    assert (view.state, view.reason) == ("open", "a probe failed: upstream_connect")
+    assert view.until - view.since > 3.9
     endpoint.come()
     until(proxy, "half_open")
     assert statuses(proxy, 2) == [200, 200]
@@ -261,12 +273,12 @@ def test_what_it_counted_outlasts_other_changes(start: Start, endpoint: Answerer
 def test_an_endpoint_comes_back_by_one_request(start: Start, endpoint: Answerer, other: Answerer) -> None:
     """After its rest an endpoint gets one request at a time, while the other serves the rest; the first answer lets it
     back, and its share grows."""
-    proxy = start(endpoint, other, retry=1, ejection=Ejection(failures=2, base=2.0, ramp=60))
+    proxy = start(endpoint, other, retry=1, ejection=Ejection(failures=2, base=4.0, ramp=600))
     endpoint.status = 500
     assert statuses(proxy, 30) == [200] * 30
-    assert state(proxy, endpoint) == "ejected"
-    asked = endpoint.requests
+    assert told(proxy)[0] == "endpoint_ejected"
     proxy.until(lambda: state(proxy, endpoint) == "half_open")
+    asked = endpoint.requests
     endpoint.status = 200
     endpoint.hold()
     with sent_to(proxy, endpoint) as trial:
@@ -285,7 +297,7 @@ def test_an_endpoint_comes_back_by_one_request(start: Start, endpoint: Answerer,
 
 def test_a_failed_trial_ejects_again(start: Start, endpoint: Answerer, other: Answerer) -> None:
     """One failure after the rest is a rest of twice the time; a client who leaves proves nothing."""
-    proxy = start(endpoint, other, ejection=Ejection(failures=1, base=1.0, longest=60))
+    proxy = start(endpoint, other, ejection=Ejection(failures=1, base=3.0, longest=60))
     endpoint.status = 500
     proxy.until(lambda: 500 in statuses(proxy, 1))
     proxy.until(lambda: state(proxy, endpoint) == "half_open")
@@ -300,13 +312,13 @@ def test_a_failed_trial_ejects_again(start: Start, endpoint: Answerer, other: An
     assert statuses(proxy, 1) == [500]
     view = next(each for each in seen(proxy).endpoints if each.address == endpoint.address)
     assert (view.state, view.reason) == ("ejected", "failed again after its rest: status 500")
-    assert view.until >= before + 1.99
+    assert view.until >= before + 5.99
     assert statuses(proxy, 10) == [200] * 10
 
 
 def test_the_one_left_takes_all_of_it(start: Start, endpoint: Answerer, other: Answerer) -> None:
     """An endpoint on trial whose only peer goes down is no longer limited to one request at a time."""
-    check = HealthCheck(interval=0.05, unhealthy=1, healthy=1)
+    check = HealthCheck(interval=0.05, timeout=60.0, unhealthy=1, healthy=1)
     proxy = start(endpoint, other, ejection=Ejection(failures=2, base=0.2), health=check)
     proxy.until(lambda: {each.state for each in seen(proxy).endpoints} == {"healthy"})
     endpoint.status = 500
@@ -326,7 +338,7 @@ def test_the_one_left_takes_all_of_it(start: Start, endpoint: Answerer, other: A
 
 def test_ejected_by_its_share_of_failures(start: Start, endpoint: Answerer, other: Answerer) -> None:
     """An endpoint of which every other answer is an error rests where a rate is set, though no two fail in a row."""
-    ejection = Ejection(failures=1000, rate=0.4, minimum=10, base=60)
+    ejection = Ejection(failures=1000, rate=0.4, minimum=10, window=60, base=60)
     proxy = start(endpoint, other, ejection=ejection)
     for _ in range(60):
         endpoint.status = 700 - endpoint.status

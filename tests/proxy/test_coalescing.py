@@ -24,7 +24,7 @@ FRESH = "Cache-Control: max-age=600"
 @contextlib.contextmanager
 def asking(passage: Passage, count: int, *lines: str, target: str = "/") -> Iterator[tuple[Wire, list[Wire]]]:
     """So many clients whose requests are all there, of which the first one's has come to the service."""
-    before = passage.proxy.sample().in_flight
+    passage.proxy.until(lambda: passage.proxy.sample().in_flight == 0)
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(passage.proxy.connect("gateway")) for _ in range(count)]
         clients[0].send(request(target, *lines))
@@ -32,7 +32,7 @@ def asking(passage: Passage, count: int, *lines: str, target: str = "/") -> Iter
         wire.read_request()
         for each in clients[1:]:
             each.send(request(target, *lines))
-        passage.proxy.until(lambda: passage.proxy.sample().in_flight == before + count)
+        passage.proxy.until(lambda: passage.proxy.sample().in_flight == count)
         yield wire, clients
 
 

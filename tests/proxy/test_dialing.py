@@ -43,7 +43,7 @@ def reach(loop: Resolving, *addresses: Where) -> tuple[Any, ...]:
     loop.addresses = list(addresses)
 
     async def connect() -> socket.socket:
-        return await asyncio.wait_for(dial("shop.test", 80, lambda _address, _port: False), 10)
+        return await asyncio.wait_for(dial("shop.test", 80, lambda _address, _port: False), 60)
 
     end = loop.run_until_complete(connect())
     with end:
@@ -86,7 +86,7 @@ def test_next_address_beside_one_that_is_silent(loop: Resolving, silent: list[Wh
     """An address that does not answer is given a moment, then the next is tried beside it."""
     began = loop.time()
     assert reach(loop, *silent[:2], listening) == listening[1]
-    assert 2 * dialing.STAGGER <= loop.time() - began < 5
+    assert 2 * dialing.STAGGER <= loop.time() - began < 30
 
 
 def test_families_take_turns(loop: Resolving, silent: list[Where], listening: Where) -> None:
@@ -94,7 +94,7 @@ def test_families_take_turns(loop: Resolving, silent: list[Where], listening: Wh
     began = loop.time()
     six = (socket.AF_INET6, ("::1", free_port(), 0, 0))
     assert reach(loop, *silent, six, listening) == listening[1]
-    assert loop.time() - began < 5 * dialing.STAGGER + 5
+    assert loop.time() - began < 5 * dialing.STAGGER + 30
     order = loop.run_until_complete(dialing._resolve("shop.test", 80))
     assert [family for family, _ in order][:2] == [socket.AF_INET, socket.AF_INET6]
 

@@ -18,6 +18,7 @@ from meshctl.model.mesh import Mesh
 from meshctl.model.route import Match, PathMatch, Require, Route
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.proxy.forward_auth import passed_on
+from tests.conformance.conftest import free_port
 from tests.conformance.wire import PATIENCE, Message
 
 from .asked import HANG, Asked
@@ -35,19 +36,18 @@ class Edge:
     def __init__(self, folder: Path) -> None:
         self.asked = Asked(lambda _: self.verdict)
         self.verdict = ADA
-        self.gone = Asked(lambda _: ADA)
-        self.gone.close()
+        self.gone = free_port()
         self.echo = Echo()
         self.proxy = LoneProxy(folder, self._mesh(), "gateway")
 
     def _mesh(self) -> Mesh:
         ways = (
-            self._way("forward", self.asked, copy_headers=("x-user", "x-groups")),
-            self._way("some", self.asked, send_headers=("cookie", "user-agent")),
-            self._way("swap", self.asked, copy_headers=("authorization",)),
-            msgspec.structs.replace(self._way("kept", self.asked), forward=False),
-            self._way("gone", self.gone),
-            self._way("slow", self.asked, timeout=0.3),
+            self._way("forward", self.asked.url, copy_headers=("x-user", "x-groups")),
+            self._way("some", self.asked.url, send_headers=("cookie", "user-agent")),
+            self._way("swap", self.asked.url, copy_headers=("authorization",)),
+            msgspec.structs.replace(self._way("kept", self.asked.url), forward=False),
+            self._way("gone", f"http://127.0.0.1:{self.gone}"),
+            self._way("slow", self.asked.url, timeout=0.3),
             self._inside("meshed", "verifier", path="/verify/it", copy_headers=("x-user", "x-groups")),
             self._inside("lonely", "nobody"),
             self._inside("late", "verifier", timeout=0.3),
@@ -63,14 +63,14 @@ class Edge:
             for name, need in asks.items()
         )
         open_route = Route("open", Match(path=PathMatch("prefix", "/open")), service="app")
-        ports = {"app": self.echo.port, "verifier": self.asked.port, "nobody": self.gone.port}
+        ports = {"app": self.echo.port, "verifier": self.asked.port, "nobody": self.gone}
         services = [Service(name, (Version("v1", (Endpoint("127.0.0.1", port),)),)) for name, port in ports.items()]
         return mesh_of(*services, routes=(*routes, open_route), auth=ways)
 
     @staticmethod
-    def _way(name: str, server: Asked, **settings: Any) -> Auth:
+    def _way(name: str, url: str, **settings: Any) -> Auth:
         given = {"timeout": PATIENCE} | settings
-        return Auth(name, forward_auth=ForwardAuth(server.url + "/verify?app=1", **given), forward=True)
+        return Auth(name, forward_auth=ForwardAuth(url + "/verify?app=1", **given), forward=True)
 
     @staticmethod
     def _inside(name: str, service: str, **settings: Any) -> Auth:

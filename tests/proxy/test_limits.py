@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -199,7 +200,9 @@ def test_a_wait_ends(counter: Counter) -> None:
     counter.ask(b"/now")
     wire, _ = counter.hear()
     answer = read_refusal(counter.ask(b"/waiting"), 503, "limit_reached")
-    assert b"waited 0.3" in answer.body
+    waited = re.search(rb"waited ([0-9.]+)s", answer.body)
+    assert waited is not None
+    assert float(waited[1]) >= 0.3
     assert counter.refused("wait") > 0
     counter.until(1, 0)
     wire.send(OK)
@@ -208,7 +211,8 @@ def test_a_wait_ends(counter: Counter) -> None:
 
 def test_waiting_counts_towards_the_timeout(counter: Counter) -> None:
     """A route's timeout is for all of an exchange, also for the part that it waits."""
-    counter.limit(Limit(1, 2, LONG), timeout=0.3)
+    # Longer than the machine may stand still before the first is at the service.
+    counter.limit(Limit(1, 2, LONG), timeout=3.0)
     first = counter.ask(b"/now")
     counter.hear()
     second = counter.ask(b"/waiting")
@@ -419,9 +423,11 @@ def test_an_adaptive_limit(counter: Counter) -> None:
     for _ in range(2_000):
         for _ in clients:
             counter.serve()
-        if counter.view().limit < FIRST:
+        found = counter.view().limit
+        if found < FIRST:
             break
         for client in clients:
             assert client.read_response().status == 200
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\nx-priority: low\r\n\r\n")
-    assert FEWEST <= counter.view().limit < FIRST
+    # It may rise again at any time.
+    assert FEWEST <= found < FIRST

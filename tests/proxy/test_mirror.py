@@ -230,14 +230,16 @@ def test_slow_version(own: Two) -> None:
             wire.read_request()
             wire.send(OK)
             assert client.read_response().body == b"ok"
-    assert time.monotonic() - began < 10
+    # None waited for the other version, which never answers.
+    assert time.monotonic() - began < 60
     own.until(copied=64, dropped=6)
 
 
 def test_share(two: Two) -> None:
     """A share of the requests is copied."""
     two.mirror(share=0.5)
-    answering = threading.Thread(target=lambda: [two.copied() for _ in range(100)], daemon=True)
+    served: list[Message] = []
+    answering = threading.Thread(target=lambda: [served.append(two.copied()) for _ in range(100)], daemon=True)
     answering.start()
     with two.proxy.connect("gateway") as client:
         wire = None
@@ -247,6 +249,8 @@ def test_share(two: Two) -> None:
             wire.read_request()
             wire.send(OK)
             client.read_response()
+            # No more than may be under way, or some would be dropped.
+            two.proxy.until(lambda: two.count().copied - len(served) < 32)
         half = two.count().copied
         # Five standard deviations.
         assert 25 <= half <= 75
@@ -257,6 +261,7 @@ def test_share(two: Two) -> None:
             wire.read_request()
             wire.send(OK)
             client.read_response()
+            two.proxy.until(lambda: half + two.count().copied - len(served) < 32)
     answering.join()
 
 

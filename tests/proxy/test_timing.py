@@ -22,13 +22,15 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LONG = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlo"
 BUSY = b"HTTP/1.1 %b Busy\r\nContent-Length: 0\r\n%b\r\n"
 ON = ("connect", "reset", "refused", "timeout", "429", "503")
+PER_TRY = 3.0
+"""Seconds for an attempt, longer than the machine may stand still before the endpoint has it, or has answered it."""
 ROUTES: dict[str, dict[str, Any]] = {
     "free": {},
     "short": {"timeout": 0.3},
     "long": {"timeout": 20.0},
-    "try": {"retry": Retry(2, ON, per_try=0.3)},
+    "try": {"retry": Retry(2, ON, per_try=PER_TRY)},
     "bounded": {"retry": Retry(2, ON, per_try=0.3), "timeout": 0.4},
-    "once": {"retry": Retry(0, (), per_try=0.3)},
+    "once": {"retry": Retry(0, (), per_try=PER_TRY)},
     "again": {"retry": Retry(1, ON)},
     "edited": {"timeout": 20.0, "request_headers": HeaderEdits(set=(("x-request-timeout", "mine"),))},
 }
@@ -132,7 +134,7 @@ def test_what_is_left_is_passed_on(
     seen = asked(client, a, f"{host}.lone", *lines)
     assert (seen.get("x-request-timeout") is None) is (expected is None)
     if expected is not None:
-        assert expected - 3_000 < milliseconds(seen) <= expected
+        assert expected - 4_500 < milliseconds(seen) <= expected
     assert (seen.get("grpc-timeout") is not None) is any("5S" in line for line in lines)
 
 
@@ -151,7 +153,7 @@ def test_grpc_is_told_in_its_own_words(client: Wire, a: Upstream) -> None:
     said = asked(client, a, "long.lone", "grpc-timeout: 1H").get("grpc-timeout")
     assert said is not None
     assert said.endswith(b"m")
-    assert 17_000 < int(said[:-1]) <= 20_000
+    assert 15_000 < int(said[:-1]) <= 20_000
 
 
 @pytest.mark.parametrize("line", ["X-Request-Timeout: 0ms", "grpc-timeout: 0n"])
@@ -178,13 +180,13 @@ def test_no_time_at_all(client: Wire, a: Upstream, line: str) -> None:
 def test_whose_time_ran_out(client: Wire, a: Upstream, host: str, lines: tuple[str, ...], reason: bytes) -> None:
     """An endpoint that does not answer in time costs a 504 that says whose time it was."""
     client.send(request(host, *lines))
-    a.hear().read_request()
+    # Nobody is at the endpoint; on a machine that stands still the time may be over before it is connected to.
     assert refusal(client) == (504, reason)
 
 
 def test_an_answer_that_has_begun_ends_with_the_deadline(client: Wire, a: Upstream) -> None:
     """A deadline is for the whole exchange: an answer that takes longer is cut, so that nobody takes it for whole."""
-    client.send(request("free.lone", "X-Request-Timeout: 200ms"))
+    client.send(request("free.lone", "X-Request-Timeout: 3000ms"))
     wire = a.hear()
     wire.read_request()
     wire.send(LONG)
@@ -231,7 +233,7 @@ def test_an_answer_that_has_begun_is_not_cut_by_it(client: Wire, a: Upstream) ->
     wire.send(LONG)
     head = client.read_until(b"\r\n\r\n")
     assert b" 200 " in head
-    time.sleep(0.6)
+    time.sleep(PER_TRY + 0.5)
     wire.send(b"ng")
     assert client.read_exactly(4) == b"long"
 
@@ -240,7 +242,7 @@ def test_a_slow_upload_is_not_cut_by_it(client: Wire, a: Upstream) -> None:
     """The time for an attempt begins with the request's last byte."""
     client.send(request("once.lone", "Content-Length: 4", method="PUT") + b"ab")
     wire = a.hear()
-    time.sleep(0.6)
+    time.sleep(PER_TRY + 0.5)
     client.send(b"cd")
     assert wire.read_request().body == b"abcd"
     wire.send(OK)
@@ -278,7 +280,7 @@ def test_an_endpoint_that_asks_for_time_gets_it(client: Wire, a: Upstream, statu
         # Longer than a request is held, and longer than this one may take.
         ("again.lone", (), b"Retry-After: 60\r\n"),
         ("again.lone", (), b"Retry-After: Fri, 31 Dec 2299 23:59:59 GMT\r\n"),
-        ("again.lone", ("X-Request-Timeout: 1500ms",), b"Retry-After: 2\r\n"),
+        ("again.lone", ("X-Request-Timeout: 2900ms",), b"Retry-After: 3\r\n"),
         # A route that does not retry on it.
         ("free.lone", (), b""),
     ],
