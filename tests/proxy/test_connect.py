@@ -228,7 +228,7 @@ def test_app_leaves_before_the_host_answers(shop: Shop) -> None:
 
 def test_idle_tunnel_ends(tmp_path: Path) -> None:
     """A tunnel through which nothing passes ends after the stream timeout, and says so in the log."""
-    with opened(tmp_path, stream=0.6) as shop, shop.proxy.connect() as app:
+    with opened(tmp_path, stream=4.0) as shop, shop.proxy.connect() as app:
         app.send(connect("db:5432"))
         wire = shop.db.accept()
         is_open(app)
@@ -253,7 +253,7 @@ def test_tunnel_outlives_the_order_to_stop(tmp_path: Path) -> None:
         wire.close()
         assert app.read_to_end() == b""
         app.close()
-        assert shop.proxy.process.wait(5) == 0
+        assert shop.proxy.process.wait(60) == 0
 
 
 # within the mesh
@@ -355,7 +355,7 @@ def test_tls_inside_the_mesh(shop: Shop, is_early: bool) -> None:
             is_open(app)
             app.send(hello)
         assert app.read_rest() == b"\x15\x03\x03\x00\x02\x02\x70"
-    assert shop.proxy.sample().refusals["tls_inside_mesh"] == before + 1
+    assert shop.proxy.refusals("tls_inside_mesh", before + 1) == before + 1
     line = shop.proxy.line(lambda line: line["reason"] == "tls_inside_mesh")
     assert line["host"] == "orders.mesh"
     notice = next(each for each in shop.proxy.notices if each.event == "tunnel_refused")

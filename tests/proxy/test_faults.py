@@ -111,7 +111,8 @@ def test_delay(shop: Shop) -> None:
 
 def test_client_that_leaves_during_a_delay(shop: Shop) -> None:
     """Whoever does not wait for the end of a delay is gone: the service is never asked."""
-    steer(shop, fault(delay=2.0, delay_share=1.0))
+    # Longer than the machine may stand still before the client is gone.
+    steer(shop, fault(delay=6.0, delay_share=1.0))
     with shop.proxy.connect() as app:
         app.send(b"GET /leaves HTTP/1.1\r\nHost: orders\r\n\r\n")
         shop.proxy.until(lambda: shop.proxy.sample().in_flight == 1)
@@ -247,8 +248,8 @@ def test_callers(shop: Shop) -> None:
 
 def test_end(shop: Shop) -> None:
     """A fault ends at its time although nobody clears it."""
-    steer(shop, fault(lasts=0.5, abort=503, abort_share=1.0))
-    ends = time.time() + 0.5
+    steer(shop, fault(lasts=4.0, abort=503, abort_share=1.0))
+    ends = time.time() + 4.0
     with shop.proxy.connect() as app:
         app.send(ASK)
         assert app.read_response().status == 503

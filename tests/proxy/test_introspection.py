@@ -21,6 +21,7 @@ from meshctl.model.route import Match, PathMatch, Require, Route
 from meshctl.model.service import Endpoint, Service, Version
 from meshctl.proxy.introspecting import BAD_LASTS
 from meshctl.proxy.messages import Keyed
+from tests.conformance.conftest import free_port
 from tests.conformance.wire import PATIENCE, EndedEarly, Message
 
 from .asked import HANG, Introspector
@@ -47,27 +48,26 @@ class Edge:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.server, self.slow, self.gone = Introspector(), Introspector(), Introspector()
-        self.gone.close()
+        self.server, self.slow = Introspector(), Introspector()
         self.echo = Echo()
         self.secret = private(folder / "secret", SECRET + "\n")
         self.mesh = self._mesh()
         self.proxy = LoneProxy(folder, self.mesh, "gateway")
         self.proxy.tell(Keyed((StoredKey("mk_00000001", sha256(KEY).digest(), "acme"),)))
 
-    def _way(self, name: str, server: Introspector, **settings: Any) -> Auth:
+    def _way(self, name: str, url: str, **settings: Any) -> Auth:
         given = {"timeout": PATIENCE} | settings
-        asked = Introspection(server.url + "/introspect", "gate:way", str(self.secret), **given)
+        asked = Introspection(url + "/introspect", "gate:way", str(self.secret), **given)
         return Auth(name, introspection=asked, headers=(("x-user", "sub"), ("x-tier", "tier")), forward=True)
 
     def _mesh(self) -> Mesh:
         ways = (
-            self._way("tokens", self.server, token_type_hint="access_token"),
-            self._way("strict", self.server, issuer="https://id", audience=("api",)),
-            self._way("always", self.server, cache=0.0),
-            self._way("short", self.server, cache=0.3),
-            self._way("gone", self.gone),
-            self._way("slow", self.slow, timeout=0.4),
+            self._way("tokens", self.server.url, token_type_hint="access_token"),
+            self._way("strict", self.server.url, issuer="https://id", audience=("api",)),
+            self._way("always", self.server.url, cache=0.0),
+            self._way("short", self.server.url, cache=0.3),
+            self._way("gone", f"http://127.0.0.1:{free_port()}"),
+            self._way("slow", self.slow.url, timeout=0.4),
             Auth("partners", api_key=ApiKey(bearer=True)),
             Auth("headers", api_key=ApiKey()),
         )

@@ -280,7 +280,7 @@ def _is_left(fake: MemberUpstream) -> None:
 def test_health_checks_meet_members(authority: Authority, gateway: LoneProxy, owner: str, state: str) -> None:
     """A health check of a sidecar asks over mutual TLS, and one that is not the service's is not healthy."""
     orders = MemberUpstream("orders", authority.server(authority.service(owner)))
-    check = HealthCheck(path="/healthz", interval=0.1, timeout=5.0, unhealthy=1)
+    check = HealthCheck(path="/healthz", interval=0.1, timeout=30.0, unhealthy=1)
     gateway.notices.clear()
     gateway.apply(calling(health=check), orders.registered())
     for _ in range(3):

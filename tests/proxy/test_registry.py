@@ -174,7 +174,7 @@ def test_request_that_waits_for_a_retired_endpoint_gets_its_connection(told: Tol
             endpoint.retire()
 
         told.loop.run_until_complete(ask())
-        told.loop.run_until_complete(asyncio.wait_for(told._until(lambda: waiting.connections), 10))
+        told.loop.run_until_complete(asyncio.wait_for(told._until(lambda: waiting.connections), 60))
         assert [each.endpoint for each in waiting.connections] == [endpoint]
         for each in waiting.connections:
             each.transport.abort()
