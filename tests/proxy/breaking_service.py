@@ -26,8 +26,8 @@ ANSWERS: Final = {
     % (JSON, len(DATA), DATA),
 }
 """Whole answers by the kind that the last part of a path names."""
-BUSY: Final = b"HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n"
-"""What comes for the kind "busy"."""
+BUSY: Final = b"HTTP/1.1 503 Busy\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n"
+"""What comes for the kind "busy": with the longest time that a proxy holds a request for."""
 
 _BREAK: Final = re.compile(rb"\r\nX-Break: ([^\r]*)", re.IGNORECASE)
 _ID: Final = re.compile(rb"\r\nX-Request-Id: ([^\r]*)", re.IGNORECASE)

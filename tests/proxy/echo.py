@@ -32,7 +32,10 @@ class Echo:
                 end, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._serve, args=(Wire(end),), daemon=True).start()
+            wire = Wire(end)
+            # A proxy may keep a connection for as long as it likes.
+            wire.socket.settimeout(None)
+            threading.Thread(target=self._serve, args=(wire,), daemon=True).start()
 
     def _serve(self, wire: Wire) -> None:
         with wire:

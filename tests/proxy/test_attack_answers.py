@@ -41,7 +41,7 @@ class Stage:
         version = Version("v1", (self.service.endpoint,))
         settings = {"ejection": Ejection(enabled=False), "limit": Limit(requests=600, queue=0)}
         patient = Service("patient", (version,), timeouts=UpstreamTimeouts(), **settings)
-        hasty = Service("hasty", (version,), timeouts=UpstreamTimeouts(response=1.0, stream=1.0), **settings)
+        hasty = Service("hasty", (version,), timeouts=UpstreamTimeouts(response=4.0, stream=1.0), **settings)
         routes = (
             self._route("plain", retry=Retry(0)),
             self._route("hasty", retry=Retry(0)),

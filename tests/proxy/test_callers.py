@@ -315,7 +315,7 @@ def s_client(sidecar: LoneProxy, authority: Authority, *options: str) -> str:
     command = ["openssl", "s_client", "-connect", f"127.0.0.1:{sidecar.ports['inbound/strict']}", "-cert", file, "-key",
                file, "-cert_chain", file, "-CAfile", str(authority.file), "-ign_eof", *options]  # fmt: skip
     request = b"GET / HTTP/1.1\r\nHost: nobody\r\nBroken\r\n\r\n"
-    done = subprocess.run(command, input=request, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(command, input=request, capture_output=True, timeout=60, check=False)
     return (done.stdout + done.stderr).decode("latin-1")
 
 

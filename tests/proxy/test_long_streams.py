@@ -53,6 +53,7 @@ def serve(listener: socket.socket, taken: list[int]) -> None:
                 send(wire)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux tells a process's peak")
 def test_long_bodies_through_two_sidecars(tmp_path: Path) -> None:
     """An upload and a download of 300 MB arrive whole, and the sidecars' peak memory grows by less than 24 MB."""
