@@ -84,6 +84,15 @@ class Handler(BaseHTTPRequestHandler):
         """The gateway has written what there is to say."""
 
 
+class Server(ThreadingHTTPServer):
+    """A thread for each connection."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whoever leaves before the answer has come, as a gateway whose own client has, is no error of this program."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def token(name: str, role: str, *scopes: str) -> None:
     """Print a token that mesh.toml's [auth.users] takes. A key pair is made where there is none yet."""
     key = "users-key.pem"
@@ -120,4 +129,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "token":
         token(*sys.argv[2:])
     else:
-        ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+        Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()

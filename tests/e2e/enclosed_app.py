@@ -40,5 +40,14 @@ class Commands(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """See `Server` of the template "api"."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 threading.Thread(target=Commands(sys.argv[1], Command).serve_forever, daemon=True).start()
-ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Told).serve_forever()
+Server(("127.0.0.1", int(os.environ["PORT"])), Told).serve_forever()

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import struct
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
+
+from meshctl.sidecar.ports import choose_port
 
 from .gateway import meshctl
 from .team import Team
@@ -177,3 +184,33 @@ def test_too_many(client: httpx.Client, key: dict[str, str]) -> None:
     assert reason(refused) == (429, "rate_limited:per-client")
     assert int(refused.headers["retry-after"]) >= 1
     assert client.get("/overview/1", headers=key).status_code == 200
+
+
+def test_those_who_leave(tmp_path: Path) -> None:
+    """A client that is gone before its answer, as a gateway is whose own client has left, is no error of a service."""
+    assert meshctl(tmp_path / "home", "init", "--template", "api", tmp_path).status == 0
+    port = choose_port()
+    command = [sys.executable, "api.py", "catalogue", "v1"]
+    environment = {**os.environ, "PORT": str(port.number)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as service:
+        try:
+            url = f"http://127.0.0.1:{port.number}/healthz"
+            with httpx.Client(trust_env=False, timeout=30) as client:
+                until(lambda: is_up(client, url), "the service to listen")
+                for _ in range(50):
+                    with socket.create_connection(("127.0.0.1", port.number)) as end:
+                        end.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+                        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                assert client.get(url).status_code == 200
+        finally:
+            service.terminate()
+            said = service.communicate(timeout=60)[1]
+            port.release()
+    assert "Traceback" not in said
+
+
+def is_up(client: httpx.Client, url: str) -> bool:
+    try:
+        return client.get(url).is_success
+    except httpx.TransportError:
+        return False
