@@ -379,7 +379,7 @@ for tcp in (False, True):
     for host in (where, f"[{where6}]"):
         print(code, code6, urllib.request.urlopen(f"http://{host}:{sys.argv[2]}/", timeout=50).status)
     # Where there is no server for names, nobody knows that there is no such name.
-    print(ask("no-such-name.invalid", 1, tcp)[0] in (2, 3), ask("orders", 16, tcp)[0])
+    print(ask("no-such-name.invalid", 1, tcp)[0] in (2, 3), ask("mail", 16, tcp)[0])
 """
     name = socket.gethostname()
     with contextlib.suppress(OSError):
