@@ -138,8 +138,12 @@ def wsgiref() -> int:
 
 
 def waitress() -> int:
+    import logging
+
     from waitress.server import create_server
 
+    # It warns of a queue where a request is there before its threads are: not what is tried here.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     end = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=create_server(bare_wsgi, sockets=[end]).run, daemon=True).start()
     return int(end.getsockname()[1])
