@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import psutil
 
+from meshctl.control.acks import proxies
 from meshctl.control.discovery import registrations
 from meshctl.model.registration import Registration
+from meshctl.sidecar.followers import until_seen
 from meshctl.store.sqlite import SqliteStore
 
 from .gateway import is_alive, meshctl_process
@@ -63,9 +66,11 @@ class Wrapped:
         return self
 
     def until_registered(self) -> Wrapped:
-        """Return when the mesh sends requests to it."""
+        """Return when the mesh sends requests to it: all proxies know of it, or answer to nobody for ten seconds."""
         self.until_started()
         until(self.registration, f"{self.id} to be registered", timeout=60)
+        with closing(SqliteStore(self.home / "mesh.db")) as store:
+            asyncio.run(until_seen(store, store.revision, proxies(store), 10.0))
         return self
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
