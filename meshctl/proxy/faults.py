@@ -77,7 +77,7 @@ def _strike(fault: Fault, exchange: Exchange) -> bool:
         _count(exchange, "abort")
         _abort(exchange, fault.abort)
         return False
-    if is_http and not exchange.request.upgrade and _drawn(fault.throttle_share):
+    if is_http and _drawn(fault.throttle_share):
         _count(exchange, "throttle")
         throttle(exchange, fault.throttle)
     return True

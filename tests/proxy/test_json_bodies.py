@@ -17,6 +17,7 @@ JSON = "Content-Type: application/json"
 EDITS = JsonEdits(remove=("$..secret",), set=(("$.source", '"edge"'),), limit=10_000)
 BODY = b'{"a": 1, "deep": [{"secret": 2}], "secret": 3}'
 CHUNKS = f"HTTP/1.1 200 OK\r\n{JSON}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+AGREED = f"HTTP/1.1 101 Go on\r\nConnection: upgrade\r\nUpgrade: x\r\n{JSON}\r\n\r\n".encode()
 EDITED = b'{"a":1,"deep":[{}],"source":"edge"}'
 
 
@@ -162,6 +163,21 @@ def test_parts_are_not_asked_for(passage: Passage) -> None:
     seen, got = passage.pass_through(request("/", "Range: bytes=0-9,20-29", 'If-Range: "a"'), answer(JSON, body=BODY))
     assert not seen.names & {b"range", b"if-range"}
     assert got.body == EDITED
+
+
+def test_upgrade_in_vain(passage: Passage) -> None:
+    """An answer is edited although its client asked for another protocol; once the service agrees, bytes pass."""
+    asking = ("Connection: upgrade", "Upgrade: x")
+    _, got = passage.pass_through(request("/", *asking), answer(JSON, body=BODY))
+    assert (got.status, got.body) == (200, EDITED)
+    passage.app.forget()
+    with passage.proxy.connect("gateway") as client:
+        client.send(request("/", *asking))
+        wire, _ = passage.app.serve(AGREED)
+        assert client.read_head().status == 101
+        for end, other in ((client, wire), (wire, client)):
+            end.send(BODY)
+            assert other.read_exactly(len(BODY)) == BODY
 
 
 def test_with_compression(passage: Passage) -> None:

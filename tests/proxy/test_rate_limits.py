@@ -306,16 +306,19 @@ def test_answers_that_are_too_large(shop: Shop, chunked: bool) -> None:
     assert reason == ("response_cut" if chunked else "response_too_large")
 
 
-def test_bandwidth(shop: Shop) -> None:
+@pytest.mark.parametrize("lines", [b"", b"Connection: upgrade\r\nUpgrade: x\r\n"], ids=["plain", "upgrade in vain"])
+def test_bandwidth(shop: Shop, lines: bytes) -> None:
     """The body of an answer takes the time that the rate says, and comes whole."""
     shop.serve(bandwidth=20_000)
     began = time.monotonic()
-    assert len(answered(shop, b"x" * 8_000, chunked=False).body) == 8_000
+    assert len(answered(shop, b"x" * 8_000, chunked=False, lines=lines).body) == 8_000
     # What is due is given away in steps of a fiftieth of a second.
     assert time.monotonic() - began >= 0.35
 
 
-def answered(shop: Shop, body: bytes, *, chunked: bool, length: int | None = None, method: str = "GET") -> Message:
+def answered(
+    shop: Shop, body: bytes, *, chunked: bool, length: int | None = None, method: str = "GET", lines: bytes = b""
+) -> Message:
     """The answer to a request where the service's is this."""
     app = Upstream("app")
     service = Service("app", (Version("v1", (Endpoint("127.0.0.1", app.port),)),))
@@ -324,7 +327,7 @@ def answered(shop: Shop, body: bytes, *, chunked: bool, length: int | None = Non
     sent = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body
     try:
         with shop.proxy.connect("gateway") as client:
-            client.send(b"%b / HTTP/1.1\r\nHost: a\r\n\r\n" % method.encode())
+            client.send(b"%b / HTTP/1.1\r\nHost: a\r\n%b\r\n" % (method.encode(), lines))
             app.serve(b"HTTP/1.1 200 OK\r\n%b\r\n\r\n%b" % (framing, sent))
             return client.read_response(method=method)
     finally:

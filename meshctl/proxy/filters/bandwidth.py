@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def compile_filter(route: Route, _service: Service | None, _guard: Filter | None) -> Filter | None:
-    """The filter of a route with `bandwidth`. What becomes of an upgrade is no answer."""
+    """The filter of a route with `bandwidth`. Only what follows a 101 is no answer; to ask for one slows down all the
+    same."""
     rate = route.bandwidth
     if not rate:
         return None
@@ -21,8 +22,7 @@ def compile_filter(route: Route, _service: Service | None, _guard: Filter | None
     from meshctl.proxy.faults import throttle
 
     def pace(exchange: Exchange) -> Reply | None:
-        if not exchange.request.upgrade:
-            throttle(exchange, rate)
+        throttle(exchange, rate)
         return None
 
     return pace

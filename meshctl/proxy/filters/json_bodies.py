@@ -28,10 +28,10 @@ def of_answers(route: Route, _service: Service | None, _guard: Filter | None) ->
     edits = Edits(settings)
 
     def watch(exchange: Exchange) -> Reply | None:
+        # Also of one that asks for another protocol: only a 101 is no answer, and that passes as it is.
         request = exchange.request
-        if not request.upgrade:
-            exchange.stream = Editing(exchange, edits, settings.limit)
-            request.fields = without(request.fields, _NOT_ASKED)
+        exchange.stream = Editing(exchange, edits, settings.limit)
+        request.fields = without(request.fields, _NOT_ASKED)
         return None
 
     return watch
