@@ -48,7 +48,9 @@ class Gathering:
     def __init__(self, exchange: Exchange, edits: Edits | None, limit: int) -> None:
         self._exchange = exchange
         self._edits = edits
-        self._limit = limit
+        # It hears of the body in the exchange's place, which would hold it to what the route allows.
+        most = exchange.route.body_bytes if exchange.route is not None else 0
+        self._limit = min(limit, most or limit)
         self._body = bytearray()
 
     def __repr__(self) -> str:

@@ -6,11 +6,15 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
+from meshctl.model.mesh import Gateway
 from meshctl.model.passing import Compression, JsonEdits
+from meshctl.model.policy import Limits
 from meshctl.model.route import Match, PathMatch, Route
 
+from .lone_proxy import mesh_of
 from .passage import OK, Passage, answer, request
 
 JSON = "Content-Type: application/json"
@@ -123,6 +127,24 @@ def test_a_long_request_in_chunks(passage: Passage) -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     got = passage.refuse(head + chunked(*[b" " * 1000] * 11))
     assert (got.status, got.get("x-meshctl-reason")) == (413, b"body_too_large")
+
+
+@pytest.mark.parametrize("of", ["route", "gateway"])
+def test_what_is_allowed_at_all(passage: Passage, of: str) -> None:
+    """What a route or the gateway allows of a body holds also where its edits would take more, however it comes."""
+    route = Route("r", service="app", request_body=EDITS, body_bytes=1000 if of == "route" else 0)
+    gateway = Gateway(admin="off", limits=Limits(body_bytes=1000 if of == "gateway" else 0))
+    passage.proxy.apply(msgspec.structs.replace(mesh_of(passage.service, routes=(route,)), gateway=gateway))
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    passage.app.forget()
+    try:
+        with passage.proxy.connect("gateway") as client:
+            client.send_on(head, *(chunked(b" " * 500)[:-5] for _ in range(3)))
+            got = client.read_response()
+        assert passage.app.is_untouched()
+        assert (got.status, got.get("x-meshctl-reason")) == (413, b"body_too_large")
+    finally:
+        passage.serve(request_body=EDITS, response_body=EDITS)
 
 
 @pytest.mark.parametrize(
