@@ -44,7 +44,7 @@ class Answering(Attempt):
     def on_informational(self, response: Response) -> None:
         """An interim answer, passed on to clients that know them."""
         if not self.request.is_http10:
-            fields = without(response.fields, response.named)
+            fields = self._told(without(response.fields, response.named))
             self.stream.send_head(response.status, fields, 0, body=False, final=False)
             self.stream.flush()
 
@@ -108,8 +108,13 @@ class Answering(Attempt):
         self.connection = None
         if self.finished:
             return
-        self.stream.send_end(passing_trailers(trailers) if trailers else trailers)
+        self.stream.send_end(self._told(passing_trailers(trailers)) if trailers else trailers)
         self.finish(now)
+
+    def _told(self, fields: Fields) -> Fields:
+        """Of what comes beside the answer's head that which does not go past the edits of the route."""
+        route = self.route
+        return fields if route is None or not route.response_untold else without(fields, route.response_untold)
 
     def is_too_long(self, response: Response, body: bytes | memoryview | None) -> bool:
         """Whether the body is longer than the route allows, and the client was told. Where that is not known yet, the

@@ -18,6 +18,8 @@ from msgspec import UNSET, UnsetType
 from meshctl.proxy.answering import Answering
 from meshctl.proxy.filters.reply import LATER, Reply
 from meshctl.proxy.timers import NEVER
+from meshctl.wire.fields import without
+from meshctl.wire.message import NO_FIELDS
 
 if TYPE_CHECKING:
     import asyncio
@@ -79,10 +81,14 @@ class Filtering(Answering):
             super().on_deadline(now)
 
     def passing_trailers(self, trailers: Fields) -> Fields:
-        """The trailers that may pass: nobody says in one who they are."""
+        """The trailers that may pass: nobody says in one who they are, nor what the route edits."""
+        route = self.route
+        if not trailers or route is None:
+            return NO_FIELDS
         found = super().passing_trailers(trailers)
-        guard = self.route.guard if self.route is not None else None
-        return found if guard is None or not found else guard.visible(found)
+        if route.request_untold:
+            found = without(found, route.request_untold)
+        return found if route.guard is None else route.guard.visible(found)
 
     def proceed(self) -> None:
         """Go on with the next phase."""

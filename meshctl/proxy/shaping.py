@@ -38,6 +38,12 @@ def dropped(edits: HeaderEdits) -> frozenset[bytes]:
     return frozenset(name.lower().encode("latin-1") for name in names)
 
 
+def touched(edits: HeaderEdits) -> frozenset[bytes]:
+    """The same with the names that fields are renamed from and to: what may not come past the edits, as a trailer or in
+    an interim answer."""
+    return dropped(edits) | {name.lower().encode("latin-1") for pair in edits.rename for name in pair}
+
+
 def fixed(edits: HeaderEdits) -> Fields:
     """The lines that are the same for every message."""
     said = [(name, literal(value)) for name, value in (*edits.set, *edits.add)]

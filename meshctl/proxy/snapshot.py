@@ -24,7 +24,7 @@ from meshctl.proxy.dressing import dressing
 from meshctl.proxy.filters import FILTERS, Filter
 from meshctl.proxy.filters.addresses import fence
 from meshctl.proxy.preflights import PreflightTable
-from meshctl.proxy.shaping import dropped, edits, fixed, query_shaping, renaming, target
+from meshctl.proxy.shaping import dropped, edits, fixed, query_shaping, renaming, target, touched
 from meshctl.proxy.unambiguous import unambiguous
 from meshctl.wire.fields import Fields, without
 from meshctl.wire.message import Response
@@ -71,6 +71,8 @@ class CompiledRoute:
         self.target = target(route)
         self.authority = (route.rewrite.host or "").encode("latin-1")
         self.request_drop = dropped(route.request_headers)
+        self.request_untold = touched(route.request_headers)
+        """What trailers of requests do not say."""
         self.query = query_shaping(route)
         self.keeps_target = self.target is None and self.query is None
         """Whether path and query go on as they came."""
@@ -80,22 +82,17 @@ class CompiledRoute:
         # Towards the client
         self.dressing = dressing(route)
         self._response_drop = dropped(route.response_headers) | (self.dressing.names if self.dressing else _NOTHING)
+        self.response_untold = self._response_drop | touched(route.response_headers)
+        """What trailers of answers do not say, nor interim ones."""
         self._response_added = fixed(route.response_headers)
         self._response_renaming = renaming(route.response_headers)
         self._only_dresses = route.response_headers == HeaderEdits()
         self.edits_response = bool(
-            self._response_drop
-            or self._response_added
-            or self._response_renaming is not None
-            or self.dressing is not None
+            self._response_drop or self._response_added or self._response_renaming or self.dressing is not None
         )
         """Whether an answer's head goes on other than it came."""
-        # What is counted
-        versions = [version.name for version in service.versions] if service else [""]
-        name = route.service or ""
-        self.series: dict[str, Series] = {
-            each: worker.counters.series(route.name, name, each) for each in (*versions, "")
-        }
+        self.series = _series(route, service, worker)
+        """What is counted, by version."""
         if "cors" in filters:
             self.preflight = copy(self)
             self.preflight.filters = tuple(filters.values())
@@ -220,6 +217,11 @@ def _before_id(timeout: float, drop: frozenset[bytes]) -> bytes:
     is_told = timeout and REQUEST_TIMEOUT not in drop
     time = b"\r\nX-Request-Timeout: " + encode(timeout) if is_told else b""
     return time + b"\r\nX-Request-Id: "
+
+
+def _series(route: Route, service: LiveService | None, worker: Worker) -> dict[str, Series]:
+    versions = [version.name for version in service.versions] if service else []
+    return {each: worker.counters.series(route.name, route.service or "", each) for each in (*versions, "")}
 
 
 def _about_own(mesh: Mesh, worker: Worker) -> tuple[Rules | None, str]:

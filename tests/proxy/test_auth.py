@@ -387,6 +387,16 @@ def test_no_name_in_a_trailer(edge: Edge) -> None:
     assert [name for name, _ in edge.echo.requests[-1].trailers] == [b"X-Sum"]
 
 
+def test_no_name_in_a_trailer_before_its_turn(edge: Edge) -> None:
+    """Nor can one of a request that comes while another is answered, when nobody knows its route yet."""
+    head = b"\r\n".join([b"POST /users HTTP/1.1", b"Host: api", bearer(edge.issuer.token(scope="orders:write"))])
+    whole = head + b"\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-User: eve\r\nx_user: eve\r\n\r\n"
+    with edge.proxy.connect("gateway") as client:
+        client.send(whole * 2)
+        assert [client.read_response().status for _ in range(2)] == [200, 200]
+    assert [each.trailers for each in edge.echo.requests[-2:]] == [(), ()]
+
+
 def test_no_line_breaks_in_a_name(edge: Edge) -> None:
     """A claim that could not stand in a header is left out: the request has no more fields than it should."""
     seen = edge.seen("/users", bearer(edge.issuer.token(sub="ada\r\nX-Admin: 1", groups=["é", "ü"])))

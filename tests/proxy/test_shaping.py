@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from meshctl.model.passing import SecurityHeaders
 from meshctl.model.route import HeaderEdits, Match, PathMatch, QueryEdits, Respond, Rewrite, Route
 from meshctl.proxy.explain import explain
 
 from .lone_proxy import mesh_of
-from .passage import Passage, answer, request
+from .passage import OK, Passage, answer, request
 
 USERS = Match(path=PathMatch("template", "/users/{id}"))
 
@@ -67,6 +68,45 @@ def test_renaming(passage: Passage) -> None:
     assert (got.get("x-server"), got.get("server")) == (b"s", None)
     seen, _ = passage.pass_through(request("/", "X-New: theirs"))
     assert seen.all("x-new") == [b"theirs"]
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["alone", "in a pipeline"])
+def test_trailers_of_requests(passage: Passage, times: int) -> None:
+    """What a route sets, takes out or renames is not said in trailers instead; others pass where their route is known
+    when they come."""
+    edits = HeaderEdits(
+        set=(("x-user", "{query.q}"), ("x-set", "1")), remove=("x-admin",), rename=(("x-old", "x-new"),)
+    )
+    passage.serve(request_headers=edits)
+    said = (b"X-User: 1", b"x_user: 1", b"X-Set: 1", b"X-Admin: 1", b"X-Old: 1", b"X-New: 1", b"X-Sum: 1", b"", b"")
+    whole = request("/?q=ada", "Transfer-Encoding: chunked", method="POST") + b"2\r\nhi\r\n0\r\n" + b"\r\n".join(said)
+    with passage.proxy.connect("gateway") as client:
+        client.send(whole * times)
+        wire, seen = passage.app.serve(OK)
+        assert (seen.body, seen.get("x-user"), seen.trailers) == (b"hi", b"ada", ((b"X-Sum", b"1"),))
+        if times == 2:
+            seen = wire.read_request()
+            assert (seen.body, seen.get("x-user"), dict(seen.trailers).keys() - {b"X-Sum"}) == (b"hi", b"ada", set())
+            wire.send(OK)
+        assert [client.read_response().status for _ in range(times)] == [200] * times
+
+
+def test_what_comes_beside_the_head_of_an_answer(passage: Passage) -> None:
+    """Nor do services get past the edits in trailers or interim answers."""
+    edits = HeaderEdits(set=(("x-set", "1"),), remove=("x-inner",), rename=(("x-old", "x-new"),))
+    passage.serve(response_headers=edits, security_headers=SecurityHeaders())
+    lines = b"X-Set: 2\r\nX-Inner: 2\r\nX-Old: 2\r\nX-New: 2\r\nX-Frame-Options: none\r\nX-Other: 2\r\n\r\n"
+    passage.app.forget()
+    with passage.proxy.connect("gateway") as client:
+        client.send(request())
+        passage.app.serve(
+            b"HTTP/1.1 103 Early Hints\r\n" + lines
+            + b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n" + lines
+        )  # fmt: skip
+        early = client.read_head()
+        assert (early.status, [name for name, _ in early.fields]) == (103, [b"X-Other"])
+        got = client.read_response()
+    assert (got.body, got.trailers) == (b"ok", ((b"X-Other", b"2"),))
 
 
 def test_the_query(passage: Passage) -> None:
