@@ -32,13 +32,13 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
     """See the module."""
 
     def __init__(self, endpoint: LiveEndpoint) -> None:
-        super().__init__()
+        super().__init__(is_member=endpoint.config.mesh)
         self.endpoint = endpoint
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.deadline = NEVER
         # Per exchange
         self.exchange: Exchange | None = None
-        self._plain = PlainResponses(self.max_fields)
+        self._plain = PlainResponses(self.max_fields, is_member=endpoint.config.mesh)
         self._response: Response | None = None
         self._is_answered = False
         self._ended = False

@@ -52,8 +52,12 @@ REQUEST_READ: Final = (
 )
 """Request fields the proxy reads and writes anew; everything else passes untouched."""
 
-RESPONSE_READ: Final = HOP_BY_HOP | {b"content-length", b"x-request-id"}
+MEMBER_RESPONSE_READ: Final = HOP_BY_HOP | {b"content-length", b"x-request-id"}
 """Response fields the proxy reads and writes anew."""
+
+RESPONSE_READ: Final = MEMBER_RESPONSE_READ | {b"x-meshctl-reason"}
+"""The same of whoever is no proxy of the mesh: why a request was refused only they may say, and what an application
+says of that never passes. It would be believed on the way, and a request that was done be sent again."""
 
 _AS_VARIABLES: Final = bytes.maketrans(b"!#$%&'*+._^`|~", b"-" * 14)
 # What a name may have beside letters, digits and hyphens (RFC 9110 §5.6.2).

@@ -15,7 +15,7 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
 
-from meshctl.wire.fields import CRLF, REQUEST_READ, RESPONSE_READ
+from meshctl.wire.fields import CRLF, MEMBER_RESPONSE_READ, REQUEST_READ, RESPONSE_READ
 from meshctl.wire.last_fields import LastFields
 from meshctl.wire.message import Request, Response
 from meshctl.wire.reasons import status_line
@@ -64,6 +64,7 @@ _KEEPS: Final = frozenset((None, b"keep-alive", b"Keep-Alive"))
 # Spellings of field names that pass, learnt from traffic; shared by all connections of a process.
 _REQUEST_PASSING: Final[set[bytes]] = set()
 _RESPONSE_PASSING: Final[set[bytes]] = set()
+_MEMBER_PASSING: Final[set[bytes]] = set()
 
 
 class PlainRequests:
@@ -168,10 +169,12 @@ class PlainResponses:
 
     __slots__ = ("_fields", "_head", "_max_fields", "_parser", "_response")
 
-    def __init__(self, max_fields: int) -> None:
+    def __init__(self, max_fields: int, *, is_member: bool = False) -> None:
+        """`is_member` where a proxy of the mesh is read."""
         self._max_fields = max_fields
         self._parser = HttpResponseParser(_SILENT)
-        self._fields = LastFields(RESPONSE_READ, _RESPONSE_PASSING)
+        read, passing = (MEMBER_RESPONSE_READ, _MEMBER_PASSING) if is_member else (RESPONSE_READ, _RESPONSE_PASSING)
+        self._fields = LastFields(read, passing)
         # The last head as bytes, and what it says
         self._head = b""
         self._response = Response(0, [], {})

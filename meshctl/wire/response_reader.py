@@ -11,11 +11,20 @@ from typing import Final, NoReturn
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from meshctl.wire.fields import RESPONSE_READ, Fields, collector, named_by_connection, tokens, unheard
+from meshctl.wire.fields import (
+    MEMBER_RESPONSE_READ,
+    RESPONSE_READ,
+    Fields,
+    collector,
+    named_by_connection,
+    tokens,
+    unheard,
+)
 from meshctl.wire.message import CHUNKED, NO_FIELDS, UNTIL_CLOSE, Malformed, Response
 
 # Spellings of field names that pass, learnt from traffic; shared by all connections of a process.
 _PASSING: Final[set[bytes]] = set()
+_MEMBER_PASSING: Final[set[bytes]] = set()
 
 _ENDED: Final = HttpResponseParser(object())
 """Calls nobody."""
@@ -27,11 +36,13 @@ class ResponseReader:
 
     max_fields = 200
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_member: bool = False) -> None:
+        """`is_member` where a proxy of the mesh is read."""
         self._fields: Fields = []
         self._special: dict[bytes, bytes] = {}
         self._malformed: Malformed | None = None
-        self.on_header = collector(self._fields, self._special, RESPONSE_READ, _PASSING, self._repeated)
+        read, passing = (MEMBER_RESPONSE_READ, _MEMBER_PASSING) if is_member else (RESPONSE_READ, _PASSING)
+        self.on_header = collector(self._fields, self._special, read, passing, self._repeated)
         self._parser = HttpResponseParser(self)
         self.answers_head = False
 

@@ -32,6 +32,7 @@ NAMES = st.sampled_from(
         b"Trailer",
         b"X-Request-Id",
         b"traceparent",
+        b"X-Meshctl-Reason",
         b"Set-Cookie",
         b"X-Forwarded-For",
         b"Keep-Alive",
