@@ -14,7 +14,6 @@ from meshctl.wire.message import CHUNKED
 
 if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
-    from meshctl.wire.message import Request
 
 VIA: Final = b"Via: 1.1 meshctl"
 """RFC 9110 §7.6.3: what passes a gateway says so."""
@@ -72,7 +71,7 @@ def _encode_anew(exchange: Exchange) -> bytes:
         b"%bX-Request-Id: %b\r\ntraceparent: %b" % (
             _time_left(exchange), exchange.request_id, exchange.traceparent
         ),
-        _framing(request, exchange.attempt),
+        _framing(exchange),
         b"",
     ))  # fmt: skip
 
@@ -87,8 +86,9 @@ def _said(exchange: Exchange, authority: bytes, drop: Container[bytes] = ()) -> 
     return CRLF.join(lines)
 
 
-def _framing(request: Request, attempt: int) -> bytes:
+def _framing(exchange: Exchange) -> bytes:
     """How long the body is, what is expected before it, and which protocol is asked for after it."""
+    request = exchange.request
     if not request.is_marked:
         return b""
     if request.length > 0:
@@ -99,9 +99,14 @@ def _framing(request: Request, attempt: int) -> bytes:
         said = b"Content-Length: 0\r\n" if b"content-length" in request.special else b""
     if request.upgrade:
         said += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % request.upgrade
-    if request.expects_continue and not request.is_http10 and request.length and not attempt:
+    if request.expects_continue and not request.is_http10 and request.length and _is_first_to_ask(exchange):
         said += b"Expect: 100-continue\r\n"
     return said
+
+
+def _is_first_to_ask(exchange: Exchange) -> bool:
+    """Whether a client may still wait to be told to go on. Of what has come for one endpoint the next is not asked."""
+    return not exchange.attempt or not (exchange.received or exchange.body_ended)
 
 
 def _before_id(exchange: Exchange) -> bytes:

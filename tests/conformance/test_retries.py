@@ -77,6 +77,37 @@ def test_other_endpoint_is_asked_when_one_cannot_be_reached(
         assert half.read_response().body == b"ok"
 
 
+def test_a_client_that_waits_with_its_body_is_told_to_go_on(half: Wire, service: Upstream) -> None:
+    """Where no connection was made, the next endpoint is asked whether the body is wanted, since nobody else will tell
+    the client."""
+    for _ in range(4):
+        half.send(b"POST / HTTP/1.1\r\nHost: half.test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+        wire = service.hear()
+        assert wire.read_head().get("expect") == b"100-continue"
+        wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        assert half.read_response().status == 100
+        half.send(b"hello")
+        assert wire.read_exactly(5) == b"hello"
+        wire.send(OK)
+        assert half.read_response().body == b"ok"
+
+
+def test_a_body_that_has_come_is_not_asked_for(client: Wire, upstream: Upstream) -> None:
+    """The next endpoint gets the body at once where the first one has had it."""
+    head = b"PUT / HTTP/1.1\r\nHost: %b\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+    client.send(head % upstream.retried)
+    first = upstream.accept()
+    assert first.read_head().get("expect") == b"100-continue"
+    first.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert client.read_response().status == 100
+    client.send(b"hello")
+    assert first.read_exactly(5) == b"hello"
+    first.reset()
+    _, again = upstream.serve(OK)
+    assert (again.get("expect"), again.body) == (None, b"hello")
+    assert client.read_response().body == b"ok"
+
+
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"])
 def test_idempotent_request_is_sent_again_after_a_reset(client: Wire, upstream: Upstream, method: bytes) -> None:
     """A request that may be done twice is sent again, over a new connection, when the first one was ended."""
