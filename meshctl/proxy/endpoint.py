@@ -229,6 +229,9 @@ class LiveEndpoint:
             self._opening -= 1
         if not connection.is_closing():
             self.give_back(connection, clock.monotonic())
+        elif self._line:
+            # It has ended already. Were nobody told, one would be opened after the other for as long as that goes on.
+            self._line.popleft().on_connect_failed("upstream_connect", f"{self.address} closed the connection at once")
 
     def _give_up(self, connection: UpstreamConnection) -> bool:
         """It took too long to come about: whether it has done so just then. The loop may tell of its end or not."""

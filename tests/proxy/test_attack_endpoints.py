@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from meshctl.model.policy import Ejection, Limits, Retry, UpstreamTimeouts
 from meshctl.model.route import Route
 from meshctl.model.service import Endpoint, Service, Version
 from tests.conformance.upstream import OK
+from tests.conformance.wire import PATIENCE
 
 from .answerer import Answerer
 from .lone_proxy import LoneProxy, mesh_of
@@ -62,6 +65,53 @@ def test_those_in_line_hear_of_it(gateway: LoneProxy, answerer: Answerer) -> Non
         for each in clients:
             each.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert [each.read_response().body for each in clients] == [b"ok"] * len(clients)
+
+
+class Slammer:
+    """An endpoint that accepts connections and closes them at once."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port = int(self._listener.getsockname()[1])
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        # Only its own end wakes a thread that waits in accept.
+        with suppress(OSError):
+            while True:
+                end, _ = self._listener.accept()
+                # Counted before anybody can hear of it.
+                self.accepted += 1
+                end.close()
+
+    def close(self) -> None:
+        """End it."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+        self._listener.close()
+
+
+@pytest.mark.parametrize("at_once", [1, 40])
+def test_one_that_closes_connections_at_once_gets_one_for_each_request(tmp_path: Path, at_once: int) -> None:
+    """An endpoint whose connections end before a request is on them fails those who wait, one for each; it is not asked
+    for ever more."""
+    slammer = Slammer()
+    version = Version("v1", (Endpoint("127.0.0.1", slammer.port),))
+    service = Service("a", (version,), ejection=Ejection(enabled=False))
+    proxy = LoneProxy(tmp_path, mesh_of(service, routes=(Route("all", service="a", retry=Retry(0)),)), "gateway")
+    for _ in range(400 // at_once):
+        with ExitStack() as stack:
+            clients = [stack.enter_context(proxy.connect("gateway")) for _ in range(at_once)]
+            for each in clients:
+                each.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            reasons = {each.read_response().get("x-meshctl-reason") for each in clients}
+            assert reasons <= {b"upstream_connect", b"upstream_reset"}
+    assert slammer.accepted == 400
+    slammer.close()
+    assert proxy.end() == []
 
 
 def test_those_who_leave_take_no_connections(tmp_path: Path) -> None:
