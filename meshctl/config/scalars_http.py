@@ -74,9 +74,8 @@ def path_template(value: object) -> str:
 
     def check(given: str) -> str:
         path_template_names(given)
-        # Looked at as the paths that it is for.
-        if url_path(_BRACED.sub("x", given)) != _BRACED.sub("x", given):
-            raise ValueError(f"expected the path as it is matched: {quoted(url_path(_BRACED.sub('x', given)))}")
+        if (matched := _as_matched(given)) != given:
+            raise ValueError(f"expected the path as it is matched: {quoted(matched)}")
         return given
 
     return str(checked(value, check))
@@ -90,11 +89,19 @@ def rewritten_path(value: object) -> str:
             return url_path(given)
         if any(each.kind != "path" or not each.name for each in variables(given)):
             raise ValueError('expected nothing but what the route\'s path has names for, as in "/users/{path.id}"')
-        if url_path(_BRACED.sub("x", given)) != _BRACED.sub("x", given):
+        if _as_matched(given) != given:
             raise ValueError("expected a normal path around the variables")
         return given
 
     return str(checked(value, check))
+
+
+def _as_matched(given: str) -> str:
+    """A path as requests are matched, what stands in braces left as it is."""
+    normal = url_path(given)
+    for name in _BRACED.findall(given):
+        normal = normal.replace(f"%7B{name[1:-1]}%7D", name)
+    return normal
 
 
 def _with_variables(given: str) -> str:
