@@ -46,7 +46,7 @@ _meshctl() {
         "init") words="" flags="-t --template --from-openapi --url --force --home -q --quiet -h --help" ;;
         "up") words="" flags="-c --config -d --detach --timeout --home -q --quiet -h --help" ;;
         "down") words="" flags="--timeout --home -q --quiet -h --help" ;;
-        "validate") words="" flags="-o --output --home -q --quiet -h --help" ;;
+        "validate") words="" flags="-c --config -o --output --home -q --quiet -h --help" ;;
         "diff") words="" flags="-c --config --exit-code -o --output --home -q --quiet -h --help" ;;
         "apply") words="" flags="-c --config --expect --timeout -o --output --home -q --quiet -h --help" ;;
         "gateway") words="up status reload down logs" flags="-h --help" ;;

@@ -68,6 +68,7 @@ complete -c meshctl -n '__meshctl_at down' -l home -r -F -d 'Where the mesh'\''s
 complete -c meshctl -n '__meshctl_at down' -s q -l quiet -d 'Say nothing but data and errors'
 complete -c meshctl -n '__meshctl_at down' -s h -l help -d 'Show this text'
 complete -c meshctl -n '__meshctl_at validate' -F
+complete -c meshctl -n '__meshctl_at validate' -s c -l config -r -F -d 'The configuration (default: the nearest mesh.toml upward)'
 complete -c meshctl -n '__meshctl_at validate' -s o -l output -x -a 'table json' -d 'A table, or one JSON document (default: table)'
 complete -c meshctl -n '__meshctl_at validate' -l home -r -F -d 'Where the mesh'\''s state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)'
 complete -c meshctl -n '__meshctl_at validate' -s q -l quiet -d 'Say nothing but data and errors'

@@ -85,6 +85,7 @@ _meshctl() {
                 '*:: :' ;;
         "validate")
             _arguments \
+                '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
                 '*-o[A table, or one JSON document (default\: table)]:table json:(table json)' '*--output[A table, or one JSON document (default\: table)]:table json:(table json)' \
                 '*--home[Where the mesh'\''s state lives (default\: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)]:DIR:_files -/' \
                 '*-q[Say nothing but data and errors]' '*--quiet[Say nothing but data and errors]' \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -244,8 +245,16 @@ def _tell_usage(terminal: Terminal, error: Any) -> int:
         return USAGE
     path = context.command_path if context is not None else "meshctl"
     message = (text[:1].lower() + text[1:]).rstrip(".")
-    terminal.error(MeshError("usage", message, hint=f"{path} --help"))
+    terminal.error(MeshError("usage", message, hint=_named(context, message) or f"{path} --help"))
     return USAGE
+
+
+def _named(context: Any, message: str) -> str:
+    """How to name a file that stands alone where a command takes it after -c; "" where that is not what is wrong."""
+    word = re.fullmatch(r"got unexpected extra argument.*\((\S+)\)", message)
+    if word is None or not any("-c" in each.opts for each in context.command.params):
+        return ""
+    return f"{context.command_path} -c {word[1]}" if word[1].endswith(".toml") or os.path.isfile(word[1]) else ""
 
 
 def _unexpected(error: Exception) -> str:

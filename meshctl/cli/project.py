@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshctl.cli.command import Output, OutputOption, examples
+from meshctl.cli.command import FileOption, Output, OutputOption, examples
 from meshctl.cli.session import Session
 from meshctl.errors import MeshError, because
 
@@ -67,13 +67,16 @@ def validate(
     file: Annotated[
         Path | None, typer.Argument(metavar="FILE", help="The configuration (default: the nearest mesh.toml upward).")
     ] = None,
+    config: FileOption = None,
     output: OutputOption = Output.TABLE,
 ) -> int | None:
     """Check a mesh.toml and tell every problem at once, each with its line. Ends with 3 where it does not hold."""
     from meshctl.config.files import load
     from meshctl.config.problems import ConfigInvalid
 
-    path = session.file(file)
+    if file and config:
+        raise MeshError("usage", f'"{file}" and -c "{config}" are two files', hint="give one of them")
+    path = session.file(file or config)
     if output is Output.TABLE:
         session.terminal.say(f"{path} is valid: {_summary(session.load(path)[1])}")
         return None

@@ -99,6 +99,15 @@ def test_validate_finds_the_file_above(meshctl: Meshctl, folder: Path, monkeypat
     assert f"{folder / 'mesh.toml'} is valid" in meshctl("validate").err
 
 
+@pytest.mark.parametrize("option", ["-c", "--config"])
+def test_validate_names_its_file_as_others_do(option: str, meshctl: Meshctl, folder: Path) -> None:
+    """`validate` takes its file after -c too, as `apply` and its like do; one of two files is not chosen for people."""
+    (folder / "other.toml").write_text(BROKEN)
+    assert "other.toml is not valid" in meshctl("validate", option, "other.toml").err
+    ended = meshctl("validate", "mesh.toml", option, "other.toml")
+    assert (ended.status, '"mesh.toml" and -c "other.toml" are two files' in ended.err) == (2, True)
+
+
 def test_config_show_tells_where_from(meshctl: Meshctl) -> None:
     """Each setting has its value and its line in the file, or says that it is the default."""
     meshctl("init")
