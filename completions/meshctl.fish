@@ -258,7 +258,7 @@ complete -c meshctl -n '__meshctl_at traffic rollout' -a '(__meshctl_live servic
 complete -c meshctl -n '__meshctl_at traffic rollout' -l to -x -a '(__meshctl_live versions)' -d 'Who is to take over; without it, show the last one, and follow it while it runs'
 complete -c meshctl -n '__meshctl_at traffic rollout' -l steps -r -d 'Its shares, ascending (default: 1,5,25,50,100)'
 complete -c meshctl -n '__meshctl_at traffic rollout' -l every -r -d 'Between two checks (default: 60s)'
-complete -c meshctl -n '__meshctl_at traffic rollout' -l max-errors -r -d 'Answers of 500 and above that pass (default: 1%)'
+complete -c meshctl -n '__meshctl_at traffic rollout' -l max-errors -r -d 'Failed requests that pass (default: 1%)'
 complete -c meshctl -n '__meshctl_at traffic rollout' -l max-p99 -r -d 'The longest p99 that passes (default: any)'
 complete -c meshctl -n '__meshctl_at traffic rollout' -l min-requests -r -d 'With fewer no check passes (default: 100)'
 complete -c meshctl -n '__meshctl_at traffic rollout' -l failures -r -d 'Failed checks in a row that roll back (default: 2)'

@@ -360,7 +360,7 @@ _meshctl() {
                 '*--to[Who is to take over; without it, show the last one, and follow it while it runs]:VERSION: _meshctl_live versions' \
                 '*--steps[Its shares, ascending (default\: 1,5,25,50,100)]:PERCENT,…: ' \
                 '*--every[Between two checks (default\: 60s)]:DURATION: ' \
-                '*--max-errors[Answers of 500 and above that pass (default\: 1%)]:PERCENT: ' \
+                '*--max-errors[Failed requests that pass (default\: 1%)]:PERCENT: ' \
                 '*--max-p99[The longest p99 that passes (default\: any)]:DURATION: ' \
                 '*--min-requests[With fewer no check passes (default\: 100)]:N: ' \
                 '*--failures[Failed checks in a row that roll back (default\: 2)]:N: ' \

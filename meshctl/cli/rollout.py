@@ -47,7 +47,7 @@ Steps = Annotated[
 ]
 Every = Annotated[str, typer.Option("--every", metavar="DURATION", help="Between two checks (default: 60s).")]
 MaxErrors = Annotated[
-    str, typer.Option("--max-errors", metavar="PERCENT", help="Answers of 500 and above that pass (default: 1%).")
+    str, typer.Option("--max-errors", metavar="PERCENT", help="Failed requests that pass (default: 1%).")
 ]
 MaxP99 = Annotated[
     str | None, typer.Option("--max-p99", metavar="DURATION", help="The longest p99 that passes (default: any).")

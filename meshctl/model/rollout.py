@@ -18,7 +18,7 @@ Verdict = Literal["pass", "fail", "inconclusive"]
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """What one side of a comparison did since its counting began. `errors` are answers of 500 and above."""
+    """What one side of a comparison did since its counting began. `errors` are requests that failed."""
 
     requests: int = 0
     errors: int = 0

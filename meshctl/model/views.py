@@ -91,7 +91,7 @@ class RouteView(msgspec.Struct, frozen=True):
     requests: int = 0
     rps: float = 0.0
     errors: float = 0.0
-    """Share of answers of 500 and above over the last ten seconds, 0 to 1."""
+    """Share of requests that failed over the last ten seconds, 0 to 1."""
     p50: float = 0.0
     p95: float = 0.0
     p99: float = 0.0

@@ -12,6 +12,7 @@ import msgspec
 
 from meshctl.core.path_shape import path_shape
 from meshctl.model.tap import TapEvent
+from meshctl.wire.reasons import has_failed
 
 MOST: Final = 1_000
 
@@ -31,11 +32,11 @@ class Busy(msgspec.Struct):
     worst: int = 0
     last: int = 0
     errors: int = 0
-    """Answered with 500 and above."""
+    """Those that failed."""
 
     @property
     def success(self) -> float:
-        """The share of them that was answered otherwise."""
+        """The share of them that did not."""
         return 1 - self.errors / self.count if self.count else 1.0
 
 
@@ -76,7 +77,7 @@ class Busiest:
             busy = Busy(*kind, best=took)
         busy.count += 1
         busy.best, busy.worst, busy.last = min(busy.best, took), max(busy.worst, took), took
-        busy.errors += event.status >= 500
+        busy.errors += has_failed(event.status, event.reason)
         # The one seen last is the last in order.
         self._kinds[kind] = busy
 

@@ -66,7 +66,7 @@ class Row(msgspec.Struct, frozen=True):
 
     requests: int = 0
     errors: int = 0
-    """Answered with 500 and above."""
+    """Answered with 500 and above, or cut off by the endpoint."""
     rps: float = 0.0
     p50: float = 0.0
     p95: float = 0.0
@@ -81,7 +81,7 @@ class Row(msgspec.Struct, frozen=True):
 
     @property
     def success(self) -> float | None:
-        """The share of requests that were not answered with 500 and above; None where there were none."""
+        """The share of requests that did not fail; None where there were none."""
         return 1 - self.errors / self.requests if self.requests else None
 
 
@@ -144,7 +144,8 @@ def _row(group: Sequence[Flow]) -> Row:
     p50, p95, p99 = (latency.quantile(q) for q in (0.5, 0.95, 0.99))
     return Row(
         sum(flow.series.requests for flow in group),
-        sum(flow.series.errors for flow in group),
+        # Reasons alone, of requests that are counted elsewhere, have been counted as failed there.
+        sum(flow.series.errors for flow in group if flow.series.requests),
         rps,
         p50,
         p95,

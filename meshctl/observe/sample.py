@@ -13,6 +13,7 @@ import msgspec
 
 from meshctl.model.names import EGRESS
 from meshctl.observe.histogram import Distribution, together
+from meshctl.wire.reasons import CUT_OFF
 
 CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Status classes by status // 100. "none": no answer was sent, the client was gone before."""
@@ -52,8 +53,9 @@ class SeriesSample(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def errors(self) -> int:
-        """How many of them were answered with 500 and above."""
-        return self.statuses[5]
+        """How many of them failed: were answered with 500 and above, or cut off by the endpoint (`has_failed`)."""
+        cut = self.reasons.get(CUT_OFF)
+        return self.statuses[5] + sum(cut[:5]) if cut else self.statuses[5]
 
     def plus(self, other: SeriesSample) -> SeriesSample:
         """Both together, under this one's name."""

@@ -8,7 +8,7 @@ from meshctl.observe.histogram import Distribution
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """Finished requests, how many of them were answered with 500 and above, and how long they took."""
+    """Finished requests, how many of them failed, and how long they took."""
 
     requests: int = 0
     errors: int = 0

@@ -25,7 +25,7 @@ Version = tuple[str, str]
 
 
 class Fare(msgspec.Struct, frozen=True):
-    """How a route does. `rps` is requests finished per second, `errors` the share answered with 500 and above, 0 to 1;
+    """How a route does. `rps` is requests finished per second, `errors` the share that failed, 0 to 1;
     latencies are seconds."""
 
     requests: int = 0

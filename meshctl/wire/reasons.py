@@ -116,6 +116,9 @@ CUT: Final[dict[str, str]] = {
 }
 """How an exchange can end after its answer began: seen in the access log and metrics, no longer in a header."""
 
+CUT_OFF: Final = "upstream_cut"
+"""How an answer ends before its end by its endpoint's fault. Whatever its status was, the request has failed."""
+
 _CAUSES: Final = (
     dict.fromkeys(("upstream_connect", "connect_timeout"), ("connect", False))
     | dict.fromkeys(("no_endpoint", "overloaded", "upstream_busy", "limit_reached"), ("refused", False))
@@ -150,6 +153,11 @@ def status_of(reason: str) -> int:
     """The status a refusal is answered with."""
     found = REASONS.get(reason.partition(":")[0])
     return found[0] if found else 403
+
+
+def has_failed(status: int, reason: str) -> bool:
+    """Whether a request that ended so counts as failed, wherever that is shown or judged."""
+    return status >= 500 or reason == CUT_OFF
 
 
 def told(fields: Fields) -> tuple[str, bool]:

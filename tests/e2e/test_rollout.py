@@ -112,8 +112,9 @@ def test_a_good_version_is_promoted(gateway: Gateway) -> None:
         ({"bad": 0.05}, ("--compare-to", "v1", *PATIENT), "errors, 1% allowed"),
         ({"slow": 0.3}, ("--max-p99", "200ms"), "p99"),
         ({"bad": 1.0}, ("--every", "30s"), "100% errors"),
+        ({"is_cut": True}, ("--every", "30s"), "100% errors"),
     ],
-    ids=["errors", "errors against v1", "slow", "hopeless"],
+    ids=["errors", "errors against v1", "slow", "hopeless", "cut off"],
 )
 def test_a_bad_version_is_taken_back(
     gateway: Gateway, mine: Upstreams, behaviour: dict[str, float], limits: tuple[str, ...], reason: str

@@ -29,6 +29,8 @@ class Behaviour:
         """The share of answers that are 500."""
         self.slow = 0.0
         """Seconds that one of ten answers takes longer."""
+        self.is_cut = False
+        """Whether answers end before their end."""
         self.requests = 0
         self.checks = 0
         self.cancelled = 0
@@ -67,7 +69,18 @@ async def health(request: web.Request) -> web.Response:
     return web.Response(status=mine.health)
 
 
-async def echo(request: web.Request) -> web.Response:
+async def cut(request: web.Request) -> web.StreamResponse:
+    """The beginning of an answer, and no more."""
+    answer = web.StreamResponse()
+    answer.content_length = 100
+    await answer.prepare(request)
+    await answer.write(b"abc")
+    assert request.transport is not None
+    request.transport.close()
+    return answer
+
+
+async def echo(request: web.Request) -> web.StreamResponse:
     """What came, as JSON; the body as its length and digest."""
     mine = behaviour(request)
     mine.requests += 1
@@ -76,6 +89,8 @@ async def echo(request: web.Request) -> web.Response:
         digest.update(piece)
         size += len(piece)
     headers = {name.lower(): ", ".join(request.headers.getall(name)) for name in request.headers}
+    if mine.is_cut:
+        return await cut(request)
     document = {"name": mine.name, "method": request.method, "target": request.raw_path, "headers": headers}
     if mine.slow and mine.requests % 10 == 0:
         await asyncio.sleep(mine.slow)

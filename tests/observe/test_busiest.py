@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from meshctl.core.path_shape import MOST_PARTS, path_shape
 from meshctl.model.tap import TapEvent
@@ -64,6 +65,13 @@ def test_a_kind_counts() -> None:
     assert row.success == pytest.approx(2 / 3)
     found.clear()
     assert found.rows("count") == []
+
+
+def test_an_answer_that_was_cut_off_is_no_success() -> None:
+    """Nobody got what its status promised."""
+    found = Busiest()
+    found.add(replace(event("/orders"), reason="upstream_cut"))
+    assert found.rows("count")[0].success == 0
 
 
 def test_rows_are_sorted_and_filtered() -> None:

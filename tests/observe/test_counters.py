@@ -7,6 +7,7 @@ import pytest
 from meshctl.observe.counters import MOST_RETIRED, Counters
 from meshctl.observe.sample import CLASSES, UNCONFIGURED, Sample, decode, encode
 from meshctl.observe.series import MOST_REASONS, Series
+from meshctl.wire.reasons import CUT_OFF
 
 
 def statuses(**expected: int) -> tuple[int, ...]:
@@ -45,6 +46,14 @@ def test_a_request_is_counted_with_all_it_brought() -> None:
     assert {"breaker_open": statuses(_5xx=1)} == sample.reasons
     assert sample.latency.count == 2
     assert sample.latency.seconds == pytest.approx(0.021)
+
+
+def test_answers_that_are_cut_off_have_failed() -> None:
+    """What an endpoint begins and does not end is an error, once; what a client leaves is none."""
+    series = Series(("r", "s", "v"))
+    for status, reason in ((200, CUT_OFF), (404, CUT_OFF), (500, CUT_OFF), (200, "client_gone"), (200, "")):
+        series.record(status, 0.01, 0, 0, reason)
+    assert (series.freeze().requests, series.freeze().errors) == (5, 3)
 
 
 def test_many_requests() -> None:

@@ -95,6 +95,18 @@ def test_failures_have_reasons() -> None:
     assert Row().success is None
 
 
+def test_an_answer_that_was_cut_off_failed_once() -> None:
+    """Its caller counts it as failed; the callee's word on why is no second failure."""
+    cut = Counters()
+    cut.series("outbound:orders", "orders", "v1").record(200, 0.01, 0, 3, "upstream_cut")
+    inbound = Counters()
+    inbound.series("inbound", "local:orders", "v1").of("web").record(200, 0.01, 0, 3, "upstream_cut")
+    web = Reading("web-1", "web", "local:web", 10.0, cut.export().series)
+    orders = Reading("orders-1", "orders", "local:orders", 10.0, inbound.export().series)
+    row = rows(flows([web, orders]), lambda flow: (flow.service,))["orders",]
+    assert (row.requests, row.errors, row.success) == (1, 1, 0.0)
+
+
 def test_ways_of_speaking_are_joined_in_order() -> None:
     """However they come, each is named once, the best first."""
     assert joined(["plain", "", "plain+mtls"]) == "mtls+plain"

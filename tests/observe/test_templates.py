@@ -213,7 +213,8 @@ ILL: dict[str, tuple[tuple[Series, ...], str]] = {
     "MeshctlServiceFails": (
         (
             ('meshctl_http_requests_total{service="web", status_class="2xx"}', "0+600x60"),
-            ('meshctl_http_requests_total{service="web", status_class="5xx"}', "0+60x60"),
+            ('meshctl_http_requests_total{service="web", status_class="5xx"}', "0+20x60"),
+            ('meshctl_http_requests_total{service="web", status_class="2xx", reason="upstream_cut"}', "0+20x60"),
         ),
         'service="web"',
     ),
