@@ -128,6 +128,7 @@ def _is_share(path: str, service: str) -> bool:
 def await_proxies(session: Session, store: Store, number: int, timeout: float) -> Sequence[Report]:
     """Wait until every running proxy has answered to revision `number`; tell each answer as it comes."""
     from meshctl.control.acks import await_acks
+    from meshctl.control.at_start import told as pending
 
     told: set[str] = set()
 
@@ -137,6 +138,8 @@ def await_proxies(session: Session, store: Store, number: int, timeout: float) -
                 told.add(report.proxy)
                 reason = f": {report.reason}" if report.reason else ""
                 session.terminal.say(f"  {report.proxy}  {report.status}{reason}")
+                if report.pending:
+                    session.terminal.warn(pending(report.pending))
 
     reports = await_acks(store, number, timeout, on_change=tell)
     tell(reports, silent=True)

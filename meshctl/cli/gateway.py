@@ -214,6 +214,7 @@ def _content(session: Session, view: ProxyView) -> str:
 
 
 def _show(session: Session, view: ProxyView, now: float) -> None:
+    from meshctl.control.at_start import told
     from meshctl.model.units import format_duration
 
     behind = f" (revision {view.latest} is applied)" if view.latest > view.revision else ""
@@ -226,6 +227,7 @@ def _show(session: Session, view: ProxyView, now: float) -> None:
             ("source", view.source),
             ("revision", f"{view.revision}{behind}"),
             ("refused", view.refusal),
+            ("pending", told(view.pending) if view.pending else ""),
             ("since", format_duration(float(max(0, round(now - view.started))))),
             ("process", view.pid),
             *steered(view.faults, view.mirrors, by_service=True),

@@ -184,10 +184,13 @@ class GatewayTable(Table):
             BeforeValidator(_workers, json_schema_input_type=Literal["auto"] | Annotated[int, Field(ge=1, le=1024)]),
         ]
         | None
-    ) = Field(None, description='Worker processes; "auto" is one for each core.')
+    ) = Field(
+        None, description='Worker processes; "auto" is one for each core. Takes effect when the gateway is started.'
+    )
     admin: Annotated[str, BeforeValidator(_admin, json_schema_input_type=str)] | None = Field(
         None,
-        description='Where the gateway serves /metrics, /healthz and /readyz, or "off"; sidecars take free ports.',
+        description='Where the gateway serves /metrics, /healthz and /readyz, or "off"; sidecars take free ports. '
+        "Takes effect when the gateway is started.",
         examples=["127.0.0.1:9901", "off"],
     )
     tls: Certificates | None = Field(

@@ -33,11 +33,13 @@ _ENDED: Final = "it ended before it answered"
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What the proxy with id `proxy` said to a revision. `reason` is why it refused, or why nothing was heard."""
+    """What the proxy with id `proxy` said to a revision. `reason` is why it refused, or why nothing was heard;
+    `pending` are the settings that hold only when it is started again."""
 
     proxy: str
     status: Literal["accepted", "refused", "silent"]
     reason: str = ""
+    pending: tuple[str, ...] = ()
 
 
 def register(store: Store, record: ProxyRecord, lease: str) -> None:
@@ -122,7 +124,7 @@ def _report(proxy: str, number: int, answer: Acknowledgement | None, is_living: 
     if answer is None or answer.revision < number:
         return Report(proxy, "silent", _NO_ANSWER if is_living else _ENDED)
     if answer.accepted:
-        return Report(proxy, "accepted")
+        return Report(proxy, "accepted", pending=answer.pending)
     later = f"revision {answer.revision}: " if answer.revision > number else ""
     return Report(proxy, "refused", later + answer.reason)
 

@@ -68,18 +68,20 @@ class Admin:
     def __repr__(self) -> str:
         return f"<Admin {self._socket!r} {'serving' if self._runner else 'waiting'}>"
 
-    def open(self, address: str) -> str:
-        """Listen, on TCP unless `address` is "off"; the admin URL. Raises MeshError."""
+    def open(self, address: str) -> tuple[str, str]:
+        """Listen, on TCP unless `address` is "off"; the admin URL, and the address it is bound to. Raises
+        MeshError."""
         self._listening = self._socket.make()
         self._reception.open(self._listening)
         self._supervisor.loop.call_later(LOOK_EVERY, self._look)
         if address == "off":
-            return ""
+            return "", ""
         host, port = parse_address(address)
         made = bind_one(host, port)
         made.listen(BACKLOG)
         self._reception.open(made)
-        return f"http://{Listener(host or 'localhost', made.getsockname()[1]).address}"
+        taken = made.getsockname()[1]
+        return f"http://{Listener(host or 'localhost', taken).address}", Listener(host, taken).address
 
     def close(self) -> None:
         """Answer no more."""

@@ -53,6 +53,8 @@ class Changing:
         self.steering = Steering()
         self.on_changed: Callable[[], None] = lambda: None
         """Called after traffic has changed over."""
+        self.pending: Callable[[Mesh], tuple[str, ...]] = lambda _mesh: ()
+        """What of a configuration holds only when the proxy is started again."""
         self._store = store
         self._role = role
         self._fleet = fleet
@@ -142,7 +144,9 @@ class Changing:
 
     def acknowledge(self) -> None:
         """Say in the store what became of the newest revision."""
-        answer = Acknowledgement(self._proxy, self.refused or self.number, not self.refused, self.refusal, clock.wall())
+        pending = () if self.refused else self.pending(self.mesh)
+        number = self.refused or self.number
+        answer = Acknowledgement(self._proxy, number, not self.refused, self.refusal, clock.wall(), pending)
         try:
             acknowledge(self._store, answer, self._lease())
             self._said = answer.revision, answer.reason

@@ -7,7 +7,6 @@ written they go on with what they have. What is served, and how that changes, st
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable
 from typing import Final
@@ -16,6 +15,7 @@ import msgspec
 
 from meshctl import __version__, clock
 from meshctl.control.acks import register
+from meshctl.control.at_start import AtStart
 from meshctl.control.changing import Changing
 from meshctl.control.comparing import Comparing
 from meshctl.control.discovery import announce, bury, withdraw
@@ -57,8 +57,8 @@ class Supervisor:
         self.state = "starting"
         self.status: int | None = None
         self.failure: MeshError | None = None
-        self.on_begin: Callable[[str], str] = lambda _address: ""
-        """Opens the admin API at an address; gives its URL. Raises MeshError."""
+        self.on_begin: Callable[[str], tuple[str, str]] = lambda _address: ("", "")
+        """Opens the admin API at an address; gives its URL, and where it is then. Raises MeshError."""
         self.on_ready: Callable[[ProxyView], None] = lambda _view: None
         self.on_stop: Callable[[], None] = self.stop
         """What the first SIGTERM or SIGINT does."""
@@ -68,13 +68,13 @@ class Supervisor:
         self._lease = ""
         self._registration: Registration | None = None
         self._turn = 0
-        first = current(store)
-        count = (first.mesh().gateway.workers if first else 1) if role.workers is None else role.workers
-        self.fleet = Fleet(loop, count or len(os.sched_getaffinity(0)))
+        self.at_start = AtStart(role, (current(store) or nothing()).mesh().gateway)
+        self.fleet = Fleet(loop, self.at_start.workers)
         self.fleet.on_absent = self._leave
         self.identity = Identity(home, store, self.fleet, role.service, record.id)
         self.changing = Changing(store, role, self.fleet, self.identity, record.id, lambda: self._lease)
         self.changing.on_changed = self._on_changed
+        self.changing.pending = self.at_start.pending
         self.jwks = Jwks(home, self.fleet)
         self.comparing = Comparing(self.fleet, lambda: self.changing.steering)
         self.sampling = Sampling(loop, self.fleet)
@@ -115,12 +115,10 @@ class Supervisor:
 
     async def _begin(self) -> None:
         try:
-            revision = current(self.store)
-            if revision is None and not self.role.may_begin_empty:
+            if not self.role.may_begin_empty and current(self.store) is None:
                 raise MeshError("not_found", "nothing has been applied to this home", hint="run `meshctl apply`")
-            gateway = (revision or nothing()).mesh().gateway
-            admin = self.on_begin(self.role.admin or gateway.admin)
-            self.record = msgspec.structs.replace(self.record, admin=admin)
+            admin, bound = self.on_begin(self.at_start.admin)
+            self.record = msgspec.structs.replace(self.record, admin=admin, admin_address=bound)
             self._lease = self.store.grant(LEASE)
             register(self.store, self.record, self._lease)
             await self.changing.begin()
@@ -288,6 +286,8 @@ class Supervisor:
             refusal=self.changing.refusal,
             source=record.source or (self.changing.serving.revision.summary.source if self.changing.serving else ""),
             admin=record.admin,
+            admin_address=record.admin_address,
+            pending=self.at_start.pending(self.mesh),
             state=self.state,
             listeners=record.listeners,
             workers=self.fleet.views(),

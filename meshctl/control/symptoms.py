@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from meshctl.control.at_start import told as told_pending
 from meshctl.control.checks.certificates import judge_end, judge_leaves, judge_renewals
 from meshctl.control.checks.finding import Finding, counted
 from meshctl.control.health import LATELY, Told
@@ -66,6 +67,8 @@ def _proxy(view: ProxyView, answer: Acknowledgement | None, current: int) -> Ite
         yield Line("proxies", "fail", view.id, what, _PROXIES)
     if view.state == "draining":
         yield Line("proxies", "note", view.id, "is draining: it ends when what is in flight is done", _PROXIES)
+    if view.pending:
+        yield Line("proxies", "warn", view.id, told_pending(view.pending), _PROXIES)
     app = view.app
     if app is not None and app.state in {"late", "ended", "restarting"}:
         detail = f"its app is {app.state}{app.problem and f': {app.problem}'}"

@@ -226,6 +226,8 @@ class ProxyView(msgspec.Struct, frozen=True):
     """Why it refused the newest revision."""
     source: str = ""
     admin: str = ""
+    admin_address: str = ""
+    """What the admin URL's socket is bound to: ":9901" is every address."""
     state: str = "ready"
     """starting, ready or draining."""
     listeners: tuple[ListenerView, ...] = ()
@@ -238,6 +240,8 @@ class ProxyView(msgspec.Struct, frozen=True):
     faults: tuple[Fault, ...] = ()
     """Those that hold now, in the whole mesh."""
     mirrors: tuple[Mirror, ...] = ()
+    pending: tuple[str, ...] = ()
+    """Settings of its revision that hold only when it is started again: "gateway.workers"."""
 
 
 class ProxyRecord(msgspec.Struct, frozen=True):
@@ -251,6 +255,8 @@ class ProxyRecord(msgspec.Struct, frozen=True):
     """The admin socket's path."""
     admin: str = ""
     """The admin URL, where one is served over TCP."""
+    admin_address: str = ""
+    """What that is bound to: ":9901" is every address."""
     source: str = ""
     """The configuration file it was started with, absolute; empty without one."""
     routes: tuple[str, ...] = ()
@@ -275,3 +281,5 @@ class Acknowledgement(msgspec.Struct, frozen=True):
     accepted: bool
     reason: str = ""
     at: float = 0.0
+    pending: tuple[str, ...] = ()
+    """What of it holds only when the proxy is started again."""

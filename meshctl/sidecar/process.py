@@ -92,7 +92,7 @@ def _serve(options: Options, teller: Teller) -> int:
     wrapper = Wrapper(supervisor, role, options.wrapping, Place(options.home, options.folder, ignored, enclosure))
     admin = Admin(supervisor)
 
-    def on_begin(address: str) -> str:
+    def on_begin(address: str) -> tuple[str, str]:
         # Only now, because running the supervisor sets handlers of its own.
         receive(loop, wrapper, ignored)
         # The configuration's address is the gateway's, which only one can have; "off" is for all.

@@ -137,7 +137,7 @@ def test_apply_waits_for_every_proxy(meshctl: Meshctl, mesh: Path, proxy: Proxy)
     edit(mesh, "127.0.0.1:8000", "127.0.0.1:8001")
     document = json.loads(meshctl("apply", "-o", "json").out)
     assert document["revision"] == 2
-    assert document["proxies"] == [{"proxy": "gateway-1", "status": "accepted", "reason": ""}]
+    assert document["proxies"] == [{"proxy": "gateway-1", "status": "accepted", "reason": "", "pending": []}]
 
 
 def test_a_refusal_is_told(meshctl: Meshctl, mesh: Path, folder: Path) -> None:

@@ -213,6 +213,8 @@ ROWS = [
     (running_proxies.judge_current([proxy()], 3), "pass", "revision 3 everywhere", ""),
     (running_proxies.judge_current([proxy()], 4), "fail", "serves revision 3, and 4", "meshctl apply"),
     (running_proxies.judge_current([proxy(refusal="x")], 4), "warn", "refused", "accepted"),
+    (running_proxies.judge_pending([proxy()]), "pass", "what is applied", ""),
+    (running_proxies.judge_pending([proxy(pending=("gateway.admin",))]), "warn", "gateway.admin takes effect", "down"),
     (running_proxies.judge_same_version([proxy()], "1"), "pass", "1", ""),
     (running_proxies.judge_same_version([proxy()], "2"), "warn", "meshctl 1", "again"),
     (running_proxies.judge_workers([proxy(workers=(WorkerView(1, "ready"),))]), "pass", "1 worker", ""),

@@ -204,6 +204,51 @@ def test_a_taken_port_refuses_the_revision(
     assert http.get(gateway.url).headers["x-revision"] == "0"
 
 
+def test_what_is_read_at_the_start(upstreams: Upstreams, start_gateway: StartGateway, tmp_path: Path) -> None:
+    """Where the admin API is, and how many workers there are, changes when the gateway is started again: `apply` and
+    both kinds of `status` say so, and `doctor` judges the address that is open. Nothing waits for it where the command
+    line says something else anyway."""
+    file = tmp_path / "mesh.toml"
+    text = f"""
+[gateway]
+listen = ["127.0.0.1:0"]
+admin = "HOST:0"
+workers = COUNT
+[[routes]]
+path = "/"
+service = "s"
+[services.s]
+endpoints = ["{upstreams.address("a")}"]
+"""
+    opened, closed = (
+        text.replace("HOST", host).replace("COUNT", count) for host, count in (("", "1"), ("127.0.0.1", "2"))
+    )
+    file.write_text(opened)
+    gateway = start_gateway("-c", file, listen="")
+    assert gateway.apply(file).err.count("warning") == 0
+    file.write_text(closed)
+    later = "gateway.admin and gateway.workers take effect when the gateway is started again"
+    assert f"warning: {later}" in gateway.apply(file).err
+    until(lambda: later in gateway.meshctl("gateway", "status").out, "gateway status to say so")
+    view = gateway.status()
+    assert view["pending"] == ["gateway.admin", "gateway.workers"]
+    assert (view["admin_address"], len(view["workers"])) == (f":{view['admin'].rpartition(':')[2]}", 1)
+    assert later in gateway.meshctl("status", "--timeout", "60s").out
+
+    def judged() -> dict[str, dict[str, str]]:
+        return {each["name"]: each for each in gateway.meshctl("doctor", "-o", "json").json()}
+
+    until(lambda: judged()["started with"]["detail"] == later, "doctor to say so")
+    admin = until(lambda: found if (found := judged()["admin"])["status"] == "warn" else None, "doctor to warn of it")
+    assert view["admin_address"] in admin["detail"]
+
+    assert gateway.end() == 0
+    overruled = start_gateway("-c", file, "--admin", "127.0.0.1:0", "--workers", "1", listen="")
+    file.write_text(opened)
+    assert "warning" not in overruled.apply(file).err
+    assert overruled.status()["pending"] == []
+
+
 def test_rollback_is_live(upstreams: Upstreams, start_gateway: StartGateway, file: Path, http: httpx.Client) -> None:
     """`config rollback` brings back what was served before, at once."""
     gateway = start_gateway("-c", file, listen="")

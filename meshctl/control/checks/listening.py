@@ -98,7 +98,8 @@ def admin(facts: Facts) -> Finding:
     """Metrics and probes are served to this machine alone: they say much of what runs in the mesh."""
     applied = facts.applied()
     configured = [applied.mesh().gateway.admin] if applied else []
-    live = [record.admin.partition("://")[2] for record in facts.living() if record.admin]
+    # A proxy of an older version tells only of its URL, which is on localhost where it listens on every address.
+    live = [each.admin_address or each.admin.partition("://")[2] for each in facts.living() if each.admin]
     return judge_admin([*configured, *live])
 
 

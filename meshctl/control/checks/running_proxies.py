@@ -7,6 +7,7 @@ from typing import Final
 
 from meshctl import __version__
 from meshctl.control.acks import acknowledgements
+from meshctl.control.at_start import told
 from meshctl.control.checks.facts import Facts, Told
 from meshctl.control.checks.finding import Finding, Unknown, counted, failed, passed, warned, worst
 from meshctl.model.views import Acknowledgement, ProxyView
@@ -88,6 +89,20 @@ def judge_current(found: Iterable[ProxyView], number: int) -> Finding:
             for each in behind
         ),
         f"revision {number} everywhere" if number else "nothing is applied",
+    )
+
+
+def pending(facts: Facts) -> Finding:
+    """What is read only at the start of a gateway is as it is applied."""
+    return judge_pending(facts.views())
+
+
+def judge_pending(found: Iterable[ProxyView]) -> Finding:
+    """See `pending`."""
+    views = list(found)
+    return worst(
+        (warned(told(each.pending), "meshctl gateway down, and start it again") for each in views if each.pending),
+        "what is applied",
     )
 
 

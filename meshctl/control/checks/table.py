@@ -100,6 +100,7 @@ CHECKS: Final = (
     Check("proxies", "answering", running_proxies.answering),
     Check("proxies", "accepted", running_proxies.accepted),
     Check("proxies", "current", running_proxies.current),
+    Check("proxies", "started with", running_proxies.pending),
     Check("proxies", "version", running_proxies.same_version),
     Check("proxies", "workers", running_proxies.workers),
     Check("proxies", "states", running_proxies.states),
