@@ -32,16 +32,16 @@ class Output(StrEnum):
     JSON = "json"
 
 
-_HOME_HELP = "Where the mesh's state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)."
-HomeOption = Annotated[Path | None, typer.Option("--home", metavar="DIR", help=_HOME_HELP)]
+# What may not be read is told of by those who read it: `readable` would have the library refuse it as a wrong value.
+_HOME_HELP: Final = "Where the mesh's state lives (default: $MESHCTL_HOME, else .meshctl beside the nearest mesh.toml)."
+HomeOption = Annotated[Path | None, typer.Option("--home", metavar="DIR", readable=False, help=_HOME_HELP)]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but data and errors.")]
 OutputOption = Annotated[
     Output, typer.Option("--output", "-o", metavar="table|json", help="A table, or one JSON document.")
 ]
-FileOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", metavar="FILE", help="The configuration (default: the nearest mesh.toml upward)."),
-]
+_FILE_HELP: Final = "The configuration (default: the nearest mesh.toml upward)."
+FileOption = Annotated[Path | None, typer.Option("--config", "-c", metavar="FILE", readable=False, help=_FILE_HELP)]
+FileArgument = Annotated[Path | None, typer.Argument(metavar="FILE", readable=False, help=_FILE_HELP)]
 
 
 def examples(lines: str) -> Callable[[Body], Body]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshctl.cli.command import FileOption, Output, OutputOption, examples
+from meshctl.cli.command import FileArgument, FileOption, Output, OutputOption, examples
 from meshctl.cli.session import Session
 from meshctl.errors import MeshError, because
 
@@ -64,9 +64,7 @@ def init(
 """)
 def validate(
     session: Session,
-    file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="The configuration (default: the nearest mesh.toml upward).")
-    ] = None,
+    file: FileArgument = None,
     config: FileOption = None,
     output: OutputOption = Output.TABLE,
 ) -> int | None:

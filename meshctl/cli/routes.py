@@ -60,7 +60,8 @@ def explain(
         list[str] | None, typer.Option("--header", "-H", metavar="HEADER", help='"name: value"; may be given again.')
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", metavar="FILE", help="Ask this file, not the running gateway.")
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", readable=False, help="Ask this file, not the running gateway."),
     ] = None,
     output: OutputOption = Output.TABLE,
 ) -> int:

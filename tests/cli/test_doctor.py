@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -95,6 +96,24 @@ def test_broken_surroundings(
     assert ended.status == 1
     assert names <= failed.keys()
     assert not [each for each in failed.values() if "unexpected" in each["detail"]]
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="setpriv is not installed")
+def test_what_may_not_be_read(folder: Path) -> None:
+    """A home and a file that this user may not read are looked at all the same, however they are named, and the report
+    says what is wrong with them."""
+    home, file = folder / "home", folder / "mesh.toml"
+    home.mkdir(mode=0)
+    file.touch(mode=0)
+    # Root may look everywhere, unless it gives that up.
+    less = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"] if os.geteuid() == 0 else []
+    words = [*less, *command("doctor", "-o", "json", "--home", home, "-c", file)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=110)
+    found = {(each["group"], each["name"]): each for each in json.loads(done.stdout)}
+    assert (done.returncode, found["home", "writable"]["status"]) == (1, "fail")
+    assert "permission denied" in found["configuration", "valid"]["detail"]
+    done = subprocess.run([*less, *command("validate", file)], capture_output=True, text=True, timeout=110)
+    assert (done.returncode, f"{file}: permission denied" in done.stderr) == (3, True)
 
 
 def test_variables_of_a_dead_sidecar(meshctl: Meshctl, monkeypatch: pytest.MonkeyPatch) -> None:
