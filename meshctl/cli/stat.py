@@ -59,8 +59,9 @@ def stat(
 
     Every running proxy is asked. A request counts once, where it is sent into a service, as its caller saw it: what
     never arrived is a failure too. SUCCESS is the share neither answered with 500 and above nor cut off by the
-    endpoint; TCP are the connections that proxies keep to the endpoints, of which MESHED are sidecars; BYTES are those
-    of bodies per second, both ways. Ends with 1 where a proxy did not answer."""
+    endpoint, of requests that clients did not give up; TCP are the connections that proxies keep to the endpoints,
+    of which MESHED are sidecars; BYTES are those of bodies per second, both ways. Ends with 1 where a proxy did not
+    answer."""
     asked, meshed, seconds = ask(session, window)
     check_known(services, asked, meshed)
     found = rows_by(asked, by, services or [], meshed)

@@ -179,7 +179,7 @@ def _show(session: Session, view: SplitView) -> None:
                 share(each.live / 100),
                 "" if each.share is None else share(each.share),
                 each.requests,
-                share(each.errors / each.requests) if each.requests else "",
+                share(each.errors / (each.requests - each.given_up)) if each.requests > each.given_up else "",
                 milliseconds(each.p50),
                 milliseconds(each.p99),
                 f"{'?' if each.healthy is None else each.healthy}/{each.endpoints}",

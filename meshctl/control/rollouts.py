@@ -242,4 +242,5 @@ def measured(found: Rollout, told: Counted) -> tuple[Measured, Measured]:
 
 
 def _summary(tally: Tally) -> Measured:
-    return Measured(tally.requests, tally.errors, tally.latency.quantile(0.99), tally.latency.quantile(0.9))
+    p99, p90 = tally.latency.quantile(0.99), tally.latency.quantile(0.9)
+    return Measured(tally.requests - tally.given_up, tally.errors, p99, p90, tally.given_up)

@@ -46,6 +46,8 @@ class VersionSplit(msgspec.Struct, frozen=True):
     p50: float = 0.0
     """Seconds that half of them took at most; 0 where there were none."""
     p99: float = 0.0
+    given_up: int = 0
+    """Requests that their clients gave up before an answer: neither successes nor errors."""
 
 
 class SplitView(msgspec.Struct, frozen=True):
@@ -106,6 +108,7 @@ def split(store: Store, name: str) -> SplitView:
                 requests / whole if whole else None,
                 latency.quantile(0.5),
                 latency.quantile(0.99),
+                sum(each.minute.given_up for each in seen),
             )
         )
     is_live = bool(held and held.now.weights)

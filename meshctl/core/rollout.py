@@ -27,7 +27,8 @@ MANY: Final = 1000
 was slow by chance decides nothing."""
 
 HOPELESS: Final = 3
-"""So many times the errors that are allowed, and so many besides, fail at once."""
+"""So many times the errors that are allowed, and so many besides, fail at once. So many times the requests that may
+fail, or are given up elsewhere, and so many besides, may be given up."""
 
 
 class Judgement(NamedTuple):
@@ -55,8 +56,11 @@ def judge(plan: Plan, new: Measured, old: Measured) -> Judgement:
     # Where the baseline is not known yet, it may turn out to be as bad.
     if new.errors > allowed * max(new.requests, plan.min_requests) and (knows_old or not is_compared):
         return Judgement("fail", f"{_percent(new.error_rate)} errors, {_percent(allowed)} allowed")
+    if _is_left(plan, new, old):
+        return Judgement("fail", f"clients gave up {_left(new)} of its requests, {_left(old)} elsewhere")
     if new.requests < plan.min_requests:
-        return Judgement("inconclusive", f"{short}: too few" if new.requests else "no requests")
+        left = f" ({new.given_up} were given up)" if new.given_up else ""
+        return Judgement("inconclusive", f"{short}: too few{left}" if new.requests or left else "no requests")
     if plan.max_p99 and new.p99 > plan.max_p99:
         return Judgement("fail", f"p99 {_seconds(new.p99)}, {_seconds(plan.max_p99)} allowed")
     if not is_compared:
@@ -77,6 +81,15 @@ def is_hopeless(plan: Plan, new: Measured, old: Measured) -> bool:
         return False
     allowed = plan.max_errors + (old.error_rate if plan.compare else 0.0)
     return new.errors > HOPELESS * allowed * max(new.requests, plan.min_requests) + HOPELESS
+
+
+def _is_left(plan: Plan, new: Measured, old: Measured) -> bool:
+    """Whether far more clients leave the new version without an answer than those it is beside. Where these have too
+    few requests nobody knows how patient clients are."""
+    if old.requests < plan.min_requests:
+        return False
+    share = plan.max_errors + _share_left(old)
+    return new.given_up > HOPELESS * share * (new.requests + new.given_up) + HOPELESS
 
 
 def follow(plan: Plan, step: int, failures: int, verdict: Verdict) -> Next:
@@ -113,6 +126,14 @@ def compares_at(plan: Plan, weight: float) -> Plan:
     if weight < WHOLE or not plan.compare:
         return plan
     return replace(plan, compare="")
+
+
+def _share_left(measured: Measured) -> float:
+    return measured.given_up / max(measured.requests + measured.given_up, 1)
+
+
+def _left(measured: Measured) -> str:
+    return _percent(_share_left(measured))
 
 
 def _found(measured: Measured) -> str:

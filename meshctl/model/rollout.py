@@ -18,13 +18,16 @@ Verdict = Literal["pass", "fail", "inconclusive"]
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """What one side of a comparison did since its counting began. `errors` are requests that failed."""
+    """What one side of a comparison did since its counting began. `requests` are those that clients did not give up
+    before an answer, `errors` those of them that failed."""
 
     requests: int = 0
     errors: int = 0
     p99: float = 0.0
     """Seconds."""
     p90: float = 0.0
+    given_up: int = 0
+    """Requests that their clients gave up."""
 
     @property
     def error_rate(self) -> float:

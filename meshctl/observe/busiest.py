@@ -12,7 +12,7 @@ import msgspec
 
 from meshctl.core.path_shape import path_shape
 from meshctl.model.tap import TapEvent
-from meshctl.wire.reasons import has_failed
+from meshctl.wire.reasons import has_failed, is_given_up
 
 MOST: Final = 1_000
 
@@ -33,11 +33,14 @@ class Busy(msgspec.Struct):
     last: int = 0
     errors: int = 0
     """Those that failed."""
+    given_up: int = 0
+    """Those whose clients left before an answer."""
 
     @property
     def success(self) -> float:
-        """The share of them that did not."""
-        return 1 - self.errors / self.count if self.count else 1.0
+        """The share of those that were not given up that did not fail."""
+        judged = self.count - self.given_up
+        return 1 - self.errors / judged if judged else 1.0
 
 
 SORTS: Final[Mapping[str, Callable[[Busy], float]]] = {
@@ -78,6 +81,7 @@ class Busiest:
         busy.count += 1
         busy.best, busy.worst, busy.last = min(busy.best, took), max(busy.worst, took), took
         busy.errors += has_failed(event.status, event.reason)
+        busy.given_up += is_given_up(event.status, event.reason)
         # The one seen last is the last in order.
         self._kinds[kind] = busy
 

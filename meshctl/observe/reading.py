@@ -78,11 +78,14 @@ class Row(msgspec.Struct, frozen=True):
     reasons: dict[str, int] = {}
     """Why proxies answered themselves, and how often, the most frequent first."""
     tls: str = ""
+    given_up: int = 0
+    """Those whose clients left before an answer."""
 
     @property
     def success(self) -> float | None:
-        """The share of requests that did not fail; None where there were none."""
-        return 1 - self.errors / self.requests if self.requests else None
+        """The share of requests that did not fail, of those that were not given up; None where there were none."""
+        judged = self.requests - self.given_up
+        return 1 - self.errors / judged if judged > 0 else None
 
 
 def flows(readings: Sequence[Reading]) -> Iterator[Flow]:
@@ -144,7 +147,7 @@ def _row(group: Sequence[Flow]) -> Row:
     p50, p95, p99 = (latency.quantile(q) for q in (0.5, 0.95, 0.99))
     return Row(
         sum(flow.series.requests for flow in group),
-        # Reasons alone, of requests that are counted elsewhere, have been counted as failed there.
+        # Reasons alone are of requests that are counted elsewhere.
         sum(flow.series.errors for flow in group if flow.series.requests),
         rps,
         p50,
@@ -154,6 +157,7 @@ def _row(group: Sequence[Flow]) -> Row:
         sent,
         dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         joined(flow.tls for flow in group),
+        sum(flow.series.given_up for flow in group if flow.series.requests),
     )
 
 

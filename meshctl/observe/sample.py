@@ -13,7 +13,7 @@ import msgspec
 
 from meshctl.model.names import EGRESS
 from meshctl.observe.histogram import Distribution, together
-from meshctl.wire.reasons import CUT_OFF
+from meshctl.wire.reasons import CUT_OFF, GIVEN_UP
 
 CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Status classes by status // 100. "none": no answer was sent, the client was gone before."""
@@ -56,6 +56,13 @@ class SeriesSample(msgspec.Struct, frozen=True, array_like=True):
         """How many of them failed: were answered with 500 and above, or cut off by the endpoint (`has_failed`)."""
         cut = self.reasons.get(CUT_OFF)
         return self.statuses[5] + sum(cut[:5]) if cut else self.statuses[5]
+
+    @property
+    def given_up(self) -> int:
+        """How many of them their clients gave up before an answer (`is_given_up`): neither successes nor failures.
+        Those who left in the middle of an answer that was a 4xx are among them, for only hundreds are known."""
+        left = self.reasons.get(GIVEN_UP)
+        return left[4] if left else 0
 
     def plus(self, other: SeriesSample) -> SeriesSample:
         """Both together, under this one's name."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from meshctl.observe.histogram import Distribution
 from meshctl.observe.marks import Marks
@@ -71,7 +72,7 @@ class Window:
             started,
             now,
             (
-                ((service, version), Tally(change.requests, change.errors))
+                ((service, version), Tally(change.requests, change.errors, given_up=change.given_up))
                 for (_, service, version), change in changes
                 if version
             ),
@@ -93,7 +94,7 @@ class Window:
             tally = minute.get((service, version), Tally())
             if tally.requests:
                 latency = self._latencies.since(now, (service, version), total.latency)
-                tally = Tally(tally.requests, tally.errors, latency)
+                tally = replace(tally, latency=latency)
             found.append(VersionTally(version, total, tally))
         return found
 
@@ -109,11 +110,11 @@ class Window:
             return Fare()
         p50, p95, p99 = (tally.latency.quantile(q) for q in (0.5, 0.95, 0.99))
         rps = tally.requests / self._routes.seconds
-        return Fare(tally.requests, rps, tally.errors / tally.requests, p50, p95, p99)
+        return Fare(tally.requests, rps, tally.error_rate, p50, p95, p99)
 
 
 def _tally(series: SeriesSample) -> Tally:
-    return Tally(series.requests, series.errors, series.latency)
+    return Tally(series.requests, series.errors, series.latency, series.given_up)
 
 
 def _since(before: SeriesSample | None, now: SeriesSample) -> Tally:

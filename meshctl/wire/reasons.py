@@ -119,6 +119,9 @@ CUT: Final[dict[str, str]] = {
 CUT_OFF: Final = "upstream_cut"
 """How an answer ends before its end by its endpoint's fault. Whatever its status was, the request has failed."""
 
+GIVEN_UP: Final = "client_gone"
+"""How an exchange ends that its client leaves: with `CLIENT_GONE_STATUS`, where no answer had begun."""
+
 _CAUSES: Final = (
     dict.fromkeys(("upstream_connect", "connect_timeout"), ("connect", False))
     | dict.fromkeys(("no_endpoint", "overloaded", "upstream_busy", "limit_reached"), ("refused", False))
@@ -158,6 +161,11 @@ def status_of(reason: str) -> int:
 def has_failed(status: int, reason: str) -> bool:
     """Whether a request that ended so counts as failed, wherever that is shown or judged."""
     return status >= 500 or reason == CUT_OFF
+
+
+def is_given_up(status: int, reason: str) -> bool:
+    """Whether the client left before any answer began: the request has neither succeeded nor failed."""
+    return status == CLIENT_GONE_STATUS and reason == GIVEN_UP
 
 
 def told(fields: Fields) -> tuple[str, bool]:

@@ -47,6 +47,14 @@ NOTHING = Measured()
         pytest.param(
             replace(COMPARED, max_p99=0.3), Measured(1000, 0, 0.29), GOOD, "pass", "p99 290ms", id="a limit says more"
         ),
+        pytest.param(PLAN, Measured(given_up=50), NOTHING, "inconclusive", "0 of 100 requests: too few (50 were given",
+                     id="nobody waited"),
+        pytest.param(PLAN, Measured(given_up=50), GOOD, "fail", "gave up 100% of its requests, 0%",
+                     id="nobody waited, though they do elsewhere"),
+        pytest.param(PLAN, Measured(1000, 0, 0.1, given_up=200), GOOD, "fail", "gave up 16.7%", id="many left"),
+        pytest.param(PLAN, Measured(1000, 0, 0.1, given_up=30), GOOD, "pass", "0% errors", id="some left"),
+        pytest.param(PLAN, Measured(1000, 0, 0.1, given_up=200), Measured(800, given_up=200), "pass", "0% errors",
+                     id="clients leave everywhere"),
     ],
 )  # fmt: skip
 def test_verdicts(plan: Plan, new: Measured, old: Measured, verdict: Verdict, words: str) -> None:

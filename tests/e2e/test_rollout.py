@@ -10,6 +10,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import struct
 import termios
 from pathlib import Path
@@ -149,6 +150,29 @@ def test_without_requests_nothing_passes(gateway: Gateway) -> None:
         load.more(1)
     assert ended.status == 0, ended.err
     assert shares(gateway) == {"v1": 0, "v2": 100}
+
+
+def test_what_clients_give_up_proves_nothing(gateway: Gateway, mine: Upstreams) -> None:
+    """A version that hangs is not promoted by the requests that nobody waited for."""
+    mine.control("b", is_hung=True)
+    began = gateway.meshctl("traffic", "rollout", "s", "--to", "v2", "--steps", "100", *QUICK, "--detach")
+    assert began.status == 0, began.err
+
+    def told() -> dict[str, Any]:
+        return gateway.meshctl("traffic", "rollout", "s", "-o", "json").json()  # type: ignore[no-any-return]
+
+    # From the first check on, what comes is counted.
+    until(lambda: verdicts(told()), "a check")
+    with contextlib.ExitStack() as clients:
+        for _ in range(25):
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=60))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: s\r\n\r\n")
+        until(lambda: mine.control("b")["requests"] == 25, "all of them at the version")
+    until(lambda: "25 were given up" in told()["events"][-1]["text"], "a check that knows of them")
+    assert {verdict for verdict, _ in verdicts(told())} == {"inconclusive"}
+    row = gateway.meshctl("stat", "--by", "version", "-o", "json").json()["rows"]
+    assert [(each["given_up"], each["success"]) for each in row if each["version"] == "v2"] == [(25, None)]
+    assert told()["phase"] == "running"
 
 
 def test_hands_off_while_it_runs(gateway: Gateway) -> None:

@@ -31,6 +31,8 @@ class Behaviour:
         """Seconds that one of ten answers takes longer."""
         self.is_cut = False
         """Whether answers end before their end."""
+        self.is_hung = False
+        """Whether there are none."""
         self.requests = 0
         self.checks = 0
         self.cancelled = 0
@@ -89,6 +91,8 @@ async def echo(request: web.Request) -> web.StreamResponse:
         digest.update(piece)
         size += len(piece)
     headers = {name.lower(): ", ".join(request.headers.getall(name)) for name in request.headers}
+    if mine.is_hung:
+        await mine.gate("answers").wait()
     if mine.is_cut:
         return await cut(request)
     document = {"name": mine.name, "method": request.method, "target": request.raw_path, "headers": headers}

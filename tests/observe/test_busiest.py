@@ -74,6 +74,14 @@ def test_an_answer_that_was_cut_off_is_no_success() -> None:
     assert found.rows("count")[0].success == 0
 
 
+def test_a_request_that_was_given_up_is_no_success() -> None:
+    """Of three of which one failed and one was given up, half succeeded."""
+    found = Busiest()
+    for status, reason in ((200, ""), (502, "upstream_connect"), (499, "client_gone")):
+        found.add(replace(event("/orders", status=status), reason=reason))
+    assert found.rows("count")[0].success == 0.5
+
+
 def test_rows_are_sorted_and_filtered() -> None:
     """By any column, what matters most first; only those in which a text stands, wherever."""
     found = Busiest()

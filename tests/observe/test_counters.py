@@ -56,6 +56,14 @@ def test_answers_that_are_cut_off_have_failed() -> None:
     assert (series.freeze().requests, series.freeze().errors) == (5, 3)
 
 
+def test_requests_that_clients_give_up() -> None:
+    """Who leaves before an answer has neither succeeded nor failed; who leaves in its middle has had one."""
+    series = Series(("r", "s", "v"))
+    for status, reason in ((499, "client_gone"), (200, "client_gone"), (499, "")):
+        series.record(status, 0.01, 0, 0, reason)
+    assert (series.freeze().requests, series.freeze().errors, series.freeze().given_up) == (3, 0, 1)
+
+
 def test_many_requests() -> None:
     """What is counted many at once is complete whenever somebody looks, whatever the statuses, and what waits for that
     is bounded also where an upstream has one status after the other."""

@@ -107,6 +107,16 @@ def test_an_answer_that_was_cut_off_failed_once() -> None:
     assert (row.requests, row.errors, row.success) == (1, 1, 0.0)
 
 
+def test_what_clients_gave_up_is_no_success() -> None:
+    """Where nobody waited for an answer there is no share of successes."""
+    counters = Counters()
+    for status, reason in ((499, "client_gone"), (499, "client_gone")):
+        counters.series("r", "s", "v1").record(status, 0.01, 0, 0, reason)
+    flow = Flow("x", "r", "s", "v1", counters.export().series[0], 1.0)
+    found = rows([flow], lambda _: ("s",))["s",]
+    assert (found.requests, found.given_up, found.success) == (2, 2, None)
+
+
 def test_ways_of_speaking_are_joined_in_order() -> None:
     """However they come, each is named once, the best first."""
     assert joined(["plain", "", "plain+mtls"]) == "mtls+plain"

@@ -76,6 +76,19 @@ def test_routes_are_told_apart_and_versions_are_not() -> None:
     assert (fares["r"].requests, fares["r"].rps, fares["r"].errors) == (2, 1.0, 0.5)
 
 
+def test_what_clients_give_up_is_told_apart() -> None:
+    """It is among a version's requests, and not among those of which a route's share of errors is."""
+    counters, window = Counters(), Window()
+    window.add(0.0, counters.export())
+    counters.series("r", "s", "v").record(499, 1.0, 0, 0, "client_gone")
+    counters.series("r", "s", "v").record(500, 0.1, 0, 0)
+    window.add(1.0, counters.export())
+    (version,) = window.versions(1.0, "s")
+    for tally in (version.total, version.minute):
+        assert (tally.requests, tally.errors, tally.given_up) == (2, 1, 1)
+    assert window.fares(1.0)["r"].errors == 1.0
+
+
 def test_a_series_that_begins_anew() -> None:
     """A series that was forgotten and came back counts from zero, and never below."""
     window, old, new = Window(), Counters(), Counters()
