@@ -27,6 +27,7 @@ from meshctl.proxy.shaping import target
 from meshctl.wire.fields import REQUEST_READ
 from meshctl.wire.message import Request
 from meshctl.wire.reasons import REASONS
+from meshctl.wire.request_reader import refused_method
 from meshctl.wire.target import split_absolute, split_host
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def explain(
     it knows of callers, `meters` what it has counted."""
     request = _request(method, url, headers)
     sent = request.path
+    if refusal := refused_method(request.method):
+        return ExplainView(method, request.host, sent, reason=f"{refusal}: {REASONS[refusal][1]}")
     try:
         request.path = normalise(sent)
     except ValueError as error:

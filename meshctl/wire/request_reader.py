@@ -229,3 +229,21 @@ def _passing_upgrade(value: bytes | None) -> bytes:
     if not value or _UPGRADES_REFUSED & set(tokens(value)):
         return b""
     return value
+
+
+class _Heedless(RequestReader):
+    """Reads for the refusals alone."""
+
+    def on_request(self, request: Request) -> None:
+        pass
+
+
+def refused_method(method: str) -> str:
+    """The reason for which requests of a method are refused before anything looks at them; "" where they are not."""
+    if not method.replace("-", "").isalpha():
+        return "method_unknown"
+    try:
+        _Heedless().feed(b"%b / HTTP/1.1\r\nHost: a\r\n\r\n" % method.encode())
+    except Malformed as refusal:
+        return refusal.reason
+    return ""

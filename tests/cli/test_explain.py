@@ -64,3 +64,23 @@ def test_the_table_for_people(meshctl: Meshctl, folder: Path) -> None:
     said = meshctl("routes", "explain", "GET", "http://api.localhost/v1/orders", "-c", "mesh.toml").out
     assert said.splitlines()[:2] == ["request    GET api.localhost /v1/orders", "route      orders"]
     assert "header x-beta is missing" in said
+
+
+@pytest.mark.parametrize(
+    ("method", "reason"),
+    [
+        ("FOO", "method_unknown: The request's method is not known"),
+        ("DESCRIBE", "bad_request: The request is not valid HTTP"),
+        ("G T", "method_unknown: The request's method is not known"),
+        ("CONNECT", "method_unsupported: The gateway does not tunnel CONNECT"),
+        ("PROPFIND", ""),
+        ("M-SEARCH", ""),
+        ("get", ""),
+    ],
+)
+def test_methods_that_no_route_is_asked_for(method: str, reason: str, meshctl: Meshctl, folder: Path) -> None:
+    """A method that the gateway refuses by itself is not said to go anywhere."""
+    (folder / "mesh.toml").write_text(MESH)
+    ended = meshctl("routes", "explain", method, "/old", "-c", "mesh.toml", "-o", "json")
+    view = json.loads(ended.out)
+    assert (view["reason"], view["route"], ended.status) == (reason, "" if reason else "old", 4 if reason else 0)
