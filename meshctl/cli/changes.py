@@ -126,7 +126,8 @@ def _is_share(path: str, service: str) -> bool:
 
 
 def await_proxies(session: Session, store: Store, number: int, timeout: float) -> Sequence[Report]:
-    """Wait until every running proxy has answered to revision `number`; tell each answer as it comes."""
+    """Wait until every running proxy has answered to revision `number`; tell each answer as it comes, and what holds
+    only later."""
     from meshctl.control.acks import await_acks
     from meshctl.control.at_start import told as pending
 
@@ -145,7 +146,19 @@ def await_proxies(session: Session, store: Store, number: int, timeout: float) -
     tell(reports, silent=True)
     if not reports:
         session.terminal.say("no proxy is running; the next one starts with it")
+    _tell_team(session, store)
     return reports
+
+
+def _tell_team(session: Session, store: Store) -> None:
+    """Tell which commands a running `meshctl up` does not run as is applied."""
+    from meshctl.control.revisions import current
+    from meshctl.sidecar import team_outdated
+
+    revision = current(store)
+    names = team_outdated.outdated(session.home(), revision.mesh()) if revision else ()
+    if names:
+        session.terminal.warn(team_outdated.told(names))
 
 
 def settle(reports: Iterable[Report]) -> int:

@@ -39,6 +39,8 @@ class Plan(msgspec.Struct, frozen=True):
     """The configuration file, absolute."""
     services: tuple[Service, ...]
     """Those to run, and those they are after."""
+    has_all: bool = False
+    """Whether `services` are all there are, rather than those that were asked for."""
     revision: int = 0
     has_gateway: bool = True
     patience: float = 60.0

@@ -49,7 +49,7 @@ async def _run(plan: Plan, teller: Teller, ignored: frozenset[int]) -> int:
     shown = Names(names, is_coloured=plan.is_coloured)
     output = Output(loop, shown, is_quiet=plan.is_quiet, is_dated=bool(plan.log))
     store = SqliteStore(home.database)
-    record = Record(home)
+    record = Record(home, plan)
     members = [Member(seat, partial(launch, plan, seat), output) for seat in plan.seats]
     team = Team(plan, Roll(plan, members, store), store, output, record)
     broken = asyncio.Event()

@@ -16,7 +16,8 @@ import msgspec
 
 from meshctl.control.discovery import machine
 from meshctl.errors import MeshError
-from meshctl.sidecar.team_plan import OWN
+from meshctl.model.service import Service
+from meshctl.sidecar.team_plan import OWN, Plan
 from meshctl.store.home import Home, write_private
 
 _LOCK: Final = "up.lock"
@@ -42,6 +43,10 @@ class Contents(msgspec.Struct, frozen=True):
     machine: str
     up: Started
     members: tuple[Started, ...] = ()
+    services: tuple[Service, ...] = ()
+    """What it was started to run, as mesh.toml had it then."""
+    has_all: bool = False
+    """Whether that is all that there was."""
 
     @property
     def left(self) -> list[Started]:
@@ -57,10 +62,11 @@ class _Member(Protocol):
 
 
 class Record:
-    """The record of this process, which runs a team."""
+    """The record of this process, which runs a team as planned."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, plan: Plan) -> None:
         self._path = home.path / _FILE
+        self._plan = plan
         self._own = Started(OWN, os.getpid(), born(os.getpid()))
         self.write(())
 
@@ -70,8 +76,9 @@ class Record:
     def write(self, members: Iterable[_Member]) -> None:
         """Note whose processes there are now."""
         started = tuple(Started(each.name, each.pid, born(each.pid)) for each in members if each.pid)
+        contents = Contents(machine(), self._own, started, self._plan.services, self._plan.has_all)
         try:
-            write_private(self._path, msgspec.json.encode(Contents(machine(), self._own, started)))
+            write_private(self._path, msgspec.json.encode(contents))
         except MeshError:
             pass  # A full disk is no reason to stop: it only makes cleaning up harder.
 

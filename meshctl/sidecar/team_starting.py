@@ -19,7 +19,7 @@ from meshctl.core.start_order import selected
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Mesh
 from meshctl.model.names import GATEWAY
-from meshctl.sidecar import team_record
+from meshctl.sidecar import team_outdated, team_record
 from meshctl.sidecar.team_plan import Plan, TeamView
 from meshctl.sidecar.team_record import Started
 from meshctl.store.home import Home
@@ -76,7 +76,7 @@ def prepare(options: UpOptions, say: Say, *, log: str = "") -> Plan:
         say(str(warning))
     named = set(options.names) - {GATEWAY}
     services = selected(loaded.mesh.services, named) if named or not options.names else ()
-    lock = team_record.take_lock(options.home)
+    lock = _lock(options.home, loaded.mesh)
     try:
         _clear(options.home, say)
         plan = Plan(
@@ -84,6 +84,7 @@ def prepare(options: UpOptions, say: Say, *, log: str = "") -> Plan:
             folder=str(options.file.resolve().parent),
             source=str(options.file.resolve()),
             services=services,
+            has_all=not options.names,
             patience=options.patience,
             log=log,
             is_coloured=options.is_coloured,
@@ -114,6 +115,16 @@ def down(home: Home, timeout: float, say: Say) -> list[str]:
     _end((team_record.read(home) or found).left, deadline, timeout)
     team_record.forget(home)
     return names
+
+
+def _lock(home: Home, mesh: Mesh) -> int:
+    """The home's lock. Raises already_running, which says what the one that runs does not run as `mesh` has it."""
+    try:
+        return team_record.take_lock(home)
+    except MeshError as error:
+        if names := team_outdated.outdated(home, mesh):
+            raise MeshError(error.code, f"{error.message}; {team_outdated.told(names)}", hint=error.hint) from error
+        raise
 
 
 def _apply(plan: Plan, home: Home, mesh: Mesh, say: Say) -> Plan:

@@ -205,6 +205,37 @@ def test_nothing_survives_a_kill(up: Up) -> None:
     assert team.meshctl("down").status == 4
 
 
+def test_commands_that_change(up: Up) -> None:
+    """While `up` runs, `apply`, `config rollback` and another `up` name the services whose commands came, went or
+    changed, and whom they are after, until it is what runs again; other changes are none of its business."""
+    web, job = command("web", tells("web")), command("job", tells("job"))
+    team = up(web + job).until_ready()
+    quiet = team.meshctl("apply", "-c", team.file, "--timeout", "60s")
+    assert (quiet.status, "warning" in quiet.err) == (0, False)
+    team.file.write_text(web.replace("[services.web]", "[services.web]\nbalance = 'random'") + job)
+    assert "warning" not in team.meshctl("apply", "-c", team.file, "--timeout", "60s").err
+    team.file.write_text(web.replace("web starts", "it starts") + command("extra", RUN))
+    said = "the commands of extra, job, web changed: `meshctl up` takes that up when it is started again"
+    for _ in range(2):
+        assert f"warning: {said}" in team.meshctl("apply", "-c", team.file, "--timeout", "60s").err
+    again = team.meshctl("up", "extra", "-c", team.file)
+    assert (again.status, said in again.err) == (1, True)
+    assert "warning" not in team.meshctl("config", "rollback", "1", "--timeout", "60s").err
+    team.file.write_text(web + job.replace("[services.job]", "[services.job]\nafter = 'web'"))
+    assert "the commands of job changed" in team.meshctl("apply", "-c", team.file, "--timeout", "60s").err
+    assert "the commands of job changed" not in team.meshctl("config", "rollback", "1", "--timeout", "60s").err
+    team.check()
+    assert "warning" not in team.meshctl("apply", "-c", team.file).err
+
+
+def test_one_of_many(up: Up) -> None:
+    """What `up` was not asked for may change without a word."""
+    team = up(command("web", tells("web")) + command("job", tells("job")), "web").until_ready()
+    team.file.write_text(command("web", tells("web")) + command("extra", RUN))
+    assert "warning" not in team.meshctl("apply", "-c", team.file, "--timeout", "60s").err
+    team.check()
+
+
 def test_a_gateway_that_runs_already(
     up: Up, http: httpx.Client, start_gateway: Callable[..., object], tmp_path: Path
 ) -> None:
