@@ -208,6 +208,8 @@ class AppView(msgspec.Struct, frozen=True):
     """When it was started."""
     problem: str = ""
     """Why it does not take requests."""
+    code: int | None = None
+    """What its last run ended with, where it has been started again since, or is about to be."""
 
 
 class ProxyView(msgspec.Struct, frozen=True):

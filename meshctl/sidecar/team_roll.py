@@ -139,7 +139,7 @@ class Roll:
         if member.state == "restarting":
             return f"its process ended with {member.code}"
         if app is not None and app.restarts:
-            return f"it has been started {app.restarts + 1} times"
+            return f"it has been started {app.restarts + 1} times, and last ended with {app.code}"
         if app is not None and app.problem:
             return app.problem
         return "it is not ready" if over > _LAST_WORD else ""
@@ -147,4 +147,7 @@ class Roll:
     def _too_late(self, member: Member, who: str, why: str) -> MeshError:
         text = f"{member.name} takes no requests after {self._plan.patience:g} s: {why}"
         hint = "have it listen on $PORT, or say with `port` where it does; --timeout gives it longer"
+        app = self._apps.get(member.pid)
+        if member.state == "restarting" or (app is not None and app.restarts):
+            hint = "what it said is above"
         return MeshError("failed", f"{who} waits, but {text}" if who else text, hint=hint)

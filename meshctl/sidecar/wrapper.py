@@ -177,7 +177,7 @@ class Wrapper:
                 pause = await self._run(teller)
                 if pause is None or self._ending:
                     break
-                self._telling.state("restarting", pid=0)
+                self._telling.state("restarting", pid=0, code=self.code)
                 self._events.warning("app_restarts", code=self.code, pause=f"{pause:g}s")
                 await self._hold(pause)
             else:

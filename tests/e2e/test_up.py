@@ -287,7 +287,8 @@ def port(team: Team, name: str) -> str:
         (
             command("app", "exit 3"),
             ("--timeout", "5"),
-            r"app takes no requests after 5 s: it has been started \d+ times",
+            r"app takes no requests after 5 s: it has been started \d+ times, and last ended with 3\n"
+            "  hint: what it said is above",
         ),
         (
             command("db", "sleep 600") + command("app", RUN, after=["db"]),
