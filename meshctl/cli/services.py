@@ -17,9 +17,7 @@ from meshctl.errors import MeshError, nearest
 
 if TYPE_CHECKING:
     from meshctl.model.steering import Fault, Mirror
-    from meshctl.model.views import BreakerView, LimitView, ProxyRecord, ServiceView, VersionView
-
-_OUT = frozenset({"unhealthy", "ejected", "unresolved"})
+    from meshctl.model.views import BreakerView, EndpointView, LimitView, ProxyRecord, ServiceView, VersionView
 
 
 @examples("""
@@ -82,14 +80,14 @@ def show(
 def is_uneventful(service: ServiceView) -> bool:
     """Whether a proxy has nothing to tell of a service: it sent no request, and finds nothing wrong."""
     return (
-        not any(each.requests or each.in_flight or each.state in _OUT or each.reason for each in service.endpoints)
+        not any(each.requests or each.in_flight or each.is_out or each.reason for each in service.endpoints)
         and (service.breaker is None or service.breaker.state == "closed")
         and (service.limit is None or not service.limit.in_flight + service.limit.waiting)
     )
 
 
 def _row(service: ServiceView) -> tuple[str | int, ...]:
-    healthy = sum(endpoint.state not in _OUT for endpoint in service.endpoints)
+    healthy = sum(not each.is_out and not each.is_failing for each in service.endpoints)
     return (
         service.name,
         service.policy,
@@ -149,16 +147,21 @@ def _show(session: Session, record: ProxyRecord, service: ServiceView, lines: Se
             (
                 each.address,
                 each.version,
-                f"{each.state}{_until(each.until)}",
+                "failing" if each.is_failing else f"{each.state}{_until(each.until)}",
                 each.requests,
                 each.failures,
                 each.in_flight,
                 milliseconds(each.latency),
-                each.reason,
+                _why(each),
             )
             for each in service.endpoints
         ],
     )
+
+
+def _why(endpoint: EndpointView) -> str:
+    failing = f"its last {endpoint.row} requests failed: {endpoint.failure}" if endpoint.is_failing else ""
+    return endpoint.reason or failing
 
 
 def _limited(limit: LimitView | None) -> str:

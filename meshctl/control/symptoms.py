@@ -108,7 +108,7 @@ def _endpoints(name: str, views: Sequence[ServiceView], known: Mapping[tuple[str
     for view in views:
         for each in view.endpoints:
             before = seen.setdefault(each.address, each)
-            if _OUT.get(each.state, 0) > _OUT.get(before.state, 0):
+            if _worse(each) > _worse(before):
                 seen[each.address] = each
     out = [each for each in seen.values() if each.state in _OUT]
     if out:
@@ -118,11 +118,20 @@ def _endpoints(name: str, views: Sequence[ServiceView], known: Mapping[tuple[str
             "fail",
             f"{len(out)} of {counted(len(seen), 'endpoint')} take{'s' * (len(out) == 1)} no requests: {most}{more}",
         )
+    failing = [each for each in seen.values() if each.is_failing]
+    if failing:
+        told = [f"{each.address} failed its last {each.row} requests: {each.failure}" for each in failing[:_SHOWN]]
+        told += [f"and {len(failing) - _SHOWN} more"] if len(failing) > _SHOWN else []
+        return "fail", "; ".join(told)
     weighted = {each.name for view in views for each in view.versions if each.weight > 0}
     empty = sorted(version for version in weighted if not versions.get(version))
     if empty:
         return "fail", f"{', '.join(empty)} has weight and no endpoint"
     return "pass", ""
+
+
+def _worse(view: EndpointView) -> tuple[int, bool]:
+    return _OUT.get(view.state, 0), view.is_failing
 
 
 def _breaker(views: Iterable[ServiceView]) -> BreakerView | None:

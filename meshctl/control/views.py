@@ -171,6 +171,7 @@ def _limit(views: Sequence[LimitView]) -> LimitView | None:
 def _endpoint(views: Sequence[EndpointView]) -> EndpointView:
     worst = max(views, key=lambda view: _SEVERITY.get(view.state, 0))
     asked = [view for view in views if view.requests]
+    failing = max(views, key=lambda view: view.row)
     return msgspec.structs.replace(
         worst,
         in_flight=sum(view.in_flight for view in views),
@@ -180,4 +181,6 @@ def _endpoint(views: Sequence[EndpointView]) -> EndpointView:
         latency=sum(view.latency * view.requests for view in asked) / sum(view.requests for view in asked)
         if asked
         else 0.0,
+        row=failing.row,
+        failure=failing.failure,
     )

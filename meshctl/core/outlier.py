@@ -20,6 +20,7 @@ from math import floor
 from typing import Final, Literal, Protocol, TypeVar
 
 from meshctl.core.failure_rate import FailureRate
+from meshctl.core.row import Row
 from meshctl.core.slow_start import effective_weight
 from meshctl.model.policy import Ejection, HealthCheck
 from meshctl.model.units import in_a_row
@@ -66,6 +67,7 @@ class EndpointHealth:
         "_rest",
         "_streak",
         "_under_way",
+        "row",
         "trial",
         "until",
     )
@@ -83,6 +85,7 @@ class EndpointHealth:
         self._streak = 0
         self._failures = 0
         self._absences = 0
+        self.row = Row()
         self._ejections = 0
         self._rate = _rate(ejection)
         self._rest = 0.0
@@ -108,6 +111,7 @@ class EndpointHealth:
     def succeeded(self) -> None:
         """A request was answered."""
         self._failures = self._absences = 0
+        self.row.end()
 
     def count(self, now: float, requests: int) -> None:
         """So many of its requests have ended, failures included."""
@@ -128,6 +132,7 @@ class EndpointHealth:
         take traffic by their weight, this one among them or not. `trial` is the number of the trial that the request
         was, if any; `is_absent`: nobody was there to answer, which is no error of an application; `is_spare`: another
         version can serve in the place of this one."""
+        self.row.fail(reason, now)
         if not self._ejection.enabled or now < self.until or (not self._is_proved and trial != self.trial):
             # Answers that were on the way when the rest began must not prolong it.
             return False

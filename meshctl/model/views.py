@@ -5,9 +5,15 @@ Rates are per second over the last ten seconds, latencies are seconds, times are
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from meshctl.model.steering import Fault, Mirror
+
+_OUT: Final = frozenset({"unhealthy", "ejected", "unresolved"})
+FAILING: Final = 5
+"""So many failures in a row are no chance."""
 
 
 class EndpointView(msgspec.Struct, frozen=True):
@@ -27,6 +33,20 @@ class EndpointView(msgspec.Struct, frozen=True):
     latency: float = 0.0
     """Moving average of the time to the response head."""
     connections: int = 0
+    row: int = 0
+    """Failures without a success between them, in the worker with the most; 0 where the last is five minutes ago."""
+    failure: str = ""
+    """Why the last of them failed."""
+
+    @property
+    def is_out(self) -> bool:
+        """Whether it takes no requests."""
+        return self.state in _OUT
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether it fails all requests, and gets them all the same: the last endpoint there is never rests."""
+        return self.row >= FAILING and not self.is_out
 
 
 class VersionView(msgspec.Struct, frozen=True):

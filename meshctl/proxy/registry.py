@@ -263,6 +263,7 @@ def _service_view(service: LiveService, now: float) -> ServiceView:
         )
         for each in version.endpoints:
             until = each.health.ends(now)
+            row, failure = each.health.row.told(now)
             endpoints.append(
                 EndpointView(
                     address=each.address,
@@ -276,6 +277,8 @@ def _service_view(service: LiveService, now: float) -> ServiceView:
                     failures=each.failures,
                     latency=each.ewma,
                     connections=each.opened,
+                    row=row,
+                    failure=failure,
                 )
             )
     balance = service.config.balance

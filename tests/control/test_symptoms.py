@@ -44,8 +44,10 @@ def health(services: Iterable[ServiceView] = (), denials: Iterable[Denied] = (),
     return ProxyHealth(ProxyView(**fields | changes), tuple(services), tuple(denials))
 
 
-def service(*states: str, breaker: BreakerView | None = None, empty: bool = False) -> ServiceView:
-    endpoints = tuple(EndpointView(f"h:{at}", "v1", 1.0, state, "why") for at, state in enumerate(states))
+def service(*states: str, breaker: BreakerView | None = None, empty: bool = False, row: int = 0) -> ServiceView:
+    endpoints = tuple(
+        EndpointView(f"h:{at}", "v1", 1.0, state, "why", row=row, failure="refused") for at, state in enumerate(states)
+    )
     versions = (VersionView("v1", 1.0, len(states), 0), *([VersionView("v2", 1.0, 0, 0)] if empty else []))
     return ServiceView("one", "random", versions, endpoints, breaker=breaker)
 
@@ -119,6 +121,15 @@ def test_proxies(told: Told, answer: Acknowledgement | None, expected: list[str]
         (
             [service("unhealthy", "ejected", "unresolved")],
             ["fail: 3 of 3 endpoints take no requests: h:0 unhealthy (why); h:1 ejected (why); and 1 more"],
+        ),
+        (
+            [service("healthy"), service("unknown", row=5), service("healthy", row=4)],
+            ["fail: h:0 failed its last 5 requests: refused"],
+        ),
+        ([service("ejected", row=9)], ["fail: 1 of 1 endpoint takes no requests: h:0 ejected (why)"]),
+        (
+            [service("healthy", "healthy", "healthy", row=7)],
+            ["fail: h:0 failed its last 7 requests: refused; h:1 failed its last 7 requests: refused; and 1 more"],
         ),
         ([service("healthy", empty=True)], ["fail: v2 has weight and no endpoint"]),
         (

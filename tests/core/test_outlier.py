@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from meshctl.core import outlier
 from meshctl.core.outlier import EndpointHealth, most_resting, next_return, usable
+from meshctl.core.row import KEPT
 from meshctl.model.policy import Ejection, HealthCheck
 
 DEFAULT = Ejection()
@@ -415,3 +416,15 @@ def test_never_ejects_itself_away(count: int, share: float, happened: list[tuple
         health.checked(True)
         health.end_trial(health.begin_trial(now + 40.0), now + 40.0, is_passed=True)
     assert {each.state(now + 50.0) for each in peers} == {"healthy"}
+
+
+def test_failures_in_a_row_are_told_for_a_while() -> None:
+    """They are counted where nothing is ejected too, until a request is answered, and told of as long as they mean
+    something."""
+    health = EndpointHealth(Ejection(enabled=False))
+    for at in range(7):
+        health.failed("upstream_connect", float(at), ())
+    assert health.row.told(6.0) == (7, "upstream_connect")
+    assert health.row.told(6.0 + KEPT) == (0, "")
+    health.succeeded()
+    assert health.row.told(6.0) == (0, "")

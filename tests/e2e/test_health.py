@@ -113,3 +113,27 @@ def test_the_only_endpoint_is_never_ejected(
     answers = [http.get(gateway.url) for _ in range(20)]
     assert {answer.status_code for answer in answers} == {500}
     assert not any("x-meshctl-reason" in answer.headers for answer in answers)
+
+
+def test_the_only_endpoint_is_dead(
+    start_gateway: StartGateway, tmp_path: Path, servers: Upstreams, http: httpx.Client
+) -> None:
+    """An outage of the only endpoint, which never rests, is told by `status`, which fails, and by `services`; from
+    its first success on all is well."""
+    gateway = started(start_gateway, tmp_path, servers, "x", "")
+    servers.control("x", status=500)
+    for _ in range(5):
+        http.get(gateway.url)
+    ended = gateway.meshctl("status", "-o", "json")
+    lines = [each for each in ended.json()["lines"] if each["area"] == "services"]
+    address = servers.address("x")
+    assert (ended.status, [(each["state"], each["name"], each["detail"], each["command"]) for each in lines]) == (
+        1,
+        [("fail", "s", f"{address} failed its last 5 requests: status 500", "meshctl services show s")],
+    )
+    assert "0/1" in gateway.meshctl("services", "ls").out
+    assert "failing" in gateway.meshctl("services", "show", "s").out
+    servers.control("x", status=200)
+    assert http.get(gateway.url).status_code == 200
+    assert "endpoint takes requests" in gateway.meshctl("status").out
+    assert gateway.endpoint("s", address)["row"] == 0
