@@ -66,7 +66,7 @@ class KeyTable(Table):
     cookie: PlainText | None = Field(None, description="A cookie's name.")
     query: PlainText | None = Field(None, description="A query parameter's name.")
     claim: PlainText | None = Field(None, description="A claim of the caller, on routes with auth.", examples=["sub"])
-    client_ip: Literal[True] | None = Field(None, description="The client's address.")
+    client_ip: Literal[True] | None = Field(None, description="The client's address, behind trusted proxies.")
     identity: Literal[True] | None = Field(None, description="The service of the mesh that calls.")
 
 

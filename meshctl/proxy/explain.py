@@ -43,6 +43,7 @@ class _Anybody:
     client = "127.0.0.1"
     peer = ""
     entry = "gateway"
+    trusted = False
 
 
 class Candidate:

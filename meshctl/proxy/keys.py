@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from meshctl.core.split import bucket
 from meshctl.model.policy import Key
+from meshctl.proxy.client_address import told_address
 from meshctl.wire.fields import IDENTIFIERS, Fields
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Caller(Protocol):
     """The service it proved to be, or ""."""
     entry: str
     """Which listener it came in by."""
+    trusted: bool
+    """Whether it is a proxy that is believed whom it speaks for."""
 
 
 class Sticky:
@@ -61,16 +64,16 @@ class Sticky:
         last = stream.stuck
         if last.sticky is self and last.fields is request.fields and last.special is request.special:
             return last.bucket
-        key = request_key(self._key, request, stream, self._worker.service)
+        key = request_key(self._key, request, stream, self._worker)
         found = None if key is None else bucket(key, self._service)
         if self._is_lasting and request.is_bare:
             stream.stuck = Stuck(self, request.fields, request.special, found)
         return found
 
 
-def request_key(key: Key, request: Request, stream: Caller, own: str = "") -> str | None:
-    """What is hashed of a request; None where it does not carry it. `own` is the service whose proxy this is: what its
-    app sends goes out under that name."""
+def request_key(key: Key, request: Request, stream: Caller, worker: Worker | None = None) -> str | None:
+    """What is hashed of a request; None where it does not carry it. `worker` is whose request it is: what its app sends
+    goes out under the name of its service."""
     if key.kind == "header":
         return request.header(key.name)
     if key.kind == "cookie":
@@ -80,5 +83,8 @@ def request_key(key: Key, request: Request, stream: Caller, own: str = "") -> st
     if key.kind == "claim":
         return request.claim(key.name)
     if key.kind == "identity":
-        return stream.peer or (own if stream.entry != "gateway" else None) or None
+        own = worker.service if worker is not None and stream.entry != "gateway" else ""
+        return stream.peer or own or None
+    if stream.trusted and worker is not None:
+        return told_address(stream.client, request, worker.snapshot) or None
     return stream.client

@@ -103,7 +103,7 @@ class LiveVersion:
                 return found
         key = None
         if self._key is not None:
-            key = request_key(self._key, exchange.request, exchange.stream, self.worker.service)
+            key = request_key(self._key, exchange.request, exchange.stream, self.worker)
         tried = exchange.tried
         if tried:
             return self._balancer.pick_other(key, clock.draw, tried) or self._balancer.pick(key, clock.draw)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
+import msgspec
 import pytest
 
-from meshctl.core.split import bucket
-from meshctl.model.policy import Key
+from meshctl.core.split import Split, bucket
+from meshctl.model.mesh import Gateway
+from meshctl.model.policy import Balance, Key
+from meshctl.model.route import Route
+from meshctl.model.service import Endpoint, Service, Version
 from meshctl.proxy.client import Client
 from meshctl.proxy.keys import NOT_STUCK, Sticky
 from meshctl.proxy.stream import Stream
 from meshctl.proxy.worker import Worker
 from meshctl.wire.message import Request
 from meshctl.wire.plain import PlainRequests
+
+from .answerer import Answerer
+from .lone_proxy import LoneProxy, mesh_of
+from .passage import request
 
 
 class Nobody:
@@ -22,6 +32,7 @@ class Nobody:
     client = "192.0.2.1"
     peer = ""
     entry = "gateway"
+    trusted = False
     stuck = NOT_STUCK
 
 
@@ -73,3 +84,48 @@ def test_connections_begin_without_a_bucket() -> None:
     """What one client came to is not what the next one comes to."""
     assert Client.stuck is NOT_STUCK
     assert NOT_STUCK.sticky is None
+
+
+@pytest.fixture
+def two() -> Iterator[tuple[Answerer, Answerer]]:
+    """Endpoints that say who they are."""
+    made = Answerer(200, "X-Is: v1"), Answerer(200, "X-Is: v2")
+    yield made
+    for each in made:
+        each.close()
+
+
+@pytest.mark.parametrize("what", ["sticky", "hash"])
+def test_clients_behind_trusted_proxies(tmp_path: Path, two: tuple[Answerer, Answerer], what: str) -> None:
+    """The key is the address of the client itself, behind proxies that are trusted; nobody else is believed. A
+    connection from such a proxy has many clients."""
+    key = Key("client_ip")
+    places = [Endpoint("127.0.0.1", each.port) for each in two]
+    versions = tuple(Version(f"v{number}", (each,), 50) for number, each in enumerate(places, 1))
+    if what == "sticky":
+        service = Service("app", versions, sticky=key)
+    else:
+        service = Service("app", (Version("v1", tuple(places)),), balance=Balance("hash", key))
+    mesh = mesh_of(service, routes=(Route("r", service="app"),))
+    addresses = [f"203.0.113.{number}" for number in range(40)]
+
+    def answered() -> list[bytes | None]:
+        found = []
+        with proxy.connect("gateway") as client:
+            for each in addresses * 2:
+                client.send(request("/", f"X-Forwarded-For: 6.6.6.6, {each}, 10.0.0.9"))
+                found.append(client.read_response().get("x-is"))
+        return found
+
+    proxy = LoneProxy(tmp_path, mesh, "gateway")
+    try:
+        assert len(set(answered())) == 1
+        gateway = Gateway(admin="off", trusted_proxies=("127.0.0.0/8", "10.0.0.0/8"))
+        proxy.apply(msgspec.structs.replace(mesh, gateway=gateway))
+        found = answered()
+        assert (found[:40], len(set(found))) == (found[40:], 2)
+        if what == "sticky":
+            split = Split([(name, 50.0) for name in (b"v1", b"v2")])
+            assert found[:40] == [split.by_bucket(bucket(each, "app")) for each in addresses]
+    finally:
+        assert proxy.end() == []
