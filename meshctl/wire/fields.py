@@ -40,6 +40,10 @@ MIRROR: Final = b"x-meshctl-mirror"
 """Marks the copy of a request. Believed of wrapped apps and of members of the mesh alone: an app may do less for one,
 and a copy is not copied, neither of which is for a stranger to ask for."""
 
+_PROXY: Final = b"proxy"
+"""CGI makes HTTP_PROXY of it, which scripts and their children take for the proxy that their own requests go through
+("httpoxy"). It is no field of HTTP; read only so that it never passes."""
+
 IDENTIFIERS: Final = frozenset((b"x-request-id", b"traceparent"))
 """By what a request is followed: another one each time, where the rest of a head mostly repeats."""
 
@@ -48,7 +52,7 @@ REQUEST_READ: Final = (
     | _FORWARDING
     | _DEADLINES
     | IDENTIFIERS
-    | {b"host", b"content-length", b"expect", b"via", b"user-agent", _IDENTITY, MIRROR}
+    | {b"host", b"content-length", b"expect", b"via", b"user-agent", _IDENTITY, MIRROR, _PROXY}
 )
 """Request fields the proxy reads and writes anew; everything else passes untouched."""
 

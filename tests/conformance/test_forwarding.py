@@ -93,6 +93,21 @@ def test_forged_forwarding_fields_are_replaced(client: Wire, upstream: Upstream)
     assert request.get("forwarded") is None
 
 
+@pytest.mark.parametrize("name", [b"Proxy", b"proxy", b"PROXY"])
+def test_no_proxy_of_the_services_own_is_named(client: Wire, upstream: Upstream, name: bytes) -> None:
+    """What CGI would make HTTP_PROXY of does not pass, in a head alone, in one with a body, or behind that."""
+    line = name + b": http://evil.test"
+    request = ask(client, upstream, line, b"X-Other: 1", b"Proxy-Status: 1")
+    assert (request.get("proxy"), request.get("x-other"), request.get("proxy-status")) == (None, b"1", b"1")
+    head = upstream.get(b"/", line, b"Transfer-Encoding: chunked", method=b"POST")
+    client.send(head + b"2\r\nhi\r\n0\r\n" + line + b"\r\nX-Sum: 1\r\n\r\n")
+    wire = upstream.hear()
+    request = wire.read_request()
+    assert (request.get("proxy"), request.body, request.trailers) == (None, b"hi", ((b"X-Sum", b"1"),))
+    wire.send(OK)
+    assert client.read_response().body == b"ok"
+
+
 def test_host_of_each_request_is_told(client: Wire, upstream: Upstream) -> None:
     """On one connection each request is told under its own host."""
     assert ask(client, upstream).get("x-forwarded-host") == upstream.host
