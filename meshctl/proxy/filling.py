@@ -52,6 +52,7 @@ class Filling(Through):
         current = live.worker.snapshot
         self._mark = live.mark(request.owner[0]) if exchange.snapshot is current else None
         self._since = clock.monotonic()
+        self._fields = exchange.request.fields
         self._is_validating = False
         self._is_taken = False
         self._draft: tuple[Heard, Keeping] | None = None
@@ -148,6 +149,8 @@ class Filling(Through):
         exchange, herd = self._exchange, self._herd
         self._unhook()
         exchange.stream = self.stream
+        # What is done with it later (`copying`) is about what the client asked; the conditions were ours.
+        exchange.request.fields = self._fields
         self._give_back()
         self._live.note(self._request.owner[0], str(exchange.cached))
         if herd is not None:

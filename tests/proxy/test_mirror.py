@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from meshctl.model.caching import Caching
 from meshctl.model.mesh import Mesh
 from meshctl.model.policy import Retry
 from meshctl.model.route import Match, Rewrite, Route
@@ -271,6 +272,20 @@ def test_same_answers(two: Two) -> None:
     for answer in (OK, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n"):
         two.ask()
         two.copied(answer)
+    two.until(compared=2, uncompared=0)
+
+
+def test_copy_of_a_request_of_the_cache(two: Two) -> None:
+    """A copy does not have what the cache asks for itself: the client was given a whole answer, and one is compared."""
+    mesh = two.mesh()
+    routes = tuple(msgspec.structs.replace(each, cache=Caching()) for each in mesh.routes)
+    two.proxy.apply(msgspec.structs.replace(mesh, routes=routes))
+    two.mirror(diff=True)
+    whole = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nCache-Control: no-cache\r\nContent-Length: 2\r\n\r\nok'
+    for answer, asked in ((whole, None), (b'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\n\r\n', b'"1"')):
+        got = two.ask(answer=answer)
+        assert (got.status, got.body, two.last.get("if-none-match")) == (200, b"ok", asked)
+        assert two.copied(whole).get("if-none-match") is None
     two.until(compared=2, uncompared=0)
 
 
