@@ -235,7 +235,9 @@ class Attempt(Timing):
 
     def retry_or_fail(self, reason: str, detail: str, why: str, *, sent: bool) -> None:
         """The endpoint did not answer: ask another one if that is safe and allowed, else give up."""
-        self.note_failure(reason)
+        if self.body_ended or why != "reset":
+            # Who ends an upload in the middle may have refused it, in words that were lost on the way.
+            self.note_failure(reason)
         delay = 0.0 if why == "connect" else backoff(self.attempt, clock.draw())
         if self.may_retry(why, sent=sent, delay=delay):
             self.again(delay)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from meshctl import clock
 from meshctl.proxy.timers import NEVER
+from meshctl.proxy.unread import hear_out
 from meshctl.wire.fields import keep_alive_timeout
 from meshctl.wire.message import UNTIL_CLOSE, Malformed, Response
 from meshctl.wire.plain import PlainResponses
@@ -93,6 +94,9 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and self.exchange is not None:
+            self._is_reusable = False
+            hear_out(self)
         self.end_reading()
         self.endpoint.lost(self)
         exchange = self.exchange
