@@ -29,6 +29,9 @@ _MEMBER_PASSING: Final[set[bytes]] = set()
 _ENDED: Final = HttpResponseParser(object())
 """Calls nobody."""
 
+MOST_INTERIM: Final = 256
+"""Interim answers (1xx) before an answer: who works for hours may say so now and then, but not without end."""
+
 
 class ResponseReader:
     """Reads responses. Subclasses take `on_response(response)`, `on_informational(response)`, `on_body(data)` and
@@ -41,6 +44,7 @@ class ResponseReader:
         self._fields: Fields = []
         self._special: dict[bytes, bytes] = {}
         self._malformed: Malformed | None = None
+        self._interim = 0
         read, passing = (MEMBER_RESPONSE_READ, _MEMBER_PASSING) if is_member else (RESPONSE_READ, _PASSING)
         self.on_header = collector(self._fields, self._special, read, passing, self._repeated)
         self._parser = HttpResponseParser(self)
@@ -113,11 +117,15 @@ class ResponseReader:
                 # It has no content (RFC 9112 §6.3), but llhttp would read one for a status that it does not know.
                 if b"transfer-encoding" in special or special.get(b"content-length", b"").strip(b"0"):
                     self._fail(f"an interim answer ({status}) with content")
+                self._interim += 1
+                if self._interim > MOST_INTERIM:
+                    self._fail(f"more than {MOST_INTERIM} interim answers")
                 self.on_informational(response)
                 return
             response.has_body = False
             response.upgrade = special.get(b"upgrade", b"")
         else:
+            self._interim = 0
             response.keep_alive = parser.should_keep_alive()
             self._read_framing(response, version)
         self.on_response(response)

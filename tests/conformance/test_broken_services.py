@@ -242,3 +242,22 @@ def test_service_that_is_not_there(client: Wire) -> None:
     """A service that cannot be reached gives 502."""
     client.send(b"GET / HTTP/1.1\r\nHost: gone.test\r\n\r\n")
     read_refusal(client, 502, "upstream_connect")
+
+
+def test_interim_answers_do_not_go_on_for_ever(client: Wire, upstream: Upstream) -> None:
+    """As many interim answers pass as anybody needs, with each answer anew; the next one makes the answer invalid."""
+    hint = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    for _ in range(2):
+        client.send(upstream.get())
+        wire = upstream.hear()
+        wire.read_request()
+        wire.send(hint, hint * 255, OK)
+        statuses = [client.read_response().status for _ in range(257)]
+        assert statuses == [103] * 256 + [200]
+    client.send(upstream.get())
+    wire = upstream.hear()
+    wire.read_request()
+    wire.send_on(hint * 100, hint * 5_000, OK)
+    for _ in range(256):
+        assert client.read_response().status == 103
+    read_refusal(client, 502, "upstream_protocol")
