@@ -116,6 +116,7 @@ class Driver:
         answers = await ask_each(records, f"/v1/synced?revision={found.revision}", ANSWER_WITHIN)
         if len(answers) < len(records):
             # One is ending or starting; it is asked again, unless it never answers: then its counters are not missed.
+            # One that answers later is counted from then on.
             self._events.warning("proxies_silent", service=self._service, silent=len(records) - len(answers))
         begun = await tallies(self._store, self._service)
         if begun:
@@ -127,6 +128,8 @@ class Driver:
         told = await tallies(self._store, self._service)
         if not told:
             return
+        if late := {proxy: each for proxy, each in told.items() if was_silent(found, proxy)}:
+            found = save(self._store, found, counted=found.counted | late)
         new, old = measured(found, told)
         plan = compares_at(found.plan, found.weight)
         if now < found.check_at and not is_hopeless(plan, new, old):
@@ -227,10 +230,18 @@ def has_endpoint(store: Store, service: str, version: str) -> bool:
                if each.name == version)  # fmt: skip
 
 
+def was_silent(found: Rollout, proxy: str) -> bool:
+    """Whether a proxy was there when counting began, and did not tell what it had counted: how much of that is of this
+    step nobody knows."""
+    return proxy not in found.counted and float(proxy.rpartition("@")[2]) < found.since
+
+
 def measured(found: Rollout, told: Counted) -> tuple[Measured, Measured]:
     """What the new version and those it is compared with did since counting began, over all proxies."""
     new = old = Tally()
     for proxy, versions in told.items():
+        if was_silent(found, proxy):
+            continue
         before = found.counted.get(proxy, {})
         for version, tally in versions.items():
             change = tally.since(before.get(version))

@@ -154,5 +154,8 @@ def test_counters_of_all_proxies(store: Store) -> None:
     assert (new.requests, new.errors, old.requests, old.errors) == (40, 2, 150, 1)
     assert new.p99 == pytest.approx(1.0, rel=0.07)
     assert old.p99 == pytest.approx(0.02, rel=0.07)
+    # One that was there already and did not answer brings a past that nobody knows.
+    silent, _ = measured(replace(found, since=8.0), now)
+    assert silent.requests == 10
     _, only_v3 = measured(replace(found, plan=replace(PLAN, compare="v3")), now)
     assert only_v3.requests == 50
