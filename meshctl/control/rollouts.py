@@ -34,6 +34,8 @@ LONGEST_TURN: Final = 1.0
 SHORTEST_TURN: Final = 0.05
 """Seconds between two looks at the counters, and no less than this."""
 ANSWER_WITHIN: Final = 3.0
+AFTER_DEFECT: Final = 10.0
+"""Seconds until it is tried again after what nobody expected."""
 
 _HOOKS: Final = {"step": "on_step", "promote": "on_promote", "rollback": "on_rollback"}
 
@@ -48,6 +50,7 @@ class Driver:
         self._duty = Duty(store, f"rollout/{service}", proxy, pid)
         self._proxy = proxy
         self._looked = 0.0
+        self._defect = ""
         self._events = Events("rollout")
         self.wake = asyncio.Event()
 
@@ -71,10 +74,20 @@ class Driver:
                     continue  # Somebody paused or aborted it, or drives it now.
                 except MeshError as error:
                     self._events.error("rollout_failed", service=self._service, error=error.message)
+                except Exception as error:  # it would begin anew with each change of the store, and change that itself
+                    self._tell(error)
+                    self._release()
+                    await asyncio.sleep(AFTER_DEFECT)
                 await self._rest(pause)
         finally:
             keeper.cancel()
             self._release()
+
+    def _tell(self, error: Exception) -> None:
+        """The rollout stays where it is, and that is told once: its next turn may well fail the same way."""
+        if (defect := repr(error)) != self._defect:
+            self._defect = defect
+            self._events.error("rollout_failed", service=self._service, error=error)
 
     async def _keep(self) -> None:
         """A command may take longer than a duty lasts."""

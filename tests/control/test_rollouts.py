@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from meshctl.control import rollouts
 from meshctl.control.acks import register
 from meshctl.control.apply import apply
 from meshctl.control.discovery import announce, machine, withdraw
@@ -93,6 +95,33 @@ def test_the_past_of_a_proxy_that_was_silent(store: SqliteStore, tmp_path: Path)
     found = rollout(store, "orders")
     assert found is not None
     assert found.phase == "promoted", found.log
+
+
+def test_what_nobody_expected_ends_no_rollout(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A proxy's answer that nobody understands is told of once, however often it comes; the rollout stays where it
+    is, and goes on when all is well again."""
+    monkeypatch.setattr(rollouts, "AFTER_DEFECT", 0.01)
+    one = Answering(tmp_path / "one")
+    one.is_garbled = True
+
+    async def drive() -> None:
+        driver = asyncio.create_task(prepared(store, one).run())
+        async with asyncio.timeout(60), one.open():
+            while one.asked < 5:
+                await asyncio.sleep(0.01)
+            found = rollout(store, "orders")
+            assert found is not None
+            assert (found.phase, driver.done()) == ("running", False)
+            one.is_garbled = False
+            await driver
+
+    asyncio.run(drive())
+    found = rollout(store, "orders")
+    assert found is not None
+    assert found.phase == "promoted", found.log
+    assert [record.message for record in caplog.records].count("rollout_failed") == 1
 
 
 def test_an_endpoint_that_registered(store: SqliteStore) -> None:
