@@ -283,11 +283,12 @@ class Fleet:
             self._check_empty()
             return
         pause = slot.crash(clock.monotonic())
+        # Before all else: whatever goes wrong with that, the worker comes back.
+        self.loop.call_later(pause, self._schedule, slot)
         if pause and self.pids:
             # It will be away for a while: connections that would wait for it go to the others instead.
             self.on_absent(slot.index)
         self._events.error("worker_ended", worker=slot.pid, why=why(status), restart_in=f"{pause:g}s")
-        self.loop.call_later(pause, self._schedule, slot)
 
     def _schedule(self, slot: Slot) -> None:
         if not self.is_stopping:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from meshctl.control.signal_names import signal_name
 from meshctl.model.limits import REDIS_PASSWORD
 
 DEADLINE: Final = 30.0
@@ -65,5 +66,5 @@ def _environ(facts: Mapping[str, str]) -> dict[str, str]:
 def _why(status: int, said: int) -> str:
     size = os.fstat(said).st_size
     end = os.pread(said, _SAID, max(0, size - _SAID)).decode("utf-8", "replace").strip()
-    why = f"it ended with {status}" if status >= 0 else f"it was ended by {signal.Signals(-status).name}"
+    why = f"it ended with {status}" if status >= 0 else f"it was ended by {signal_name(-status)}"
     return f"{why}: {' '.join(end.split())}" if end else why

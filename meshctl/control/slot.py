@@ -9,6 +9,7 @@ import signal
 import socket
 from typing import Final, NoReturn
 
+from meshctl.control.signal_names import signal_name
 from meshctl.observe.log import Events, configure
 from meshctl.proxy.messages import Channel
 from meshctl.proxy.meters import Meters
@@ -80,5 +81,5 @@ def reap(pid: int) -> int:
 def why(status: int) -> str:
     """How a process ended, in words."""
     if os.WIFSIGNALED(status):
-        return f"signal {signal.Signals(os.WTERMSIG(status)).name}"
+        return f"signal {signal_name(os.WTERMSIG(status))}"
     return f"exit status {os.waitstatus_to_exitcode(status)}"

@@ -10,11 +10,11 @@ How a process is started, who is ready, and what lines look like is others' busi
 from __future__ import annotations
 
 import asyncio
-import signal
 from typing import Final
 
 from meshctl import clock
 from meshctl.control.acks import proxies
+from meshctl.control.signal_names import signal_name
 from meshctl.errors import DONE, FAILED, MeshError
 from meshctl.proxy.tasks import rest
 from meshctl.sidecar.followers import until_seen
@@ -139,7 +139,7 @@ class Team:
         pause = member.restarts.pause(member.code or 0, member.ran) if member.was_killed or member.failure else None
         if pause is not None:
             member.state = "restarting"
-            how = member.failure.message if member.failure else f"was killed ({_signal(member.code)})"
+            how = member.failure.message if member.failure else f"was killed ({signal_name((member.code or 0) - 128)})"
             self._output.warn(member.name, f"{how}; starts again in {pause:g} s")
             asyncio.get_running_loop().call_later(pause, self._restart, member)
         elif member.code and is_first and not had_begun:
@@ -168,7 +168,3 @@ class Team:
 
 def _no_start(member: Member, error: MeshError) -> MeshError:
     return MeshError(error.code, f"{member.name} could not start: {error.message}", hint=error.hint)
-
-
-def _signal(code: int | None) -> str:
-    return signal.Signals((code or 0) - 128).name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import psutil
 import pytest
 
 from meshctl.control.hooks import run_hook
+from meshctl.control.signal_names import signal_name
 
 
 def run(command: str, folder: Path | str = "/", deadline: float = 60.0, **facts: str) -> str:
@@ -40,6 +42,8 @@ def test_what_is_told(tmp_path: Path) -> None:
     """A failure is told with its status or signal and the end of what it said."""
     assert run("echo all is; echo lost >&2; exit 7") == "it ended with 7: all is lost"
     assert run("kill -TERM $$") == "it was ended by SIGTERM"
+    assert run("kill -40 $$") == f"it was ended by {signal_name(40)}"
+    assert (signal_name(signal.SIGRTMIN + 6), signal_name(33)) == ("SIGRTMIN+6", "33")
     assert len(run("seq 10000; exit 1")) < 400
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import psutil
+import pytest
 
 from .certificates import issue
 from .conftest import StartGateway
@@ -67,15 +68,14 @@ def test_a_killed_worker_takes_only_its_own_along(upstreams: Upstreams, start_ga
     assert "signal SIGKILL" in gateway.until_told("worker_ended")
 
 
-def test_the_only_worker_comes_back_at_once(
-    upstreams: Upstreams, start_gateway: StartGateway, http: httpx.Client
-) -> None:
-    """A new request after kill -9 of the only worker is not refused: it waits for the new one."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGRTMIN + 6], ids=["SIGKILL", "one without a name"])
+def test_the_only_worker_comes_back_at_once(upstreams: Upstreams, start_gateway: StartGateway, number: int) -> None:
+    """A new request after the only worker was killed is not refused: it waits for the new one."""
     gateway = start_gateway("--route", f"/={upstreams.url_of('a')}")
     gateway.forgiven = {"worker_ended"}
     for _ in range(2):
         (worker,) = gateway.workers()
-        os.kill(worker, signal.SIGKILL)
+        os.kill(worker, number)
         with httpx.Client(trust_env=False, timeout=30) as client:
             assert client.get(gateway.url).status_code == 200
 
