@@ -9,6 +9,7 @@ import typer
 
 from meshctl.cli.command import FileOption, examples, timeout_option
 from meshctl.cli.session import Session
+from meshctl.errors import MeshError
 
 if TYPE_CHECKING:
     from meshctl.sidecar.team_plan import TeamView
@@ -35,7 +36,8 @@ def up(
 ) -> None:
     """Apply a mesh.toml and run all it has: the gateway, and each `command`, wrapped.
 
-    A service starts when those it is `after` take requests. Ctrl-C ends all in reverse order, a second one at once. The
+    A service starts when those it is `after` take requests. One that takes none in time is named, and --detach then
+    ends with 1; all of it runs on. Ctrl-C ends all in reverse order, a second one at once. The
     lines of all come together here: | is a program's output, ! its errors, * what happens to it."""
     from meshctl.sidecar import team_starting
 
@@ -49,12 +51,17 @@ def up(
         is_quiet=session.terminal.quiet,
     )
     if detach:
-        _show(session, team_starting.up_detached(options, session.terminal.say))
+        view = team_starting.up_detached(options, session.terminal.say)
+        if view.unready:
+            _show(session, view)
+            hint = f"its log is {view.log}; all of it runs on until `meshctl down`"
+            raise MeshError("failed", f"up {_unready(view)}", hint=hint)
+        _tell(session, view)
         return
     team_starting.up(
         options,
         session.terminal.say,
-        on_ready=lambda view: _show(session, view),
+        on_ready=lambda view: _tell(session, view),
         on_error=session.terminal.error,
     )
 
@@ -67,5 +74,15 @@ def has_colours(session: Session) -> bool:
 def _show(session: Session, view: TeamView) -> None:
     rows = [(row.service, row.version, row.state, row.pid, row.app or None, row.address) for row in view.rows]
     session.terminal.table(_COLUMNS, rows)
+
+
+def _tell(session: Session, view: TeamView) -> None:
+    _show(session, view)
     how = f"`meshctl down` ends it; its log is {view.log}" if view.log else "Ctrl-C ends it"
-    session.terminal.say(f"meshctl up: everything runs on revision {view.revision}; {how}")
+    state = _unready(view) if view.unready else f"everything runs on revision {view.revision}"
+    session.terminal.say(f"meshctl up: {state}; {how}")
+
+
+def _unready(view: TeamView) -> str:
+    verb = "is" if len(view.unready) == 1 else "are"
+    return f"runs on revision {view.revision}, but {', '.join(view.unready)} {verb} not ready"

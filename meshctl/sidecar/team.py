@@ -68,8 +68,8 @@ class Team:
     # its life
 
     async def assemble(self) -> TeamView | None:
-        """Start all, and return when each is ready; None where it was ended before. Raises MeshError where somebody
-        cannot start."""
+        """Start all, and return when each is ready or late; None where it was ended before. Raises MeshError where
+        somebody cannot start."""
         while not self._is_ending:
             self._take_notice()
             for member, why in self._roll.overdue():
@@ -115,7 +115,8 @@ class Team:
         except MeshError:
             pass  # They go on with what they have, and so does whoever waits for them.
         self._roll.see(at_once=True)
-        return TeamView(self._plan.revision, tuple(self._roll.rows()), self._plan.log)
+        unready = tuple(each.name for each in self._roll if each.state == "late" or each.code)
+        return TeamView(self._plan.revision, tuple(self._roll.rows()), self._plan.log, unready)
 
     # what happens to members
 

@@ -77,8 +77,10 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class TeamView(msgspec.Struct, frozen=True):
-    """A team that is complete."""
+    """A team that is complete: everybody is ready, done or late."""
 
     revision: int
     rows: tuple[Row, ...]
     log: str = ""
+    unready: tuple[str, ...] = ()
+    """The members that take no requests, though their time is up; those whose work is done are none of them."""

@@ -54,7 +54,9 @@ class Team:
 
         def said() -> bool:
             assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.said()}"
-            return "everything runs" in self.err.read_text() and bool(self.rows())
+            return bool(
+                re.search("^meshctl up: .*runs on revision", self.err.read_text(), re.MULTILINE) and self.rows()
+            )
 
         until(said, "everything to run", timeout=90)
         self.processes()

@@ -190,6 +190,21 @@ def test_in_the_background(up: Up) -> None:
     assert (nothing.status, "nothing runs in" in nothing.err) == (4, True)
 
 
+def test_late_in_the_background(up: Up) -> None:
+    """`--detach` ends with 1 where something is not ready in time, and names it; all of it runs on."""
+    text = command("app", RUN) + command("worker", "sleep 600") + command("queue", "sleep 600")
+    team = up(text, "--detach", "--timeout", "15")
+    assert team.wait() == 1
+    assert "meshctl: up runs on revision 1, but worker, queue are not ready\n" in team.err.read_text()
+    assert {name: row["state"] for name, row in team.rows().items()} == {
+        "app": "ready",
+        "worker": "late",
+        "queue": "late",
+    }
+    assert all(is_alive(pid) for pid in team.record().values())
+    assert team.meshctl("down", "--timeout", "60").status == 0
+
+
 @pytest.mark.skipif("sys.platform != 'linux'", reason="only Linux tells a process that its parent died")
 def test_nothing_survives_a_kill(up: Up) -> None:
     """After a kill -9 of `up` its gateway, its sidecars and its apps end; `down` waits for them and forgets them."""
@@ -268,6 +283,8 @@ def test_jobs_and_workers(up: Up) -> None:
         "worker": "late",
         "app": "ready",
     }
+    assert "meshctl up: runs on revision 1, but worker is not ready; Ctrl-C ends it\n" in team.err.read_text()
+    assert "everything runs" not in team.err.read_text()
     assert team.told("migrate") == ["has ended with 0"]
     assert team.told("worker") == [f"runs, but takes no requests: nothing listens on port {port(team, 'worker')}"]
     os.kill(int(team.rows()["app"]["app"]), signal.SIGKILL)
