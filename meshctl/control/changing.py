@@ -32,6 +32,7 @@ from meshctl.model.mesh import Listener, Mesh
 from meshctl.model.steering import Steering
 from meshctl.model.views import Acknowledgement
 from meshctl.model.weights import Shares
+from meshctl.observe.access_log import check_access_log
 from meshctl.observe.log import Events
 from meshctl.proxy.messages import Discovered, Prepare, Steered, Weighted
 from meshctl.store.protocol import Store
@@ -231,6 +232,9 @@ class Changing:
         try:
             mesh = self._role.effective(extended(revision.mesh(), known))
             listeners = self._role.listeners(mesh)
+            if self.serving is None or mesh.gateway.access_log != self.mesh.gateway.access_log:
+                # Of what is served already, a lost log stops nothing: workers go on without it, and count what is lost.
+                check_access_log(mesh.gateway.access_log)
             await self._be_somebody(mesh, listeners)
             wanted = by_name(listeners)
             for name in wanted.keys() - self.bounds.keys():

@@ -12,6 +12,7 @@ from typing import Final
 from meshctl import clock
 from meshctl.model import mesh
 from meshctl.observe.access_line import RENDER, Line, Render
+from meshctl.observe.outlet import open_file
 from meshctl.observe.sink import Sink
 
 FLUSH_EVERY: Final = 0.25
@@ -66,7 +67,7 @@ class AccessLog:
 
     @property
     def dropped(self) -> int:
-        """Lines lost so far, to a full disk, a reader that does not keep up or one that has gone."""
+        """Lines lost so far, to a full disk, a slow reader, one that has gone, a file that cannot be opened."""
         return self._sink.dropped
 
     @property
@@ -104,11 +105,18 @@ class AccessLog:
 
 
 def open_access_log(config: mesh.AccessLog, *, stdout: int = 1) -> AccessLog | None:
-    """The log that `config` asks for, None where it is off. Raises MeshError where the file cannot be opened."""
+    """The log that `config` asks for, None where it is off. Where the file cannot be opened, lines are lost and counted
+    until it can, and its `problem` is why."""
     if config.path == "off":
         return None
-    sink = Sink(None, fd=stdout) if config.path == "stdout" else Sink(config.path)
+    sink = Sink(None if config.path == "stdout" else config.path, fd=stdout, may_wait=True)
     return AccessLog(sink, render=RENDER[config.format], redact=config.redact)
+
+
+def check_access_log(config: mesh.AccessLog) -> None:
+    """Raises MeshError where the file that `config` asks for cannot be opened."""
+    if config.path not in {"off", "stdout"}:
+        open_file(config.path).close()
 
 
 def _cut(text: str, longest: int) -> str:

@@ -74,6 +74,12 @@ def share(fd: int) -> Outlet:
         raise MeshError("failed", f"file descriptor {fd} cannot be written to: {error.strerror}") from error
 
 
+def nowhere() -> Outlet:
+    """An outlet that takes nothing, in the place of one that cannot be opened."""
+    fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    return Outlet(fd, _closed, lambda: os.close(fd))
+
+
 def _closed(_: bytes | bytearray) -> int:
     raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 

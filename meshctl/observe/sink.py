@@ -15,7 +15,7 @@ from typing import Final
 
 from meshctl import clock
 from meshctl.errors import MeshError
-from meshctl.observe.outlet import Outlet, open_file, share
+from meshctl.observe.outlet import Outlet, nowhere, open_file, share
 
 LIMIT: Final = 1 << 20
 """The bytes that may wait."""
@@ -27,7 +27,8 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Sink:
-    """Whole lines before an outlet: the file `path`, or what `fd` is open for where it is None. Raises MeshError."""
+    """Whole lines before an outlet: the file `path`, or what `fd` is open for where it is None. Raises MeshError where
+    that cannot be opened; one that `may_wait` loses lines instead, and counts them, until it can."""
 
     __slots__ = (
         "_is_stalled",
@@ -42,9 +43,17 @@ class Sink:
         "dropped",
     )
 
-    def __init__(self, path: str | None, *, fd: int = 1, now: Callable[[], float] = clock.monotonic) -> None:
+    def __init__(
+        self, path: str | None, *, fd: int = 1, now: Callable[[], float] = clock.monotonic, may_wait: bool = False
+    ) -> None:
         self._path = path
-        self._outlet: Outlet = share(fd) if path is None else open_file(path)
+        self._refusal = ""  # what the last opening met
+        try:
+            self._outlet: Outlet = share(fd) if path is None else open_file(path)
+        except MeshError as error:
+            if not may_wait:
+                raise
+            self._outlet, self._refusal = nowhere(), error.message
         self._waiting = bytearray()
         self._is_torn = False  # the outlet has the beginning of the first line that waits
         self._now = now
@@ -53,7 +62,6 @@ class Sink:
         """Lines lost so far."""
         self._is_stalled = False  # the reader took nothing more
         self._trouble = ""  # what the last write met
-        self._refusal = ""  # what the last opening met
 
     def __repr__(self) -> str:
         where = self._path or f"fd {self._outlet.fd}"
@@ -62,7 +70,7 @@ class Sink:
     @property
     def problem(self) -> str:
         """Why lines wait or were lost, in words; empty when all is well."""
-        return self._trouble or self._refusal
+        return self._refusal or self._trouble
 
     def write(self, lines: bytes) -> None:
         """Take whole lines, and pass on what the outlet takes now."""

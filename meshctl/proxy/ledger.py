@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from meshctl import clock
-from meshctl.errors import MeshError
 from meshctl.model.mesh import AccessLog as AccessLogConfig
 from meshctl.observe.access_line import Line
 from meshctl.observe.access_log import AccessLog, open_access_log
@@ -105,16 +104,13 @@ class Ledger:
         self._wall_offset = clock.wall() - clock.monotonic()
 
     def configure(self, config: AccessLogConfig) -> str:
-        """Log as `config` says from now on; "" or why that cannot be, and then nothing is logged."""
+        """Log as `config` says from now on; "" or why that cannot be, and then lines are lost until it can."""
         if config == self._config:
             return ""
         self.close()
         self._config = config
-        try:
-            self._log = open_access_log(config)
-        except MeshError as error:
-            return error.message
-        return ""
+        self._log = open_access_log(config)
+        return "" if self._log is None else self._log.problem
 
     def flush(self) -> None:
         """Write the lines that wait."""

@@ -249,6 +249,30 @@ endpoints = ["{upstreams.address("a")}"]
     assert overruled.status()["pending"] == []
 
 
+def test_a_log_that_cannot_be_opened(
+    upstreams: Upstreams, start_gateway: StartGateway, file: Path, http: httpx.Client, tmp_path: Path
+) -> None:
+    """A revision whose access log cannot be opened is refused, and no gateway starts with it. Where its folder goes
+    while it is served, traffic goes on."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    logged = file.read_text().replace("[gateway]", f"[gateway]\naccess_log = '{folder}/x.log'")
+    file.write_text(logged)
+    gateway = start_gateway("-c", file, listen="")
+    gateway.forgiven = {"revision_refused"}
+    (folder / "x.log").unlink()
+    folder.rmdir()
+    assert http.get(gateway.url).headers["x-revision"] == "0"
+    file.write_text(logged.replace("[gateway]", "[gateway]\nlimits.header_count = 50"))
+    gateway.apply(file)
+    file.write_text(logged.replace("x.log", "y.log"))
+    assert '/y.log" cannot be opened: No such file or directory' in gateway.apply(file, status=1).err
+    assert http.get(gateway.url).headers["x-revision"] == "0"
+    gateway.end()
+    refused = gateway.meshctl("gateway", "up", "-c", file, "--detach")
+    assert (refused.status, "cannot be opened" in refused.err) == (1, True)
+
+
 def test_rollback_is_live(upstreams: Upstreams, start_gateway: StartGateway, file: Path, http: httpx.Client) -> None:
     """`config rollback` brings back what was served before, at once."""
     gateway = start_gateway("-c", file, listen="")

@@ -18,7 +18,7 @@ from meshctl import clock
 from meshctl.errors import MeshError
 from meshctl.model.mesh import AccessLog as Config
 from meshctl.observe.access_line import RENDER, Line
-from meshctl.observe.access_log import AccessLog, open_access_log
+from meshctl.observe.access_log import AccessLog, check_access_log, open_access_log
 
 NOW = 1_795_311_034.1235
 REQUEST: dict[str, Any] = {
@@ -302,6 +302,21 @@ def test_off() -> None:
 
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
-    """A log that cannot be written is refused when it is opened, not when the first request comes."""
+    """Whoever asks hears of a log that cannot be opened. One that has to be used all the same counts the lines it
+    loses, and writes as soon as it can."""
+    config = Config(str(tmp_path / "nowhere" / "log"))
     with pytest.raises(MeshError, match="cannot be opened"):
-        open_access_log(Config(str(tmp_path / "nowhere" / "log")))
+        check_access_log(config)
+    log = open_access_log(config)
+    assert log is not None
+    for _ in range(200):
+        log.append(Line(**REQUEST))
+    log.flush()
+    assert log.dropped == 200
+    assert "cannot be opened" in log.problem
+    (tmp_path / "nowhere").mkdir()
+    assert log.reopen()
+    log.append(Line(**REQUEST))
+    log.close()
+    assert (log.dropped, log.problem) == (200, "")
+    assert (tmp_path / "nowhere" / "log").read_text().count("\n") == 1
