@@ -9,6 +9,7 @@ are asked for.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import socket
 from collections import deque
@@ -40,6 +41,8 @@ TRIES: Final = 4
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 """Seconds between two tries of a batch."""
+AGAIN: Final = 10.0
+"""Seconds until it is looked again whether what keeps anybody from being told has been put right."""
 LAST_WORDS: Final = 2.0
 """Seconds for what is left when the proxy ends."""
 
@@ -52,6 +55,8 @@ class Exporting:
         self._record = record
         self._config: Tracing | None = None
         self._task: asyncio.Task[None] | None = None
+        self._again: asyncio.TimerHandle | None = None
+        self._obstacle = ""
         self._waiting: deque[Span] = deque()
         self._some, self._many, self._ending = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._exported = self._dropped = 0
@@ -67,11 +72,12 @@ class Exporting:
         if mesh.tracing == self._config:
             return
         self._config = mesh.tracing
+        self._rest()
         if self._task is not None:
             self._task.cancel()
             self._task = None
         if mesh.tracing is not None:
-            self._task = spawn(self._export(mesh.tracing, mesh.name), name="export traces")
+            self._begin(mesh.tracing, mesh.name)
         else:
             self._forget()
 
@@ -87,6 +93,7 @@ class Exporting:
 
     async def close(self) -> None:
         """Tell what is left, if that can be done at once."""
+        self._rest()
         if self._task is None:
             return
         self._ending.set()
@@ -95,12 +102,22 @@ class Exporting:
         await asyncio.wait([self._task], timeout=LAST_WORDS)
         self._task.cancel()
 
+    def _begin(self, config: Tracing, mesh: str) -> None:
+        self._task = spawn(self._export(config, mesh), name="export traces")
+
+    def _rest(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+
     async def _export(self, config: Tracing, mesh: str) -> None:
         receiver = self._receiver(config, mesh)
         if receiver is None:
             self._task = None
             self._forget()
+            self._again = asyncio.get_running_loop().call_later(AGAIN, self._begin, config, mesh)
             return
+        self._obstacle = ""
         try:
             while self._waiting or not self._ending.is_set():
                 await self._some.wait()
@@ -119,19 +136,27 @@ class Exporting:
         """Whom to tell; None where that is not possible, which is told instead."""
         from meshctl.config.build_tracing import read_fields
 
+        # What was installed meanwhile is found.
+        importlib.invalidate_caches()
         try:
             from meshctl.control.otlp import Receiver
-        except ModuleNotFoundError as error:
+        except ImportError as error:
             hint = 'pip install "meshctl[otlp]"'
-            self._events.warning("tracing_library_missing", module=error.name or "", hint=hint)
+            self._hindered("tracing_library_missing", module=error.name or "", hint=hint)
             return None
         try:
             file = config.headers_file
             fields = read_fields(Path(file).read_text(encoding="utf-8")) if file else []
         except (OSError, ValueError) as error:
-            self._events.warning("tracing_headers_unreadable", file=config.headers_file, error=error)
+            self._hindered("tracing_headers_unreadable", file=config.headers_file, error=error)
             return None
         return Receiver(f"{config.endpoint}/v1/traces", self._resource(config, mesh), fields)
+
+    def _hindered(self, event: str, **facts: object) -> None:
+        """Tell what keeps anybody from being told, once."""
+        if self._obstacle != event:
+            self._obstacle = event
+            self._events.warning(event, **facts)
 
     def _resource(self, config: Tracing, mesh: str) -> dict[str, str | int]:
         record, host = self._record, socket.gethostname()

@@ -222,22 +222,54 @@ def test_headers(tmp_path: Path) -> None:
     asyncio.run(told())
 
 
+def test_a_file_of_fields_that_comes_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that could not be read is read when it can be, without another configuration."""
+    monkeypatch.setattr(exporting, "AGAIN", 0.05)
+
+    async def told() -> None:
+        async with exported() as case:
+            file = tmp_path / "fields"
+            case.ask(headers_file=str(file))
+            await case.until(lambda: case.exporting._task is None)
+            file.write_text("authorization: Bearer x y\n")
+            await case.until(lambda: case.exporting._task is not None and not case.exporting._obstacle)
+            case.tell(1)
+            await case.until(lambda: case.counted == (1, 0))
+
+    asyncio.run(told())
+
+
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Where OpenTelemetry is not installed, what to install is told, and spans are dropped."""
+    """Where OpenTelemetry is not installed, what to install is told once, and spans are dropped until it is."""
+    monkeypatch.setattr(exporting, "AGAIN", 0.05)
     monkeypatch.delitem(sys.modules, "meshctl.control.otlp")
     monkeypatch.delattr(sys.modules["meshctl.control"], "otlp")
-    for name in [each for each in sys.modules if each.startswith("opentelemetry")]:
+    missing = {name: each for name, each in sys.modules.items() if name.startswith("opentelemetry")}
+    for name in missing:
         monkeypatch.setitem(sys.modules, name, None)
 
     async def told() -> None:
         async with exported() as case:
             case.ask()
-            await case.until(lambda: case.exporting._task is None)
+            looked: list[object] = []
+            await case.until(lambda: look(case, looked) >= 3)
             case.tell(1)
             assert case.counted == (0, 1)
+            for name in missing:
+                monkeypatch.setitem(sys.modules, name, missing[name])
+            await case.until(lambda: not case.exporting._obstacle)
+            case.tell(2)
+            await case.until(lambda: case.counted == (1, 1))
+
+    def look(case: Case, looked: list[object]) -> int:
+        """How often it has been looked in vain."""
+        again = case.exporting._again
+        if again is not None and again not in looked and case.exporting._task is None:
+            looked.append(again)
+        return len(looked)
 
     asyncio.run(told())
-    assert "tracing_library_missing" in caplog.text
+    assert caplog.text.count("tracing_library_missing") == 1
 
 
 def test_what_is_said() -> None:

@@ -31,7 +31,7 @@ def judge(asked: Tracing) -> Finding:
     if not has_library():
         return failed("OpenTelemetry is not installed, so nobody is told of traces", 'pip install "meshctl[otlp]"')
     if problem := _headers(asked.headers_file):
-        return failed(problem, "put it right, and apply the configuration again")
+        return failed(problem, "put it right: proxies look again within seconds")
     parts = urlsplit(asked.endpoint)
     where = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
     try:
