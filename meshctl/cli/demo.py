@@ -30,7 +30,7 @@ Try in another terminal:
   curl {url}/v1/orders                    orders, 90 % v1
   curl -H 'x-beta: yes' {url}/v1/orders   always v2
   meshctl traffic shift orders v2=50
-  meshctl certs rotate --all
+  meshctl certs rotate
   meshctl certs ls
   meshctl sidecar ls
   meshctl routes explain GET /v1/orders
