@@ -33,6 +33,10 @@ MANY: Final = 16
 DISCARD_LIMIT: Final = 1_048_576
 """Bytes of a body nobody wants that are still read, so that the client can read its answer and go on."""
 
+TLS: Final = b"\x16\x03"
+"""How TLS begins, in whatever version (RFC 8446 §5.1)."""
+IN_TLS: Final = Malformed("http_required", "this port takes plain HTTP: call it by http://")
+
 
 class Incoming(Client):
     """See the module."""
@@ -92,7 +96,8 @@ class Incoming(Client):
         try:
             rest = self.feed(data)
         except Malformed as error:
-            self._on_malformed(error)
+            is_first = self._head_bytes == len(data) and self.scheme == "http"
+            self._on_malformed(IN_TLS if is_first and data.startswith(TLS) else error)
             return b""
         if rest is not None:
             self._on_upgrade()

@@ -31,6 +31,7 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "version_unsupported": (505, "The request's HTTP version is not supported"),
     "mtls_required": (400, "The port takes mutual TLS from members of the mesh alone"),
     "https_required": (400, "The port takes HTTPS alone"),
+    "http_required": (400, "The port takes plain HTTP alone"),
     "https_in_clear": (400, "An https URL cannot be asked for in the clear"),
     # the client's certificate
     "peer_no_identity": (403, "The caller's certificate does not say which service it is"),

@@ -135,6 +135,16 @@ def test_plain_http_on_a_tls_listener(secure: Gateway) -> None:
         is_refused(client, 400, "https_required")
 
 
+def test_tls_on_a_listener_in_the_clear(client: Wire) -> None:
+    """TLS where plain HTTP is spoken is told so, in words that a look at the wire shows."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    shaking = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="a.test")
+    with pytest.raises(ssl.SSLWantReadError):
+        shaking.do_handshake()
+    client.send(outgoing.read())
+    is_refused(client, 400, "http_required")
+
+
 def test_handshake_that_does_not_come(start: Start, authority: Authority) -> None:
     """A client that does not shake hands is let go of."""
     certificate, key = authority.issue("hasty", "a.test")
