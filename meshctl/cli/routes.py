@@ -16,7 +16,8 @@ from meshctl.cli.steered import remind
 from meshctl.errors import DONE, NOT_FOUND, MeshError
 
 if TYPE_CHECKING:
-    from meshctl.model.views import ExplainView, RouteView, VersionView
+    from meshctl.model.explained import ExplainView
+    from meshctl.model.views import RouteView, VersionView
 
 COLUMNS: Final = ("ROUTE", "MATCH", "TARGET", "VERSIONS", "HEALTHY", "RPS>", "ERRORS>", "P50>", "P99>")
 
@@ -114,7 +115,7 @@ def is_overridden(weights: Iterable[VersionView]) -> bool:
 def _explain_live(session: Session, method: str, url: str, headers: tuple[tuple[str, str], ...]) -> ExplainView:
     from urllib.parse import urlencode
 
-    from meshctl.model.views import ExplainView
+    from meshctl.model.explained import ExplainView
 
     query = [("method", method), ("url", url), *(("header", f"{name}: {value}") for name, value in headers)]
     answers = ask_running(session, f"/v1/explain?{urlencode(query)}", ExplainView)

@@ -10,10 +10,10 @@ import msgspec
 from meshctl import clock
 from meshctl.core.shift import overridden
 from meshctl.errors import MeshError
+from meshctl.model.explained import ExplainView
 from meshctl.model.views import (
     BreakerView,
     EndpointView,
-    ExplainView,
     LimitView,
     PlainCallerView,
     RouteView,

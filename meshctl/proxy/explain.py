@@ -13,12 +13,13 @@ from meshctl.core.match import compile_conditions, hold
 from meshctl.core.paths import normalise
 from meshctl.core.spelling import exposed, read_otherwise
 from meshctl.core.split import Split, bucket
+from meshctl.model.explained import ExplainView, LoserView
 from meshctl.model.mesh import Mesh
 from meshctl.model.policy import Breaker, Ejection, Key, Limit
 from meshctl.model.route import Route
 from meshctl.model.service import Service, Version
 from meshctl.model.units import format_duration, format_percent, format_size, in_a_row
-from meshctl.model.views import EndpointView, ExplainView, LoserView, ServiceView
+from meshctl.model.views import EndpointView, ServiceView
 from meshctl.proxy.described import describe_conditions, describe_match, describe_target
 from meshctl.proxy.explain_filters import Asked, describe_filters
 from meshctl.proxy.explain_passing import describe_security_headers, forwarded_query, table_for

@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meshctl.cli.render import Terminal, milliseconds, number, share
-from meshctl.model.views import LoserView
+from meshctl.model.explained import LoserView
 from meshctl.observe.quoting import DECEIVING, clean, clean_json
 
 

@@ -10,13 +10,13 @@ from meshctl.model.api import ApiRoute
 from meshctl.model.auth import ApiKey, Auth, Need
 from meshctl.model.caching import Caching
 from meshctl.model.checked import BodySchema
+from meshctl.model.explained import ExplainView
 from meshctl.model.limits import By, Quota, RateLimit
 from meshctl.model.mesh import Access, Allow, Mesh
 from meshctl.model.part import Part
 from meshctl.model.passing import Compression, Cors, JsonEdits
 from meshctl.model.route import Redirect, Require, Respond, Route
 from meshctl.model.service import Endpoint, Service, Version
-from meshctl.model.views import ExplainView
 from meshctl.proxy.explain import explain
 from meshctl.proxy.explain_filters import EXPLAINED
 from meshctl.proxy.filters import FILTERS
