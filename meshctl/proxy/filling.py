@@ -11,6 +11,7 @@ Nothing waits for the copy, and one that becomes too long or is cut is dropped.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from meshctl import clock
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from meshctl.proxy.exchange import Exchange
     from meshctl.proxy.service import LiveVersion
 
-_OWN: Final = ("on_response", "answer", "answer_with", "on_response_end")
+_OWN: Final = ("on_response", "answer", "answer_with", "on_response_end", "on_client_full")
+GRACE: Final = 0.5
+"""Seconds for which others wait on when the client that an answer goes to cannot take it as fast as it comes."""
 EXCUSED: Final = 5.0
 """Seconds for which a service that has failed is not asked again for an answer that may be given stale."""
 _CONDITIONS: Final = frozenset((b"if-none-match", b"if-modified-since"))
@@ -70,6 +73,7 @@ class Filling(Through):
         exchange.chosen = self._request.version
         if self._herd is not None:
             self._live.herds[self._herd.key] = self._herd
+            exchange.on_client_full = self.on_client_full
         if self._stale is None:
             return
         exchange.answer_with = self.answer_with
@@ -115,6 +119,14 @@ class Filling(Through):
         self._unhook()
         exchange.cached = self.label or "revalidated"
         stale.give(exchange, self._request.said, b"fwd=stale; fwd-status=304", now)
+
+    def on_client_full(self) -> None:
+        """See `Answering`. The answer now comes at this client's pace, for which nobody else waits for long: the next
+        one asks in its place."""
+        exchange = self._exchange
+        del vars(exchange)["on_client_full"]
+        exchange.on_client_full()
+        self._live.worker.loop.call_later(GRACE, partial(self._end_herd, is_lost=False))
 
     # in the place of the client
 
@@ -240,6 +252,8 @@ class Filling(Through):
             exchange.release()
         exchange.cached = self.label or "stale"
         stale.excused = clock.monotonic() + EXCUSED
+        # Nobody waits for this client to take it.
+        self._end_herd(is_lost=False)
         told = b"fwd=stale; fwd-status=%d" % status if status else b"fwd=stale"
         stale.give(exchange, self._request.said, told, clock.monotonic())
 

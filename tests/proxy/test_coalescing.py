@@ -4,6 +4,7 @@ for its answer, and none waits for what it cannot use."""
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from meshctl.model.caching import Caching
 from meshctl.model.policy import Limits, Retry
 from meshctl.model.route import Route
-from tests.conformance.wire import Wire
+from tests.conformance.wire import PATIENCE, Wire
 
 from .lone_proxy import mesh_of
 from .passage import Passage, answer, request
@@ -67,6 +68,32 @@ def test_a_long_answer(passage: Passage) -> None:
         assert clients[0].read_exactly(100_000)
         wire.send(b"x")
         assert [len(each.read_response().body) for each in clients[1:]] == [200_000] * 2
+
+
+def test_a_client_that_takes_nothing(passage: Passage) -> None:
+    """Nobody waits for a client that does not take its answer: the next one asks in its place, and the others wait for
+    that."""
+    passage.serve(cache=Caching(coalesce=600.0, largest=1 << 25))
+    passage.proxy.until(lambda: passage.proxy.sample().in_flight == 0)
+    with contextlib.ExitStack() as stack:
+        slow = stack.enter_context(passage.proxy.connect("gateway", receive=4096))
+        slow.send(request("/large"))
+        wire = passage.app.hear()
+        wire.read_request()
+        clients = [stack.enter_context(passage.proxy.connect("gateway")) for _ in range(3)]
+        for each in clients:
+            each.send(request("/large"))
+        passage.proxy.until(lambda: passage.proxy.sample().in_flight == 4)
+        # More than all buffers on the way take.
+        sending = threading.Thread(target=wire.send_on, args=(answer(FRESH, body=bytes(24_000_000)),), daemon=True)
+        sending.start()
+        other = passage.app.hear()
+        other.read_request()
+        assert passage.app.is_silent()
+        other.send(answer(FRESH, body=b"quick"))
+        assert [each.read_response().body for each in clients] == [b"quick"] * 3
+        slow.close()
+        sending.join(PATIENCE)
 
 
 @pytest.mark.parametrize("theirs", [answer("Cache-Control: no-store"), answer(status=500), answer(FRESH, "Vary: *")])
