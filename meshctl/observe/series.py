@@ -51,11 +51,13 @@ class Series:
 
     def of(self, caller: str) -> Series:
         """Where to record what came from a service that proved to be `caller`: a part of this series."""
-        found = self._callers.get(caller)
+        callers = self._callers
+        found = callers.get(caller)
+        if found is None and len(callers) >= MOST_CALLERS:
+            caller = "other"
+            found = callers.get(caller)
         if found is None:
-            if len(self._callers) >= MOST_CALLERS:
-                caller = "other"
-            found = self._callers.setdefault(caller, Series(self.key))
+            found = callers[caller] = Series(self.key)
         return found
 
     def record(self, status: int, seconds: float, received: int, sent: int, reason: str = "") -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
+
 import pytest
 
 from meshctl.observe.counters import MOST_RETIRED, Counters
 from meshctl.observe.sample import CLASSES, UNCONFIGURED, Sample, decode, encode
-from meshctl.observe.series import MOST_REASONS, Series
+from meshctl.observe.series import MOST_CALLERS, MOST_REASONS, Series
 from meshctl.wire.reasons import CUT_OFF
 
 
@@ -179,3 +182,21 @@ def test_the_way_to_the_supervisor() -> None:
     ) == (3, 2, 9, 4, 5)
     assert (sent.services[0].retries, sent.services[0].ejections) == ({"budget": 1}, 1)
     assert Sample() == decode(encode(Sample()))
+
+
+def test_callers_beyond_the_bound_cost_no_more() -> None:
+    """Nothing is made anew for each request of a caller that is not told apart."""
+    series = Series(("r", "s", "v"))
+    for number in range(MOST_CALLERS + 1):
+        series.of(f"c{number}")
+    called: list[str] = []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            called.append(frame.f_code.co_name)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    found = series.of("late")
+    sys.setprofile(before)
+    assert (called, found is series.of("later"), found is series.of("c1")) == (["of"], True, False)
