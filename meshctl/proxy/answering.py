@@ -207,6 +207,10 @@ class Answering(Attempt):
         """Add lines to the head of the answer, behind those there are."""
         self.added += CRLF + lines
 
+    def say_date(self) -> None:
+        """Tell when the answer came, where the endpoint does not (RFC 9110 §6.6.1)."""
+        self.say(date_line(int(clock.wall())))
+
     def answer_with(self, status: int, fields: Fields, body: bytes, reason: str) -> None:
         """Answer without any endpoint."""
         self.status = status

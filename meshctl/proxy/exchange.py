@@ -58,9 +58,8 @@ class Exchange(Filtering):
         self.head_after = self.finished = 0.0
 
     def __repr__(self) -> str:
-        where = self.endpoint.address if self.endpoint else "nowhere"
         what = f"{self.request.method} {self.path or self.request.path}"
-        return f"<Exchange {what} → {where} {self.status or self.deadline_reason}>"
+        return f"<Exchange {what} → {self.endpoint or 'nowhere'} {self.status or self.deadline_reason}>"
 
     # the phases
 
@@ -187,6 +186,8 @@ class Exchange(Filtering):
         assert route is not None
         if route.response_bytes and self.is_too_long(response, body):
             return
+        if response.is_undated and route.tells_date:
+            self.say_date()
         if body is not None:
             self.sent = len(body)
             if response.block and (not route.edits_response or route.only_adds(response)):
@@ -213,8 +214,7 @@ class Exchange(Filtering):
         if self.finished:
             return
         self.finished = now
-        worker = self.worker
-        endpoint = self.endpoint
+        worker, endpoint = self.worker, self.endpoint
         worker.exchanges.discard(self)
         if self.trial is not None:
             self.drop_trial()

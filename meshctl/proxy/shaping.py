@@ -44,10 +44,15 @@ def touched(edits: HeaderEdits) -> frozenset[bytes]:
     return dropped(edits) | {name.lower().encode("latin-1") for pair in edits.rename for name in pair}
 
 
+def said(edits: HeaderEdits) -> set[str]:
+    """The names of fields on which the edits have a word."""
+    return {*edits.remove, *(name for name, _ in (*edits.set, *edits.add)), *(new for _, new in edits.rename)}
+
+
 def fixed(edits: HeaderEdits) -> Fields:
     """The lines that are the same for every message."""
-    said = [(name, literal(value)) for name, value in (*edits.set, *edits.add)]
-    return make(*(each for name, value in said if value is not None for each in (name, value)))
+    lines = [(name, literal(value)) for name, value in (*edits.set, *edits.add)]
+    return make(*(each for name, value in lines if value is not None for each in (name, value)))
 
 
 class Line:

@@ -24,7 +24,7 @@ from meshctl.proxy.dressing import dressing
 from meshctl.proxy.filters import FILTERS, Filter
 from meshctl.proxy.filters.addresses import fence
 from meshctl.proxy.preflights import PreflightTable
-from meshctl.proxy.shaping import dropped, edits, fixed, query_shaping, renaming, target, touched
+from meshctl.proxy.shaping import dropped, edits, fixed, query_shaping, renaming, said, target, touched
 from meshctl.proxy.unambiguous import unambiguous
 from meshctl.wire.fields import Fields, without
 from meshctl.wire.message import Response
@@ -56,9 +56,7 @@ class CompiledRoute:
         self.guard = guard
         self.name: str = route.name
         self.service = service
-        self.timeout = route.timeout
-        self.retry = route.retry
-        self.per_try = route.retry.per_try
+        self.timeout, self.retry, self.per_try = route.timeout, route.retry, route.retry.per_try
         self.body_bytes = route.body_bytes or body_limit
         self.response_bytes = route.response_bytes
         self.rank = RANKS.index(route.priority)
@@ -86,6 +84,8 @@ class CompiledRoute:
         """What trailers of answers do not say, nor interim ones."""
         self._response_added = fixed(route.response_headers)
         self._response_renaming = renaming(route.response_headers)
+        self.tells_date = "date" not in said(route.response_headers)
+        """Whether an answer without a Date gets one (RFC 9110 §6.6.1): not where the route has its own word on that."""
         self._only_dresses = route.response_headers == HeaderEdits()
         self.edits_response = bool(
             self._response_drop or self._response_added or self._response_renaming or self.dressing is not None

@@ -179,6 +179,11 @@ def keep_alive_timeout(value: bytes) -> float:
     return inf
 
 
+def is_dated(fields: Fields) -> bool:
+    """Whether they say when the message was made."""
+    return any(field[:5].lower() == b"date:" for field in fields)
+
+
 def encode_fields(fields: Fields) -> bytes:
     """The fields as header lines, each ended by CRLF."""
     return CRLF.join([*fields, b""])

@@ -178,14 +178,18 @@ class Response:
     `special` may be shared with other responses, so nobody changes them."""
 
     __slots__ = (
-        "block", "edited", "edited_by", "fields", "has_body", "keep_alive", "length", "named", "special", "status",
-        "upgrade",
+        "block", "edited", "edited_by", "fields", "has_body", "is_undated", "keep_alive", "length", "named", "special",
+        "status", "upgrade",
     )  # fmt: skip
 
     block: bytes
     """The head as HTTP/1.1 says it to a client, up to and with Content-Length, where it is known; else b""."""
 
+    is_undated: bool
+    """Whether an endpoint sent it without a Date."""
+
     def __init__(self, status: int, fields: Fields, special: dict[bytes, bytes]) -> None:
+        self.is_undated = False
         self.status = status
         self.fields = fields
         self.special = special

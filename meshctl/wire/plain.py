@@ -15,7 +15,7 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
 
-from meshctl.wire.fields import CRLF, MEMBER_RESPONSE_READ, REQUEST_READ, RESPONSE_READ
+from meshctl.wire.fields import CRLF, MEMBER_RESPONSE_READ, REQUEST_READ, RESPONSE_READ, is_dated
 from meshctl.wire.last_fields import LastFields
 from meshctl.wire.message import Request, Response
 from meshctl.wire.reasons import status_line
@@ -212,6 +212,8 @@ class PlainResponses:
             return False
         length = fields.special[b"content-length"]
         response = Response(int(start[1]), fields.passing, fields.special)
+        # Where only values differ, the last head tells.
+        response.is_undated = self._response.is_undated if is_judged else not is_dated(fields.passing)
         response.length = int(length)
         response.keep_alive = True
         response.block = CRLF.join([status_line(response.status), *fields.passing, b"Content-Length: " + length])

@@ -16,6 +16,7 @@ from meshctl.wire.fields import (
     RESPONSE_READ,
     Fields,
     collector,
+    is_dated,
     named_by_connection,
     tokens,
     unheard,
@@ -127,6 +128,7 @@ class ResponseReader:
         else:
             self._interim = 0
             response.keep_alive = parser.should_keep_alive()
+            response.is_undated = not is_dated(response.fields)
             self._read_framing(response, version)
         self.on_response(response)
 
