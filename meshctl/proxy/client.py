@@ -241,11 +241,15 @@ class Client(Heeding, asyncio.Protocol):
     def to_tunnel(self, fields: Fields, status: int = 101) -> None:
         """See `stream.Stream`."""
         self.transport.write(b"%b\r\n%b\r\n" % (status_line(status), encode_fields(fields)))
-        self._tunnel = self.exchange
+        tunnel = self._tunnel = self.exchange
         self._receiving = None
         early, self._unread = self._unread, b""
-        if early and self._tunnel is not None:
-            self._tunnel.on_tunnel_input(early)
+        if tunnel is not None:
+            # It may rest for hours, for which nobody need look at it fifty times a second.
+            self.worker.exchanges.discard(tunnel)
+            self.worker.tunnels.watch(tunnel)
+            if early:
+                tunnel.on_tunnel_input(early)
         self.resume_body()
 
     # what reading and writing share

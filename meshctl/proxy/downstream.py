@@ -146,7 +146,9 @@ class Downstream(Incoming):
         if self._incoming is not None and self._incoming.finished:
             self._incoming = None
         if self._tunnel is not None or self._close_after or self._closing:
-            self._tunnel = None
+            if self._tunnel is not None:
+                self.worker.tunnels.discard(self._tunnel)
+                self._tunnel = None
             self._end_connection()
         elif self._receiving is not None and self._incoming is None:
             if self._receiving.upgrade:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import ExitStack
+
+import psutil
 import pytest
 
+from .conftest import Start, routes
 from .upstream import OK, Upstream
 from .wire import Wire
 
@@ -165,3 +171,26 @@ def test_upgrade_that_the_gateway_answers(client: Wire) -> None:
     fixed = b"\r\n".join([b"GET / HTTP/1.1", b"Host: fixed.test", *ASKED, b"", b""])
     client.send(fixed + fixed)
     assert [client.read_response().body for _ in range(2)] == [b"fixed", b"fixed"]
+
+
+def test_tunnels_that_rest_keep_nobody_awake(start: Start, upstream: Upstream) -> None:
+    """A worker with connections on which nothing happens wakes a few times a second, as without them, not for each tick
+    of the clock of requests."""
+    gateway = start(f'[gateway]\nadmin = "off"\n{routes(upstream)}')
+    worker = psutil.Process(gateway.process.pid).children(recursive=True)[0]
+    with ExitStack() as stack:
+        ends = [
+            (client, opened(client, upstream)) for client in [stack.enter_context(gateway.connect()) for _ in "abc"]
+        ]
+
+        def wakes(seconds: float) -> float:
+            before, began = worker.num_ctx_switches().voluntary, time.monotonic()
+            threading.Event().wait(seconds)
+            return (worker.num_ctx_switches().voluntary - before) / (time.monotonic() - began)
+
+        assert min(wakes(1.0) for _ in range(4)) < 25
+        for client, wire in ends:
+            client.send(b"hello")
+            assert wire.read_exactly(5) == b"hello"
+            wire.close()
+            assert client.read_to_end() == b""
