@@ -47,6 +47,8 @@ class Presence:
         self._is_leaving = False
         self._is_suspended = False
         self._is_announced = False
+        self._revision = 0
+        """The store revision of its last announcement or withdrawal."""
         self._supervisor = supervisor
         self._role = role
         self._events = Events("sidecar")
@@ -87,10 +89,15 @@ class Presence:
         self._is_leaving = True
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        revision = self._settle()
-        if revision:
-            await self._seen(revision, min(SEEN_WITHIN, seconds))
-        idle_since = loop.time() if revision else loop.time() - SETTLING
+        was_announced = self._is_announced
+        self._settle()
+        # A store that fails for a moment is told again: until then others go on sending.
+        told_by = min(loop.time() + SEEN_WITHIN, deadline)
+        while self._is_announced and loop.time() < told_by:
+            await asyncio.sleep(_LOOK)
+        if was_announced and not self._is_announced:
+            await self._seen(self._revision, min(SEEN_WITHIN, deadline - loop.time()))
+        idle_since = loop.time() if was_announced else loop.time() - SETTLING
         while (now := loop.time()) < deadline:
             if await self.in_flight():
                 idle_since = loop.time()
@@ -108,20 +115,19 @@ class Presence:
 
     # the rest is private
 
-    def _settle(self) -> int:
-        """Announce or withdraw what is not as it should be; the store revision of that, 0 where all was well."""
+    def _settle(self) -> None:
+        """Announce or withdraw what is not as it should be; again after a while where the store cannot be told."""
         wanted = self._is_open and not (self.is_drained or self._is_leaving or self._is_suspended)
         if wanted == self._is_announced:
-            return 0
+            return
         supervisor = self._supervisor
         try:
             revision = supervisor.announce(self._registration()) if wanted else supervisor.withdraw()
         except MeshError as error:
             supervisor.changing.store_failed(error)
             supervisor.loop.call_later(AGAIN_AFTER, self._settle)
-            return 0
-        self._is_announced = wanted
-        return revision
+            return
+        self._is_announced, self._revision = wanted, revision
 
     def _registration(self) -> Registration:
         serving, record = self._supervisor.changing.serving, self._supervisor.record
