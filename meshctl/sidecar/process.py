@@ -32,6 +32,7 @@ from meshctl.sidecar.ports import Port, check_port, choose_port
 from meshctl.sidecar.role import SidecarRole
 from meshctl.sidecar.wrapper import Intercept, Place, Wrapper, Wrapping
 from meshctl.store.home import Home
+from meshctl.store.protocol import Store
 
 KEPT_LOGS: Final = 10
 """Access logs of former runs that are kept, for each version of a service."""
@@ -80,11 +81,12 @@ def _serve(options: Options, teller: Teller) -> int:
     port = _port(options.port)
     enclosure = _enclosure(options.wrapping.intercept, port.number)
     access_log = str(home.logs / f"{options.proxy}.log")
-    _forget_logs(home.logs, options.proxy)
+    store = SqliteStore(home.database)
+    _forget_logs(home.logs, options.proxy, store)
     role = _role(options, port.number, access_log, is_enclosed=enclosure is not None)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    supervisor = Supervisor(loop, home, SqliteStore(home.database), _record(options, home, access_log), role)
+    supervisor = Supervisor(loop, home, store, _record(options, home, access_log), role)
     if enclosure is not None:
         enclosure.watch(loop)
         told, sockets = enclosure.order
@@ -163,13 +165,17 @@ def _port(wanted: int) -> Port:
     return Port(wanted)
 
 
-def _forget_logs(folder: Path, proxy: str) -> None:
-    """Each run of an app has a log of its own: drop all but the last ones of its service and version. One that is still
-    written to is made anew by whoever writes."""
+def _forget_logs(folder: Path, proxy: str, store: Store) -> None:
+    """Each run of an app has a log of its own: drop all but the last ones of its service and version that have
+    ended."""
+    from meshctl.control.acks import proxies
+
     number = "[0-9a-f]" * 6
-    with suppress(OSError):
+    with suppress(OSError, MeshError):
+        # Whoever runs is known before it makes its log.
         found = sorted(folder.glob(f"{proxy[:-6]}{number}.log"), key=lambda path: path.stat().st_mtime)
-        for each in found[:-KEPT_LOGS]:
+        running = {each.id for each in proxies(store)}
+        for each in [each for each in found if each.stem not in running][:-KEPT_LOGS]:
             each.unlink(missing_ok=True)
 
 

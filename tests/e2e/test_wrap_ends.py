@@ -11,13 +11,18 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from meshctl.control.acks import register
+from meshctl.control.discovery import machine
+from meshctl.model.views import ProxyRecord
 from meshctl.store.home import open_home
+from meshctl.store.sqlite import SqliteStore
 
 from .gateway import Ended, is_alive, meshctl, meshctl_process
 from .sidecar import Wrapped
@@ -126,8 +131,10 @@ def _remarks(home: Path, command: tuple[str, ...], *, has_proxy: bool = True, **
     return told
 
 
-def test_logs_of_former_runs(home: Path) -> None:
-    """The access logs of an app's last runs are kept, older ones dropped; those of other apps are left alone."""
+def test_logs_of_former_runs(tmp_path: Path) -> None:
+    """The access logs of an app's last runs are kept, older ones dropped; those of other apps are left alone, and
+    so are those of runs that have not ended."""
+    home = tmp_path / "home"
     logs = open_home(home).logs
     for number in range(20):
         file = logs / f"old-default-{number:06x}.log"
@@ -137,9 +144,12 @@ def test_logs_of_former_runs(home: Path) -> None:
     for each in others:
         each.write_text("")
         os.utime(each, (0, 0))
+    running = ProxyRecord("old-default-000003", "sidecar", os.getpid(), 0.0, "/nowhere", machine=machine())
+    with closing(SqliteStore(open_home(home).database)) as store:
+        register(store, running, store.grant(600))
     assert wrapped(home, "--service", "old", "true").status == 0
     kept = {each.name for each in logs.glob("old-default-0000*.log")}
-    assert kept == {f"old-default-{number:06x}.log" for number in range(10, 20)}
+    assert kept == {f"old-default-{number:06x}.log" for number in (3, *range(10, 20))}
     assert all(each.exists() for each in others)
 
 
