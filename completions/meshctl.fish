@@ -94,7 +94,7 @@ complete -c meshctl -n '__meshctl_at gateway' -a logs -d 'Print the end of the g
 complete -c meshctl -n '__meshctl_at gateway' -s h -l help -d 'Show this text'
 complete -c meshctl -n '__meshctl_at gateway up' -s c -l config -r -F -d 'The configuration (default: the nearest mesh.toml upward)'
 complete -c meshctl -n '__meshctl_at gateway up' -s r -l route -r -d 'Send a path to a URL; may be given again'
-complete -c meshctl -n '__meshctl_at gateway up' -s l -l listen -r -d 'Listen here (default: as the file says, else 127.0.0.1:8080); :0 takes a free port'
+complete -c meshctl -n '__meshctl_at gateway up' -s l -l listen -r -d 'Listen here (default: as the file says, else 127.0.0.1:8080); port 0 is a free one, no host every address'
 complete -c meshctl -n '__meshctl_at gateway up' -l admin -r -d 'Serve /metrics, /healthz and /readyz here, or off (default: as the file says, else a free port)'
 complete -c meshctl -n '__meshctl_at gateway up' -s w -l workers -x -a 'auto' -d 'Worker processes; auto is one for each core (default: as the file says, else 1)'
 complete -c meshctl -n '__meshctl_at gateway up' -s d -l detach -d 'Run in the background; return when it is ready'

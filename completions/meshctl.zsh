@@ -123,7 +123,7 @@ _meshctl() {
             _arguments \
                 '*-c[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' '*--config[The configuration (default\: the nearest mesh.toml upward)]:FILE:_files' \
                 '*-r[Send a path to a URL; may be given again]:PATH=URL: ' '*--route[Send a path to a URL; may be given again]:PATH=URL: ' \
-                '*-l[Listen here (default\: as the file says, else 127.0.0.1\:8080); \:0 takes a free port]:ADDR: ' '*--listen[Listen here (default\: as the file says, else 127.0.0.1\:8080); \:0 takes a free port]:ADDR: ' \
+                '*-l[Listen here (default\: as the file says, else 127.0.0.1\:8080); port 0 is a free one, no host every address]:ADDR: ' '*--listen[Listen here (default\: as the file says, else 127.0.0.1\:8080); port 0 is a free one, no host every address]:ADDR: ' \
                 '*--admin[Serve /metrics, /healthz and /readyz here, or off (default\: as the file says, else a free port)]:ADDR: ' \
                 '*-w[Worker processes; auto is one for each core (default\: as the file says, else 1)]:N auto:(auto)' '*--workers[Worker processes; auto is one for each core (default\: as the file says, else 1)]:N auto:(auto)' \
                 '*-d[Run in the background; return when it is ready]' '*--detach[Run in the background; return when it is ready]' \

@@ -25,7 +25,8 @@ ListenOption = Annotated[
         "--listen",
         "-l",
         metavar="ADDR",
-        help="Listen here (default: as the file says, else 127.0.0.1:8080); :0 takes a free port. May be given again.",
+        help="Listen here (default: as the file says, else 127.0.0.1:8080); port 0 is a free one, no host "
+        "every address. May be given again.",
     ),
 ]
 AdminOption = Annotated[
@@ -50,7 +51,7 @@ WorkersOption = Annotated[
 @examples("""
     meshctl gateway up --route /=http://127.0.0.1:8000
     meshctl gateway up -c mesh.toml --detach
-    meshctl gateway up --route /api=http://127.0.0.1:9000/v2 --route /=http://127.0.0.1:8000 --listen :0
+    meshctl gateway up --route /api=http://127.0.0.1:9000/v2 --route /=http://127.0.0.1:8000 -l 127.0.0.1:0
 """)
 def up(
     session: Session,
@@ -198,8 +199,10 @@ def _workers(text: str | None) -> int | None:
 
 
 def _tell_ready(session: Session, view: ProxyView, how_to_stop: str) -> None:
-    urls = "  ".join(listener.url for listener in view.listeners)
-    admin = f"  admin {view.admin}" if view.admin else ""
+    from meshctl.model.address import shown
+
+    urls = "  ".join(listener.shown for listener in view.listeners)
+    admin = f"  admin {shown(view.admin, view.admin_address)}" if view.admin else ""
     session.terminal.say(f"meshctl gateway ready  {urls}  ({_content(session, view)}){admin}  {how_to_stop}")
 
 
@@ -215,6 +218,7 @@ def _content(session: Session, view: ProxyView) -> str:
 
 def _show(session: Session, view: ProxyView, now: float) -> None:
     from meshctl.control.at_start import told
+    from meshctl.model.address import shown
     from meshctl.model.units import format_duration
 
     behind = f" (revision {view.latest} is applied)" if view.latest > view.revision else ""
@@ -222,8 +226,8 @@ def _show(session: Session, view: ProxyView, now: float) -> None:
         [
             (view.role, view.id),
             ("state", view.state),
-            *(("listens", listener.url) for listener in view.listeners),
-            ("admin", view.admin),
+            *(("listens", listener.shown) for listener in view.listeners),
+            ("admin", shown(view.admin, view.admin_address)),
             ("source", view.source),
             ("revision", f"{view.revision}{behind}"),
             ("refused", view.refusal),

@@ -201,7 +201,7 @@ def _tell_ready(session: Session, view: ProxyView) -> None:
         parts.append(f"app :{view.app.port} (process {view.app.pid})")
     for each in view.listeners:
         word = {"inbound": "inbound", "outbound": "proxy", "gateway": "gateway"}.get(each.entry, each.entry)
-        parts.append(f"{word} {each.url if each.entry == 'gateway' else each.address}")
+        parts.append(f"{word} {each.shown if each.entry == 'gateway' else each.address}")
     if view.admin:
         parts.append(f"admin {view.admin}")
     session.terminal.say("  ".join(parts))

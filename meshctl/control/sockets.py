@@ -113,7 +113,7 @@ def _explain(listener: Listener, error: OSError) -> MeshError:
     shown = listener.address
     if error.errno == errno.EADDRINUSE:
         holder = holder_of(listener.port)
-        hint = "stop it, or give another port: 0 takes a free one, as in `--listen :0`"
+        hint = "stop it, or give another port: 0 takes a free one, as in `--listen 127.0.0.1:0`"
         return MeshError("address_in_use", f"{shown} is taken by {holder}", hint=hint)
     why, hint = _WHY.get(error.errno or 0, (os.strerror(error.errno or 0).lower(), "choose another address"))
     return MeshError("address_unusable", f"{shown} cannot be listened on: {why}", hint=hint)

@@ -79,3 +79,20 @@ def _reach(host: str) -> tuple[str, ...]:
     except ValueError:
         return (f"{host}/?",)
     return (f"any{found.version}",) if found.is_unspecified else (f"{found}/{found.version}",)
+
+
+def shown(url: str, address: str) -> str:
+    """A URL on this machine, with a word where the address behind it is every one that the machine has.
+
+    >>> shown("http://localhost:80", "[::]:80"), shown("http://127.0.0.1:80", "127.0.0.1:80")
+    ('http://localhost:80 (every address)', 'http://127.0.0.1:80')
+    """
+    host = address.rpartition(":")[0].strip("[]")
+    return f"{url} (every address)" if address and (not host or _is_unspecified(host)) else url
+
+
+def _is_unspecified(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False

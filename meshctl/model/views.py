@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from meshctl.model.address import shown
 from meshctl.model.steering import Fault, Mirror
 
 _OUT: Final = frozenset({"unhealthy", "ejected", "unresolved"})
@@ -139,6 +140,11 @@ class ListenerView(msgspec.Struct, frozen=True):
     tls: bool = False
     entry: str = "gateway"
     """Which routes it serves (`model.mesh.Listener.entry`)."""
+
+    @property
+    def shown(self) -> str:
+        """Where to reach it, and who can."""
+        return shown(self.url, self.address)
 
 
 class IdentityView(msgspec.Struct, frozen=True):

@@ -104,7 +104,7 @@ class Roll:
         for member in self:
             app = self._apps.get(member.pid)
             listens = member.view.listeners if member.view else ()
-            urls = "  ".join(each.url for each in listens if each.entry == GATEWAY)
+            urls = "  ".join(each.shown for each in listens if each.entry == GATEWAY)
             address = f"127.0.0.1:{app.port}" if app else urls
             yield Row(
                 member.seat.service, member.seat.version, member.state, member.pid, app.pid if app else 0, address

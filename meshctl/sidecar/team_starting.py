@@ -149,7 +149,7 @@ def _serves_already(store: Store, say: Say) -> bool:
 
     for each in proxies(store):
         if each.role == GATEWAY:
-            urls = "  ".join(listener.url for listener in each.listeners)
+            urls = "  ".join(listener.shown for listener in each.listeners)
             say(f"the gateway that runs already serves the mesh: {urls} (process {each.pid})")
             return True
     return False

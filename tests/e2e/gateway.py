@@ -86,7 +86,8 @@ class Gateway:
             return _READY.search(self.events())
 
         found = until(said, "the gateway to be ready", timeout=100)
-        self.urls = found["urls"].split("  ")
+        # One that listens everywhere says so.
+        self.urls = [each.partition(" ")[0] for each in found["urls"].split("  ")]
         self.admin = found["admin"] or ""
         return self
 

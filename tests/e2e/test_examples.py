@@ -82,7 +82,7 @@ NOT_TYPED = {
     "meshctl up web": ENDLESS,
     "meshctl down --timeout 10": "there is one mesh to end, which `meshctl down` does",
     "meshctl gateway up --route /=http://127.0.0.1:8000": ENDLESS,
-    "meshctl gateway up --route /api=http://127.0.0.1:9000/v2 --route /=http://127.0.0.1:8000 --listen :0": ENDLESS,
+    "meshctl gateway up --route /api=http://127.0.0.1:9000/v2 --route /=http://127.0.0.1:8000 -l 127.0.0.1:0": ENDLESS,
     "meshctl gateway logs -f -n 100": ENDLESS,
     "meshctl sidecar wrap --service orders -- python app.py": ENDLESS,
     "meshctl sidecar wrap --service web --upstream orders -- node server.js": ENDLESS,

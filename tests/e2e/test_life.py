@@ -32,10 +32,13 @@ def connects(port: int) -> bool:
 
 
 def test_port_0_is_chosen_and_told(upstreams: Upstreams, start_gateway: StartGateway, http: httpx.Client) -> None:
-    """`--listen :0` takes a free port, prints it, and answers there over IPv4 and IPv6."""
+    """`--listen :0` takes a free port, prints it, says that it is open everywhere, and answers there over IPv4 and
+    IPv6."""
     gateway = start_gateway("--route", f"/={upstreams.url_of('a')}", listen=":0")
     assert gateway.url == f"http://localhost:{gateway.port}"
     assert gateway.port > 0
+    assert f"  {gateway.url} (every address)  (" in gateway.events()
+    until(lambda: f"{gateway.url} (every address)\n" in gateway.meshctl("gateway", "status").out, "status to say so")
     hosts = ["127.0.0.1", "localhost", *(["[::1]"] if socket.has_dualstack_ipv6() else [])]
     assert {http.get(f"http://{host}:{gateway.port}/").status_code for host in hosts} == {200}
 

@@ -26,7 +26,7 @@ def ports(facts: Facts) -> Finding:
     wanted = applied.mesh().gateway.listeners
     gateway = [record for record in facts.living() if record.role == "gateway"]
     if gateway:
-        return passed(f"{', '.join(each.url for each in gateway[0].listeners)}: the gateway's own")
+        return passed(f"{', '.join(each.shown for each in gateway[0].listeners)}: the gateway's own")
     return worst(_taken(wanted, facts.ports()), f"{', '.join(each.address for each in wanted)}: free")
 
 
@@ -34,7 +34,7 @@ def _taken(wanted: Iterable[Listener], taken: Collection[int]) -> Iterable[Findi
     for listener in wanted:
         if listener.port in taken:
             detail = f"{listener.address} is taken by {holder_of(listener.port)}, and no gateway runs"
-            yield warned(detail, "stop it, or listen elsewhere: meshctl gateway up --listen :0")
+            yield warned(detail, "stop it, or listen elsewhere: meshctl gateway up --listen 127.0.0.1:0")
 
 
 def reserved(facts: Facts) -> Finding:
