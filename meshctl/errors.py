@@ -6,6 +6,7 @@ where in lower case without a full stop; `hint` says what to do now.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
 from typing import Final
 
@@ -46,6 +47,11 @@ def none_runs() -> MeshError:
     """There is no running proxy to ask."""
     hint = "start one with `meshctl up` or `meshctl gateway up`, or name the home of one that runs with --home"
     return MeshError("not_running", "nothing runs in this home", hint=hint)
+
+
+def install(extra: str) -> str:
+    """What to do where the libraries of an extra are not there. On PyPI the name meshctl is somebody else's."""
+    return f"in a checkout of meshctl: {sys.executable} -m pip install '.[{extra}]'"
 
 
 def nearest(name: str, known: Collection[str]) -> str:

@@ -142,7 +142,7 @@ class RateLimitingTable(Table):
     headers: bool | None = Field(None, description="Whether answers tell what is left (RateLimit, RateLimit-Policy).")
     backend: RedisUrl | None = Field(
         None,
-        description="A Redis that several gateways share their limits in; needs meshctl[redis].",
+        description="A Redis that several gateways share their limits in; needs pip install '.[redis]'.",
         examples=["redis://127.0.0.1:6379/0"],
     )
 

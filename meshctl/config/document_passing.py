@@ -166,7 +166,7 @@ class CompressionTable(Table):
     """How answers are compressed for clients that take it. true takes the defaults."""
 
     codings: Annotated[list[Literal["zstd", "br", "gzip"]], Field(min_length=1)] | None = Field(
-        None, description="The codings, best first; zstd and br need meshctl[compression]."
+        None, description="The codings, best first; zstd and br need pip install '.[compression]'."
     )
     minimum: Size | None = Field(None, description="The shortest body that is compressed.")
     types: Annotated[list[MediaRange], Field(min_length=1)] | None = Field(

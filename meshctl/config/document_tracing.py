@@ -33,7 +33,7 @@ class TracingTable(Table):
 
     endpoint: Annotated[
         str, BeforeValidator(_receiver, json_schema_input_type=string("http://127.0.0.1:4318", pattern="^https?://"))
-    ] = Field(description="A receiver of OTLP over HTTP; /v1/traces is added. Needs meshctl[otlp].")
+    ] = Field(description="A receiver of OTLP over HTTP; /v1/traces is added. Needs pip install '.[otlp]'.")
     sample: Percent | None = Field(
         None, description="The share of the traces that begin here; of others whoever began them has decided."
     )

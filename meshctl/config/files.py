@@ -14,7 +14,7 @@ import msgspec
 
 from meshctl import clock
 from meshctl.config.problems import ConfigInvalid, Finding, Problem, Wrong, quoted
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, install
 from meshctl.model.mesh import Mesh
 
 if TYPE_CHECKING:
@@ -202,8 +202,8 @@ def _tracing(document: Document, folder: Path) -> list[Finding]:
         return []
     findings = []
     if not has_library():
-        hint = 'pip install "meshctl[otlp]"'
-        findings.append(Finding(("tracing",), "nobody is told: OpenTelemetry is not installed", "", hint, "warning"))
+        problem = "nobody is told: OpenTelemetry is not installed"
+        findings.append(Finding(("tracing",), problem, "", install("otlp"), "warning"))
     path: KeyPath = ("tracing", "headers_file")
     if file := document.tracing.headers_file:
         try:

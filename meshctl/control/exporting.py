@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from meshctl import __version__
+from meshctl.errors import install
 from meshctl.model.tracing import Traced
 from meshctl.observe.log import Events
 from meshctl.observe.sample import Sample
@@ -141,8 +142,7 @@ class Exporting:
         try:
             from meshctl.control.otlp import Receiver
         except ImportError as error:
-            hint = 'pip install "meshctl[otlp]"'
-            self._hindered("tracing_library_missing", module=error.name or "", hint=hint)
+            self._hindered("tracing_library_missing", module=error.name or "", hint=install("otlp"))
             return None
         try:
             file = config.headers_file

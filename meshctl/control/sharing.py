@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from meshctl import clock
 from meshctl.core.gcra import Rate
+from meshctl.errors import install
 from meshctl.model.limits import REDIS_PASSWORD, By
 from meshctl.model.mesh import Mesh
 from meshctl.observe.log import Events
@@ -108,7 +109,7 @@ class Sharing:
             from redis.exceptions import RedisError
             from redis.retry import Retry
         except ImportError:
-            self._events.warning("limits_backend_missing", backend=url, hint='pip install "meshctl[redis]"')
+            self._events.warning("limits_backend_missing", backend=url, hint=install("redis"))
             return
         client: Any = library.Redis.from_url(
             url,

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from meshctl.core.recursion import multiplies
+from meshctl.errors import install
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError, Validator
@@ -22,7 +23,7 @@ MOST: Final = 20
 """Faults that are told of at once."""
 STEPS: Final = 20_000
 """Of a pattern that has to try again and again, in one value."""
-INSTALL: Final = 'pip install "meshctl[openapi]"'
+INSTALL: Final = install("openapi")
 SHALLOW: Final = 12
 """Levels that a value may have where the schema takes more and more time with each."""
 _VAGUE: Final = "does not meet the schema"

@@ -116,4 +116,4 @@ def test_without_the_library(meshctl: Meshctl, folder: Path, monkeypatch: pytest
             patched.setitem(sys.modules, library, missing)
             ended = meshctl("validate")
         assert ended.status == 3
-        assert 'pip install "meshctl[openapi]"' in ended.err
+        assert f"{sys.executable} -m pip install '.[openapi]'" in ended.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,4 +27,4 @@ def test_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = traces.judge(asked)
     assert (found.status, "connection refused" in found.detail) == ("warn", True)
     monkeypatch.setattr(traces, "has_library", lambda: False)
-    assert traces.judge(asked).hint == 'pip install "meshctl[otlp]"'
+    assert traces.judge(asked).hint == f"in a checkout of meshctl: {sys.executable} -m pip install '.[otlp]'"

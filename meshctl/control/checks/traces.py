@@ -12,7 +12,7 @@ from meshctl.config.build_tracing import has_library, read_fields
 from meshctl.control.checks.facts import Facts
 from meshctl.control.checks.finding import Finding, Unknown, failed, passed, warned
 from meshctl.control.revisions import nothing
-from meshctl.errors import because
+from meshctl.errors import because, install
 from meshctl.model.tracing import Tracing
 
 _PATIENCE: Final = 2.0
@@ -29,7 +29,7 @@ def told(facts: Facts) -> Finding:
 def judge(asked: Tracing) -> Finding:
     """See `told`."""
     if not has_library():
-        return failed("OpenTelemetry is not installed, so nobody is told of traces", 'pip install "meshctl[otlp]"')
+        return failed("OpenTelemetry is not installed, so nobody is told of traces", install("otlp"))
     if problem := _headers(asked.headers_file):
         return failed(problem, "put it right: proxies look again within seconds")
     parts = urlsplit(asked.endpoint)
