@@ -43,10 +43,10 @@ EXIT_STATUS: Final[dict[str, int]] = {
 }
 
 
-def none_runs() -> MeshError:
-    """There is no running proxy to ask."""
+def none_runs(home: object = None) -> MeshError:
+    """There is no running proxy to ask in `home`, a path, where that is known."""
     hint = "start one with `meshctl up` or `meshctl gateway up`, or name the home of one that runs with --home"
-    return MeshError("not_running", "nothing runs in this home", hint=hint)
+    return MeshError("not_running", f"nothing runs in {'this home' if home is None else f'the home {home}'}", hint=hint)
 
 
 def install(extra: str) -> str:

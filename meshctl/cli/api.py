@@ -110,7 +110,7 @@ def _readings(session: Session) -> Asked | None:
 
     try:
         with session.store() as store:
-            return ask_readings(store, WINDOW, timeout=DEADLINE)
+            return ask_readings(store, session.home().path, WINDOW, timeout=DEADLINE)
     except MeshError as error:
         if error.code != "not_running":
             raise

@@ -68,7 +68,8 @@ def ask(session: Session, window: str) -> tuple[Asked, Mapping[tuple[str, str], 
     if not 1 <= seconds <= SPAN:
         raise MeshError("usage", f'"{window}" is no window', hint="--window takes 1s to 15m")
     with session.store() as store:
-        return ask_readings(store, seconds, timeout=DEADLINE), meshed(store), seconds
+        asked = ask_readings(store, session.home().path, seconds, timeout=DEADLINE)
+        return asked, meshed(store), seconds
 
 
 def rows_by(asked: Asked, by: By, services: Sequence[str], meshed: Iterable[tuple[str, str]]) -> list[tuple[Name, Row]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -75,7 +76,7 @@ def up(
 
     options = _options(session, config, tuple(route or ()), tuple(listen or ()), admin, count)
     if detach:
-        _tell_ready(session, gateway.up_detached(options, session.terminal.say), "`meshctl gateway down` stops it")
+        _tell_ready(session, gateway.up_detached(options, session.terminal.say), f"`{_down(session)}` stops it")
         return
     gateway.up(
         options,
@@ -188,6 +189,12 @@ def _options(
     return GatewayOptions(
         home=session.home(create=True), file=file, routes=routes, listen=listen, admin=admin, workers=workers
     )
+
+
+def _down(session: Session) -> str:
+    """The command that stops the gateway of this session's home."""
+    home = f"--home {quote(str(session.home_option))} " if session.home_option else ""
+    return f"meshctl {home}gateway down"
 
 
 def _workers(text: str | None) -> int | None:

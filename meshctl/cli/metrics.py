@@ -45,7 +45,7 @@ def show(
     from meshctl.observe.mesh_exposition import expose_mesh, together
 
     with session.store() as store:
-        members, silent = ask_metrics(store)
+        members, silent = ask_metrics(store, session.home().path)
     if output is Form.JSON:
         session.terminal.document([_document(family) for family in together(members)])
     else:

@@ -66,9 +66,10 @@ def with_proxy(rows: Sequence[tuple[ProxyRecord, T]]) -> bool:
 
 def _none_runs(session: Session) -> MeshError:
     from meshctl.control.unlisted import unlisted
+    from meshctl.store.home import which_home
 
     try:
-        found = unlisted(session.home())
-    except MeshError:
-        found = None  # There is no home at all.
-    return found or none_runs()
+        home = session.home()
+    except MeshError:  # There is none at all.
+        return none_runs(which_home(session.home_option))
+    return unlisted(home) or none_runs(home.path)

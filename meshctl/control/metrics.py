@@ -64,12 +64,12 @@ async def told(supervisor: Supervisor) -> bytes:
     return msgspec.json.encode(Told(supervisor.fleet.totals.merged(), facts))
 
 
-def ask_metrics(store: Store) -> tuple[list[Member], dict[str, str]]:
+def ask_metrics(store: Store, home: Path) -> tuple[list[Member], dict[str, str]]:
     """Every proxy of the home with what it told, asked at the same time, and why some did not answer, by their ids.
-    Raises MeshError not_running."""
+    Raises MeshError not_running, which names the home."""
     records = recorded(store)
     if not records:
-        raise none_runs()
+        raise none_runs(home)
     answers = ask_all(records, _TARGET)
     said = {answer.record.id: answer.body for answer in answers if not answer.error}
     return _members(records, said), {answer.record.id: answer.error.message for answer in answers if answer.error}

@@ -6,6 +6,7 @@ How it becomes one picture stands in `observe.reading`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -94,11 +95,12 @@ def _together(loads: Sequence[Load]) -> Load:
 # what is asked
 
 
-def ask_readings(store: Store, seconds: int, *, timeout: float) -> Asked:
-    """The last `seconds` of every running proxy, asked at the same time. Raises MeshError not_running."""
+def ask_readings(store: Store, home: Path, seconds: int, *, timeout: float) -> Asked:
+    """The last `seconds` of every running proxy, asked at the same time. Raises MeshError not_running, which names the
+    home."""
     records = proxies(store)
     if not records:
-        raise none_runs()
+        raise none_runs(home)
     answers = ask_all(records, f"/v1/stat?seconds={seconds}", timeout=timeout)
     decoder = msgspec.json.Decoder(Reading)
     return Asked(

@@ -171,4 +171,14 @@ def test_no_gateway_has_no_logs(meshctl: Meshctl) -> None:
     """Where no gateway ever ran nobody is told about the logs of one that writes to a terminal."""
     assert meshctl("keys", "create", "--owner", "acme").status == 0
     ended = meshctl("gateway", "logs")
-    assert (ended.status, "nothing runs in this home" in ended.err) == (4, True)
+    assert (ended.status, "nothing runs in the home /" in ended.err) == (4, True)
+
+
+def test_nothing_runs_where(meshctl: Meshctl, folder: Path) -> None:
+    """Where nothing runs, the home that was meant is named, be it there or not."""
+    other = folder / "other"
+    assert f"nothing runs in the home {other}\n" in meshctl("--home", str(other), "status").err
+    assert meshctl("--home", str(other), "keys", "create", "--owner", "acme").status == 0
+    for words in (("status",), ("stat",), ("metrics", "show"), ("gateway", "down")):
+        ended = meshctl("--home", str(other), *words)
+        assert (ended.status, f"nothing runs in the home {other}\n" in ended.err) == (4, True)

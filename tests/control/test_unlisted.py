@@ -29,7 +29,7 @@ def test_told_while_the_lock_is_held(
     os.close(lock)
     assert unlisted(home) is None
     assert run(["gateway", "status"]) == 4
-    assert "nothing runs in this home" in capsys.readouterr().err
+    assert f"nothing runs in the home {home.path}" in capsys.readouterr().err
 
 
 def test_a_lock_that_says_nothing(home: Home, tmp_path: Path) -> None:

@@ -43,6 +43,15 @@ def test_port_0_is_chosen_and_told(upstreams: Upstreams, start_gateway: StartGat
     assert {http.get(f"http://{host}:{gateway.port}/").status_code for host in hosts} == {200}
 
 
+def test_how_to_stop_it(upstreams: Upstreams, tmp_path: Path) -> None:
+    """What says how to stop a gateway names its home where it was named."""
+    home = tmp_path / "a home"
+    route = ("--route", f"/={upstreams.url_of('a')}", "--listen", "127.0.0.1:0")
+    started = meshctl(home, "gateway", "up", *route, "--detach")
+    assert (started.status, f"`meshctl --home '{home}' gateway down` stops it" in started.err) == (0, True), started.err
+    assert meshctl(home, "gateway", "down", "--timeout", "60s").status == 0
+
+
 def test_a_taken_port_names_its_holder(upstreams: Upstreams, start_gateway: StartGateway, tmp_path: Path) -> None:
     """`up` on a taken port ends with 1 and names the process that holds it: another program, or another gateway."""
     route = ("--route", f"/={upstreams.url_of('a')}")
