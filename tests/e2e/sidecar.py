@@ -70,7 +70,7 @@ class Wrapped:
         self.until_started()
         until(self.registration, f"{self.id} to be registered", timeout=60)
         with closing(SqliteStore(self.home / "mesh.db")) as store:
-            asyncio.run(until_seen(store, store.revision, proxies(store), 10.0))
+            asyncio.run(until_seen(store, store.revision(), proxies(store), 10.0))
         return self
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
