@@ -84,3 +84,9 @@ class MeshError(Exception):
 def because(error: OSError) -> str:
     """What the system says of a failure, in small letters like all that is said here."""
     return (error.strerror or str(error)).lower()
+
+
+def no_process(what: str, error: OSError) -> MeshError:
+    """The system lets nobody start another process, which was to be `what`."""
+    hint = "see `ulimit -u`, the container's limit of processes, and free memory"
+    return MeshError("failed", f"no process can be started for {what}: {because(error)}", hint=hint)

@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import msgspec
 
 import meshctl
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, no_process
 
 TELLING: Final = 5
 """Seconds that a failure is given to reach the terminal."""
@@ -123,7 +123,7 @@ def launch(
 ) -> tuple[subprocess.Popen[bytes], int]:
     """Start `module` as a child with a session of its own; the child, and the descriptor to read its `word` from. The
     descriptors in `keep` are its own then. Unless it `outlives_us`, Linux asks it to end when this process does,
-    however that ends: ask for it in the main thread, because it is the thread that has to live."""
+    however that ends: ask for it in the main thread, because it is the thread that has to live. Raises MeshError."""
     source, tell, listen = _pipes(options)
     try:
         child = subprocess.Popen(  # noqa: S603 - ourselves
@@ -137,6 +137,9 @@ def launch(
             # What it calls is loaded already, and takes no locks of Python's.
             preexec_fn=None if outlives_us else partial(_end_with, os.getpid(), _libc()),  # noqa: PLW1509
         )
+    except OSError as error:
+        os.close(listen)
+        raise no_process("meshctl", error) from error
     except BaseException:
         os.close(listen)
         raise

@@ -50,12 +50,12 @@ class Child:
         folder: str = "",
         enter: Callable[[], None] | None = None,
     ) -> None:
-        """Start the command, as `launch` does. Raises MeshError command_not_found or command_not_executable."""
+        """Start the command, as `launch` does. Raises MeshError."""
         # Before there is a child, so that none is missed; a parent that ignored SIGCHLD would take our exit codes.
         self._loop.add_signal_handler(signal.SIGCHLD, self._look)
         try:
             self.pid = launch(command, environ, ignored, folder, enter)
-        except MeshError:
+        except (MeshError, OSError):
             self._loop.remove_signal_handler(signal.SIGCHLD)
             raise
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from meshctl.errors import MeshError
+from meshctl.errors import MeshError, no_process
 from meshctl.sidecar import linux
 
 # Ignored by every Python program, which says nothing about who started it.
@@ -52,7 +52,8 @@ def launch(
     names the group. Signals in `ignored` are ignored, all others as they are by default. `enter` has the new process go
     into namespaces of its own.
 
-    Returns when it runs. Raises MeshError command_not_found or command_not_executable."""
+    Returns when it runs. Raises MeshError command_not_found or command_not_executable, or failed where the machine has
+    no room for another process."""
     listen, tell = os.pipe()
     wrapper = os.getpid()
     # A signal between fork and exec would be taken for one to the wrapper: Python's handler writes into its pipe.
@@ -61,6 +62,9 @@ def launch(
         pid = os.fork()
         if pid == 0:
             _become(command, environ, ignored, folder, enter, before, wrapper, tell)
+    except OSError as error:
+        os.close(listen)
+        raise no_process(f'"{command[0]}"', error) from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(tell)

@@ -192,17 +192,26 @@ class Wrapper:
         supervisor.stop()
 
     async def _run(self, teller: Teller) -> float | None:
-        """Run the app once; seconds until it is to run again, None for never. Raises MeshError where it cannot be
-        started."""
+        """Run the app once; seconds until it is to run again, None for never. Raises MeshError where it cannot even be
+        started for the first time."""
         wrapping, place, fleet, restarts = self._wrapping, self._place, self._supervisor.fleet, self._restarts
         if not self._may_listen():
             self.code = 1
             return restarts.pause(self.code, 0.0)
-        child = self._child = Child(asyncio.get_running_loop(), self._on_stopped)
+        child = Child(asyncio.get_running_loop(), self._on_stopped)
         environ = environment(os.environ, self._telling.facts(place.home, wrapping))
         enclosure = place.enclosure
         enter = enclosure.enter if enclosure is not None else None
-        child.start(wrapping.command, environ, place.ignored, place.folder, enter)
+        try:
+            child.start(wrapping.command, environ, place.ignored, place.folder, enter)
+        except MeshError as error:
+            if not restarts.count:
+                raise
+            # It ran before: the machine may have room for it again soon, and a file that is replaced is back.
+            self._events.error("app_not_started", error=error.message, hint=error.hint)
+            self.code = error.exit_status
+            return restarts.pause(self.code, 0.0)
+        self._child = child
         fleet.tell(Guard(child.pid), standing=True)
         began = clock.monotonic()
         self._telling.state("starting", pid=child.pid, restarts=restarts.count, since=clock.wall())

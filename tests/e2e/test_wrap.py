@@ -271,6 +271,27 @@ def test_restarts(wrap: Wrap, caller: Wrapped) -> None:
     assert failing.process.wait(60) == 0
 
 
+def test_a_restart_that_fails(home: Path, tmp_path: Path, caller: Wrapped) -> None:
+    """Where the command cannot be started again, as while its file is replaced, that is told, and tried again."""
+    script, away = tmp_path / "app", tmp_path / "away"
+    script.touch(0o755)
+    script.write_text(f"#!/bin/sh\nexec {sys.executable} {APP}\n")
+    moved = Wrapped(home, tmp_path / "moved", ("--service", "moved", "--restart", "on-failure"), (script,))
+    moved.forgiven.add("app_not_started")
+    try:
+        moved.until_registered()
+        script.rename(away)
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"http://127.0.0.1:{moved.port}/exit/3", trust_env=False, timeout=30)
+        until(lambda: moved.events().count("app_not_started") >= 2, "the second restart")
+        assert "command not found" in moved.events()
+        away.rename(script)
+        until(lambda: get(caller, "http://moved/x").status_code == 200, "it to be reached again")
+        moved.check()
+    finally:
+        moved.kill()
+
+
 def test_drain_and_undo(wrap: Wrap, caller: Wrapped, home: Path) -> None:
     """`sidecar drain` keeps requests from an app that runs on, once it has returned; `--undo` brings them back."""
     drained = wrap("drained").until_registered()

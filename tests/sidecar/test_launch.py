@@ -80,6 +80,29 @@ def test_what_cannot_run_is_told(command: str, status: int, said: str, scripts: 
     assert (ended.returncode, said in ended.stderr) == (status, True), ended.stderr
 
 
+def test_no_room_for_a_process() -> None:
+    """Where the machine lets nobody start another process, that is told, and no descriptor is left of it."""
+    body = """
+        import resource
+        async def main():
+            child = Child(asyncio.get_running_loop())
+            try:
+                child.start(["true"], os.environ)
+            except MeshError as error:
+                return error
+        asyncio.new_event_loop().close()
+        before = len(os.listdir("/dev/fd"))
+        if os.getuid() == 0:
+            os.setuid(65534)  # the limit is none of root's
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+        error = asyncio.run(main())
+        say(error.code, error.message)
+        say(len(os.listdir("/dev/fd")) - before)
+    """
+    told = 'failed no process can be started for "true": resource temporarily unavailable'
+    assert run(program(body)).stdout.splitlines() == [told, "0"]
+
+
 def test_a_broken_binary_is_given_to_the_shell(scripts: Path) -> None:
     """What the kernel cannot execute is given to the shell, which says what it thinks of it."""
     ended = launched("./binary", cwd=scripts)
