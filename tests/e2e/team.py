@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from meshctl.control.acks import proxies
+from meshctl.sidecar.followers import until_seen
 from meshctl.sidecar.team_record import read
 from meshctl.store.home import Home
+from meshctl.store.sqlite import SqliteStore
 
 from .gateway import Ended, is_alive, meshctl, meshctl_process
 from .waiting import until
@@ -60,7 +65,14 @@ class Team:
 
         until(said, "everything to run", timeout=90)
         self.processes()
+        self.until_known()
         return self
+
+    def until_known(self) -> None:
+        """Return when all proxies know of all apps there are, or answer to nobody for ten seconds: `up` does not wait
+        for them that long."""
+        with closing(SqliteStore(self.home / "mesh.db")) as store:
+            asyncio.run(until_seen(store, store.revision(), proxies(store), 10.0))
 
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
         """End it as Ctrl-C does, or as a service manager; its exit status."""

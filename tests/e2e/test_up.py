@@ -84,6 +84,7 @@ def test_the_template_runs(up: Up, http: httpx.Client) -> None:
         assert team.until_told("orders v1", f"({name}); starts again").startswith("was killed")
         until(lambda times=times: team.told("orders v1").count("is ready") == times, "it to be back")  # type: ignore[misc]
         assert team.record()["orders v1"] != before
+    team.until_known()
     assert http.get(team.url).status_code == 200
     team.check()
     assert not (team.home / "up.json").exists()
