@@ -47,6 +47,7 @@ def check(decoded: Decoded, mesh: Mesh) -> list[Finding]:
         *checks_parts.check(decoded, document.routes or [], mesh),
         *checks_allow.check(decoded, document.allow or [], mesh),
         *(_gateway(document.gateway, mesh) if document.gateway else ()),
+        *checks_service.lead_back(document, mesh),
         *_keys(document),
         *_issued(document),
     ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from meshctl.config.decode import Decoded
+from meshctl.config.document import Document
 from meshctl.config.document_service import ServiceTable
 from meshctl.config.problems import Finding, Path, quoted
-from meshctl.model.mesh import Mesh
+from meshctl.model.address import bare_address, overlap
+from meshctl.model.mesh import Listener, Mesh
 from meshctl.model.names import TAKEN
-from meshctl.model.service import Service, Version
+from meshctl.model.service import Endpoint, Service, Version
 
 
 def check(decoded: Decoded, tables: Mapping[str, ServiceTable], mesh: Mesh) -> Iterator[Finding]:
@@ -29,6 +31,34 @@ def check(decoded: Decoded, tables: Mapping[str, ServiceTable], mesh: Mesh) -> I
             yield from _endpoints(_version_path(path, table, version), version)
         if service.name not in used and is_unused_told:
             yield Finding(path, "no route uses this service", severity="warning")
+
+
+def lead_back(document: Document, mesh: Mesh) -> Iterator[Finding]:
+    """Endpoints that are listeners of the gateway: what is sent there comes in again, and most often for ever."""
+    if document.gateway is None or not document.gateway.listen:
+        return
+    tables = document.services or {}
+    for service in mesh.services:
+        for version in service.versions:
+            path = _version_path(("services", service.name), tables[service.name], version)
+            for number, endpoint in enumerate(version.endpoints):
+                if any(_is_at(endpoint, listener) for listener in mesh.gateway.listeners):
+                    message = f"{quoted(endpoint.address)} is the gateway itself: its routes take the request again"
+                    yield Finding((*path, "endpoints", number), message, severity="warning")
+
+
+def _is_at(endpoint: Endpoint, listener: Listener) -> bool:
+    """Whether it is known that the listener takes what is sent to the endpoint. One for all interfaces takes only
+    what stays on the machine: which other addresses are its own is not known here."""
+    if not endpoint.port or endpoint.port != listener.port:
+        return False
+    if endpoint.host in {listener.host, "localhost"}:
+        return overlap(endpoint.host, listener.host)
+    try:
+        is_here = bare_address(endpoint.host).is_loopback
+    except ValueError:
+        return False
+    return is_here and overlap(endpoint.host, listener.host)
 
 
 def _has_sidecars(mesh: Mesh) -> bool:
