@@ -6,15 +6,25 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from meshctl.errors import MeshError
 from meshctl.model.mesh import Listener
+
+if TYPE_CHECKING:
+    import psutil
 
 _WHY: Final = {
     errno.EACCES: ("you may not use this port", "ports below 1024 need root, or CAP_NET_BIND_SERVICE"),
     errno.EADDRNOTAVAIL: ("this machine does not have the address", 'use "127.0.0.1", or ":PORT" for every address'),
 }
+
+
+_OURS: Final = {
+    "meshctl.control.process": "a meshctl gateway, perhaps of another home",
+    "meshctl.sidecar.process": "a meshctl sidecar",
+}
+"""What the modules are that our processes run."""
 
 
 class Bound:
@@ -131,11 +141,25 @@ def holder_of(port: int) -> str:
                 and connection.status == psutil.CONN_LISTEN
                 and connection.pid
             ):
-                process = psutil.Process(connection.pid)
-                return f"{process.name()} (process {connection.pid}: {_short(process.cmdline())})"
+                process = _first(psutil.Process(connection.pid))
+                words = process.cmdline()
+                ours = next((name for module, name in _OURS.items() if module in words), "")
+                return f"{ours or process.name()} (process {process.pid}{'' if ours else f': {_short(words)}'})"
     except (psutil.Error, OSError):
         pass
     return "another process"
+
+
+def _first(process: psutil.Process) -> psutil.Process:
+    """The process to end: not one that its parent, a supervisor, has forked and would start again."""
+    import psutil
+
+    try:
+        while (parent := process.parent()) is not None and parent.cmdline() == process.cmdline():
+            process = parent
+    except psutil.Error:
+        pass  # It is somebody else's, or has gone: what is known is named.
+    return process
 
 
 def _short(words: list[str]) -> str:
