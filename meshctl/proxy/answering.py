@@ -207,9 +207,10 @@ class Answering(Attempt):
         """Add lines to the head of the answer, behind those there are."""
         self.added += CRLF + lines
 
-    def say_date(self) -> None:
-        """Tell when the answer came, where the endpoint does not (RFC 9110 §6.6.1)."""
-        self.say(date_line(int(clock.wall())))
+    def dated(self) -> bytes:
+        """The lines that are added to an answer, and when it came, which its endpoint does not tell (RFC 9110 §6.6.1).
+        Not added for good: where the answer is refused after all, ours has a Date of its own."""
+        return self.added + CRLF + date_line(int(clock.wall()))
 
     def answer_with(self, status: int, fields: Fields, body: bytes, reason: str) -> None:
         """Answer without any endpoint."""

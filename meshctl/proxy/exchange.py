@@ -186,12 +186,11 @@ class Exchange(Filtering):
         assert route is not None
         if route.response_bytes and self.is_too_long(response, body):
             return
-        if response.is_undated and route.tells_date:
-            self.say_date()
+        added = self.dated() if response.is_undated and route.tells_date else self.added
         if body is not None:
             self.sent = len(body)
             if response.block and (not route.edits_response or route.only_adds(response)):
-                last = self.request_id + self.added if self.added else self.request_id
+                last = self.request_id + added if added else self.request_id
                 if route.dressing is not None:
                     last += route.dressing.block(self)
                 if self.stream.send_ready(response.block, last, body):
@@ -201,8 +200,8 @@ class Exchange(Filtering):
             fields = route.edit_response(response, self)
         # A new list: the connection may show the same fields again with its next answer.
         fields = [*fields, b": ".join((b"X-Request-Id", self.request_id))]
-        if self.added:
-            fields += self.added.split(CRLF)[1:]
+        if added:
+            fields += added.split(CRLF)[1:]
         if body is None:
             self.stream.send_head(response.status, fields, response.length, body=response.has_body)
         else:
