@@ -11,10 +11,8 @@ from meshctl.control.checks.certificates import judge_end, judge_leaves, judge_r
 from meshctl.control.checks.finding import Finding, counted
 from meshctl.control.health import LATELY, Told
 from meshctl.model.health import Area, Line, ProxyHealth, State
-from meshctl.model.views import Acknowledgement, BreakerView, EndpointView, ProxyView, ServiceView
+from meshctl.model.views import OUT, Acknowledgement, BreakerView, EndpointView, ProxyView, ServiceView
 
-_OUT: Final = {"unhealthy": 3, "unresolved": 2, "ejected": 1}
-"""States in which an endpoint takes no requests, the worst first."""
 _BREAKER: Final = {"open": 3, "half_open": 2, "ramping": 1}
 _SHOWN: Final = 2
 """How many endpoints a line names."""
@@ -110,7 +108,7 @@ def _endpoints(name: str, views: Sequence[ServiceView], known: Mapping[tuple[str
             before = seen.setdefault(each.address, each)
             if _worse(each) > _worse(before):
                 seen[each.address] = each
-    out = [each for each in seen.values() if each.state in _OUT]
+    out = [each for each in seen.values() if each.is_out]
     if out:
         most = "; ".join(f"{each.address} {each.state}{each.reason and f' ({each.reason})'}" for each in out[:_SHOWN])
         more = f"; and {len(out) - _SHOWN} more" if len(out) > _SHOWN else ""
@@ -131,7 +129,7 @@ def _endpoints(name: str, views: Sequence[ServiceView], known: Mapping[tuple[str
 
 
 def _worse(view: EndpointView) -> tuple[int, bool]:
-    return _OUT.get(view.state, 0), view.is_failing
+    return OUT.get(view.state, 0), view.is_failing
 
 
 def _breaker(views: Iterable[ServiceView]) -> BreakerView | None:

@@ -12,7 +12,8 @@ import msgspec
 from meshctl.model.address import shown
 from meshctl.model.steering import Fault, Mirror
 
-_OUT: Final = frozenset({"unhealthy", "ejected", "unresolved"})
+OUT: Final = {"unhealthy": 3, "unresolved": 2, "ejected": 1}
+"""States in which an endpoint takes no requests, the worst first."""
 FAILING: Final = 5
 """So many failures in a row are no chance."""
 
@@ -42,7 +43,7 @@ class EndpointView(msgspec.Struct, frozen=True):
     @property
     def is_out(self) -> bool:
         """Whether it takes no requests."""
-        return self.state in _OUT
+        return self.state in OUT
 
     @property
     def is_failing(self) -> bool:
